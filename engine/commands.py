@@ -1,0 +1,157 @@
+"""Commands: what comes in, as it is journaled.
+
+A command is a msgpack array whose first item is its operation and whose second is the key of the
+entity it is for (for the two commands to a whole shard, an empty text). A chunk is a msgpack array
+of commands, as one gateway or sender packed it; an entry's payload is a msgpack array of chunks.
+Nothing on the way from the door to the shard unpacks a chunk: the journal holds the bytes that
+came in. The positions below are for ever, because journals and archives hold them; a command
+grows at its end, and a reader takes a missing item as its default.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+import msgpack
+
+EVENT: Final = 1
+SEND: Final = 2
+RECEIPT: Final = 3
+INSTALL: Final = 4
+SETTLE: Final = 5
+APPLY: Final = 6
+REFRESH: Final = 7
+RELEASE: Final = 8
+
+IDENTIFY: Final = 0
+TRACK: Final = 1
+PAGE: Final = 2
+SCREEN: Final = 3
+GROUP: Final = 4
+ALIAS: Final = 5
+EVENT_TYPES: Final = ("identify", "track", "page", "screen", "group", "alias")
+
+Command = tuple[Any, ...]
+
+
+def event(
+    key: str,
+    message_id: str,
+    type_: int,
+    name: str,
+    timestamp_ms: int,
+    properties: bytes = b"",
+    context: bytes = b"",
+) -> Command:
+    """An event of the Segment Spec.
+
+    Args:
+        key: The entity that the event is about, of kind user or anonymous.
+        message_id: The client's id of the event; a repeat within 24 h is not applied again.
+        type_: An index into `EVENT_TYPES`.
+        name: The event's name (track), the page's or screen's name, the groupId (group), or the
+            previousId (alias). Empty for identify.
+        timestamp_ms: When it happened, corrected for the client's clock skew, Unix milliseconds.
+        properties: A msgpack map: properties, or traits for identify and group. Empty means none.
+        context: A msgpack map: the Segment Spec's context. Empty means none.
+    """
+    return (EVENT, key, message_id, type_, name, timestamp_ms, properties, context)
+
+
+def send(key: str, request_id: str, spec: bytes) -> Command:
+    """A message asked for by the API.
+
+    Args:
+        key: The user or address it is for.
+        request_id: The caller's idempotency key.
+        spec: A msgpack map with `channel`, `to` (may be empty: the profile's), `purpose`,
+            `template` or `body` (and `subject`), `data` (a map for the template),
+            `validity_ms`, `lane` (may be empty: routed), `resend_unknown`.
+    """
+    return (SEND, key, request_id, spec)
+
+
+def receipt(
+    key: str,
+    message_id: str,
+    reason: int,
+    at_ms: int,
+    settle: bool,
+    carrier: str = "",
+    lane: str = "",
+    code: str = "",
+    detail: str = "",
+    provider_id: str = "",
+) -> Command:
+    """What became of a message, told by a sender.
+
+    Args:
+        key: The entity whose message it is.
+        message_id: The message, which is also the id of its effect.
+        reason: An outcome of `engine.reasons.Reason` (QUEUED and up).
+        at_ms: When, on the sender's clock.
+        settle: True if the sender will do nothing more with this effect, so that the outbox drops
+            it. A delivery receipt that comes after the settlement has False.
+        carrier: The carrier that was asked.
+        lane: The lane it went through.
+        code: The carrier's own code.
+        detail: Words for a person, with the evidence if it was blocked.
+        provider_id: The carrier's id of the message.
+    """
+    return (
+        RECEIPT, key, message_id, reason, at_ms, settle, carrier, lane, code, detail, provider_id,
+    )  # fmt: skip
+
+
+def install(forward_id: str, source: str, workspace: str, version: int, documents: bytes) -> Command:
+    """Definitions for a whole shard, forwarded from the workspace's catalog entity."""
+    return (INSTALL, "", forward_id, source, workspace, version, documents)
+
+
+def settle(key: str, effect_id: str) -> Command:
+    """Tells an entity that the receiver of one of its forwards has journaled it."""
+    return (SETTLE, key, effect_id)
+
+
+def apply_definitions(key: str, request_id: str, documents: bytes, expected: int) -> Command:
+    """Definitions to apply or delete, for a workspace's catalog entity.
+
+    Args:
+        key: `slots.catalog_key(workspace)`.
+        request_id: The caller's idempotency key.
+        documents: A msgpack array of `[kind, name, body or None]`; None deletes. A body is a plain
+            map as it was read from YAML or JSON, already found valid at the door.
+        expected: The catalog version that the caller read, or -1 for any.
+    """
+    return (APPLY, key, request_id, documents, expected)
+
+
+def refresh(key: str) -> Command:
+    """Asks an entity to evaluate its segments under the definitions of now."""
+    return (REFRESH, key)
+
+
+def release(key: str) -> Command:
+    """Lets an entity out of quarantine."""
+    return (RELEASE, key)
+
+
+def pack_chunk(commands: Iterable[Command]) -> bytes:
+    """Packs commands into a chunk. Cost: about 0.6 µs a command."""
+    packed: bytes = msgpack.packb(list(commands))
+    return packed
+
+
+def pack_payload(chunks: Iterable[bytes]) -> bytes:
+    """Packs chunks into an entry's payload, without looking into them."""
+    packed: bytes = msgpack.packb(list(chunks))
+    return packed
+
+
+def unpack_payload(payload: bytes) -> Iterator[list[Command]]:
+    """The chunks of an entry's payload, each unpacked into its commands (tuples).
+
+    An empty payload is a tick: no chunks.
+    """
+    if payload:
+        for chunk in msgpack.unpackb(payload):
+            yield msgpack.unpackb(chunk, use_list=False)
