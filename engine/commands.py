@@ -102,7 +102,9 @@ def receipt(
     )  # fmt: skip
 
 
-def install(forward_id: str, source: str, workspace: str, version: int, documents: bytes) -> Command:
+def install(
+    forward_id: str, source: str, workspace: str, version: int, documents: bytes
+) -> Command:
     """Definitions for a whole shard, forwarded from the workspace's catalog entity."""
     return (INSTALL, "", forward_id, source, workspace, version, documents)
 
@@ -155,3 +157,9 @@ def unpack_payload(payload: bytes) -> Iterator[list[Command]]:
     if payload:
         for chunk in msgpack.unpackb(payload):
             yield msgpack.unpackb(chunk, use_list=False)
+
+
+def unpack_command(packed: bytes) -> Command:
+    """One command as it was packed into an outbox."""
+    command: Command = msgpack.unpackb(packed, use_list=False)
+    return command

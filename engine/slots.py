@@ -19,6 +19,7 @@ ANONYMOUS: Final = "anonymous"
 ADDRESS: Final = "address"
 CATALOG: Final = "catalog"
 KINDS: Final = (USER, ANONYMOUS, ADDRESS, CATALOG)
+PROFILES: Final = (USER, ANONYMOUS)
 
 
 class Key(NamedTuple):

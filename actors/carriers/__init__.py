@@ -1,0 +1,1 @@
+"""Carriers: one adapter a file, found by the registry by its name."""

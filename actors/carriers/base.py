@@ -1,0 +1,134 @@
+"""What a carrier adapter is: batches in, one result a message out, receipts by a callback.
+
+An adapter says what it knows and nothing more. A message that was refused was not taken; one whose
+fate is not known (a time-out after the request left, a connection that broke before the answer) is
+UNKNOWN, never REJECTED, because the sender gives a rejected message away again and an unknown one
+not. An exception out of `submit` counts as unknown for the whole batch.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from enum import IntEnum
+from typing import Any, NamedTuple, Protocol
+
+from engine.reasons import Reason
+
+
+class CarrierMessage(NamedTuple):
+    """A message as an adapter gets it.
+
+    Attributes:
+        id: Its id, 32 hex characters; for carriers that take a client reference.
+        channel: `sms`, `email`, `push` …
+        sender: The lane's sender: a number, a name, an address.
+        to: The address; a phone number in E.164.
+        subject: The subject or title; often empty.
+        body: The text.
+        units: What it counts in the lane's limits: SMS parts, or 1.
+        attempt: How often it was given to the carrier before.
+    """
+
+    id: str
+    channel: str
+    sender: str
+    to: str
+    subject: str
+    body: str
+    units: int
+    attempt: int
+
+
+class Outcome(IntEnum):
+    """What a carrier said to a message."""
+
+    ACCEPTED = 0
+    REJECTED = 1  # for good: another try would be rejected as well
+    FAILED = 2  # for now: not taken, another try may be
+    THROTTLED = 3  # not taken, and the whole lane has to slow down
+    UNKNOWN = 4  # may or may not have been taken
+
+
+class SubmitResult(NamedTuple):
+    """What a carrier said to one message.
+
+    Attributes:
+        outcome: See `Outcome`.
+        provider_id: The carrier's id of an accepted message; its receipts carry it.
+        code: The carrier's own code.
+        detail: The carrier's words.
+        retry_after_ms: After THROTTLED: how long the carrier wants peace; 0 if it did not say.
+    """
+
+    outcome: Outcome
+    provider_id: str = ""
+    code: str = ""
+    detail: str = ""
+    retry_after_ms: int = 0
+
+
+def accepted(provider_id: str) -> SubmitResult:
+    """The carrier has taken the message."""
+    return SubmitResult(Outcome.ACCEPTED, provider_id)
+
+
+def rejected(code: str, permanent: bool, detail: str = "") -> SubmitResult:
+    """The carrier has not taken the message, for good or for now."""
+    outcome = Outcome.REJECTED if permanent else Outcome.FAILED
+    return SubmitResult(outcome, "", code, detail)
+
+
+def throttled(retry_after_ms: int, code: str = "", detail: str = "") -> SubmitResult:
+    """The carrier wants less traffic."""
+    return SubmitResult(Outcome.THROTTLED, "", code, detail, retry_after_ms)
+
+
+def unknown(code: str, detail: str = "") -> SubmitResult:
+    """Nobody knows whether the carrier has taken the message."""
+    return SubmitResult(Outcome.UNKNOWN, "", code, detail)
+
+
+class CarrierReceipt(NamedTuple):
+    """What a carrier told later about a message.
+
+    Attributes:
+        provider_id: The carrier's id, or empty if only the reference is known.
+        reason: SENT, DELIVERED, UNDELIVERED or READ.
+        at_ms: When it happened, on the node's clock.
+        code: The carrier's own code.
+        detail: The carrier's words.
+        reference: Our message id, if the carrier gives it back; it finds a message whose submit
+            had an unknown outcome.
+    """
+
+    provider_id: str
+    reason: Reason
+    at_ms: int
+    code: str = ""
+    detail: str = ""
+    reference: str = ""
+
+
+Deliver = Callable[[Sequence[CarrierReceipt]], Awaitable[None]]
+"""Takes receipts in; when it returns they are journaled, so an adapter may then confirm them."""
+
+
+class Carrier(Protocol):
+    """An adapter, bound to one lane."""
+
+    async def start(self, deliver: Deliver) -> None:
+        """Connects, or begins to. Receipts go to `deliver`, in batches."""
+
+    async def stop(self) -> None:
+        """Disconnects; after it no receipt is delivered."""
+
+    async def submit(self, batch: Sequence[CarrierMessage]) -> list[SubmitResult]:
+        """Gives messages to the carrier.
+
+        Several calls may be in flight at once. It returns when each message's fate is known, or
+        known to be unknown.
+
+        Returns:
+            One result a message, in order.
+        """
+
+    def status(self) -> dict[str, Any]:
+        """Plain values for a status page."""

@@ -1,0 +1,104 @@
+"""Finding actors: the one place where names become Ray handles.
+
+A handle stays good while Ray restarts its actor. When the actor is gone for ever the supervisor
+makes a new one under the same name, so a handle that failed is looked up again.
+"""
+
+import asyncio
+from typing import Any
+
+import ray
+
+from actors import placement
+from actors.router import HostLink
+from engine import limits
+
+
+class RayDirectory:
+    """Finds hosts and senders by name; see `actors.router.Directory`, `actors.dispatch.SenderPool`.
+
+    Args:
+        settings: `Settings.plain()`.
+    """
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        self.shards: int = settings["shards"]
+        self._hosts: int = settings["hosts"]
+        self._senders: dict[str, int] = settings["senders"]
+        self._handles: dict[str, Any] = {}
+
+    def host_of(self, shard: int) -> str:
+        """See `Directory`."""
+        return placement.host_of(shard, self.shards, self._hosts)
+
+    def link(self, name: str) -> "RayLink":
+        """A way to call a host or a sender."""
+        return RayLink(name, self)
+
+    def names(self) -> list[str]:
+        """All senders."""
+        return [
+            placement.sender_name(channel, index)
+            for channel, count in sorted(self._senders.items())
+            for index in range(1, count + 1)
+        ]
+
+    def sender_of(self, workspace: str, channel: str, lane: str) -> str:
+        """The sender that a lane lives in."""
+        return placement.sender_of(workspace, channel, lane, self._senders[channel])
+
+    def handle(self, name: str) -> Any:
+        """The actor of this name.
+
+        Raises:
+            ValueError: There is none (yet).
+        """
+        handle = self._handles.get(name)
+        if handle is None:
+            handle = self._handles[name] = ray.get_actor(name, namespace=placement.NAMESPACE)
+        return handle
+
+    def forget(self, name: str) -> None:
+        """Looks the name up again next time."""
+        self._handles.pop(name, None)
+
+
+class RayLink(HostLink):
+    """Calls one actor. Every call has a deadline: Ray's own are as good as infinite."""
+
+    __slots__ = ("_directory", "_name")
+
+    def __init__(self, name: str, directory: RayDirectory) -> None:
+        self._name = name
+        self._directory = directory
+
+    async def submit(self, call: bytes) -> bytes:
+        """See `HostLink`."""
+        return await self._call("submit", call)
+
+    async def query(self, call: bytes) -> bytes:
+        """See `HostLink`."""
+        return await self._call("query", call)
+
+    async def offer(self, batch: bytes) -> bytes:
+        """See `SenderLink`."""
+        return await self._call("offer", batch)
+
+    async def cancel(self, batch: bytes) -> None:
+        """See `SenderLink`."""
+        await self._call("cancel", batch)
+
+    async def configure(self, workspace: str, version: int, lanes: bytes) -> None:
+        """See `SenderLink`."""
+        await self._call("configure", workspace, version, lanes)
+
+    async def _call(self, method: str, *args: Any) -> Any:
+        try:
+            reference = getattr(self._directory.handle(self._name), method).remote(*args)
+            async with asyncio.timeout(limits.CALL_TIMEOUT_S):
+                return await reference
+        except asyncio.CancelledError:
+            raise
+        except BaseException:
+            self._directory.forget(self._name)
+            raise

@@ -1,0 +1,299 @@
+"""A host: several shards on one event loop.
+
+It takes calls in the order their router numbered them, gives each part to its shard, and answers
+when all parts are durable and applied. It is a plain class: `actors.shard_host` puts it into a Ray
+actor, and a test drives it without.
+"""
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import msgpack
+
+from actors import host_protocol, queries
+from actors.clock import Clock
+from actors.dispatch import Dispatcher
+from actors.shard_runner import ShardRunner
+from actors.store.base import ShardStore
+from engine import commands, limits
+from engine.errors import Conflict, NotFound, Overloaded, Unavailable
+from engine.shard import Shard
+from engine.slots import catalog_key, shard_of, slot_of
+
+_SESSIONS = 1_000
+_GAP_TIMEOUT_S = 5.0
+_WATCH_LEASE_S = 10.0
+
+
+class Host:
+    """Several shards on one event loop; see the module's text.
+
+    Args:
+        name: The host's name, for people.
+        stores: The stores of the shards it owns, opened.
+        shards: How many shards there are in all.
+        clock: The time.
+        dispatcher: Hands effects to their receivers.
+        fail: Told once if a shard can't go on; the process should end.
+        hot_entities: See `Shard`.
+        make_shard: See `ShardRunner`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        stores: Mapping[int, ShardStore],
+        shards: int,
+        clock: Clock,
+        dispatcher: Dispatcher,
+        fail: Callable[[BaseException], None],
+        hot_entities: int = limits.HOT_ENTITIES,
+        make_shard: type[Shard] = Shard,
+    ) -> None:
+        self.name = name
+        self.clock = clock
+        self.dispatcher = dispatcher
+        self._shards = shards
+        self._executor = ThreadPoolExecutor(max(1, len(stores)), thread_name_prefix="commit")
+        self.runners = {
+            index: ShardRunner(
+                store,
+                shards,
+                clock,
+                self._executor,
+                dispatcher.take,
+                fail,
+                hot_entities,
+                make_shard,
+            )  # fmt: skip
+            for index, store in sorted(stores.items())
+        }
+        self._sessions: OrderedDict[str, _Session] = OrderedDict()
+        self._feed: deque[list[Any]] = deque(maxlen=limits.FEED_LINES)
+        self._feed_start = 0
+        self._feed_lines: list[list[Any]] = []
+        self._watched_until = 0.0
+        self._feed_news = asyncio.Event()
+        self._refreshing: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Recovers every shard, then serves, then hands unsettled effects over again.
+
+        Raises:
+            StoreError: A shard's journal is torn or foreign.
+        """
+        for runner in self.runners.values():
+            unsettled = runner.recover()
+            runner.start()
+            self.dispatcher.take(runner, unsettled)
+        self._refreshing = asyncio.get_running_loop().create_task(self._refresh_entities())
+
+    async def stop(self) -> None:
+        """Drains, checkpoints and closes every shard."""
+        if self._refreshing is not None:
+            self._refreshing.cancel()
+            await asyncio.gather(self._refreshing, return_exceptions=True)
+        await self.dispatcher.stop()
+        await asyncio.gather(*(runner.stop() for runner in self.runners.values()))
+        self._executor.shutdown(wait=True)
+
+    # --- commands ---------------------------------------------------------------------------
+
+    async def submit(self, call: bytes) -> bytes:
+        """Takes a call of commands; see `actors.host_protocol`.
+
+        Durability: Every command that the reply calls accepted is synced and applied.
+        """
+        session_id, number, control, parts = host_protocol.unpack_call(call)
+        session = self._session(session_id)
+        await session.turn(number)
+        try:
+            answers = [self._admit(part, control) for part in parts]
+        finally:
+            session.next()
+        return host_protocol.pack_reply([await _settled(answer) for answer in answers])
+
+    def _admit(
+        self, part: host_protocol.Part, control: bool
+    ) -> "asyncio.Future[bytes] | tuple[int, Any]":
+        shard, chunk, count = part
+        runner = self.runners.get(shard)
+        if runner is None:
+            return host_protocol.UNAVAILABLE, f"{self.name} does not own shard {shard}"
+        try:
+            return runner.admit(chunk, count, control)
+        except Overloaded as error:
+            return host_protocol.OVERLOADED, [error.retry_after_ms, error.what]
+        except Unavailable as error:
+            return host_protocol.UNAVAILABLE, str(error)
+
+    def _session(self, session_id: str) -> "_Session":
+        session = self._sessions.get(session_id)
+        if session is None:
+            session = self._sessions[session_id] = _Session()
+            if len(self._sessions) > _SESSIONS:
+                self._sessions.popitem(last=False)
+        return session
+
+    # --- questions --------------------------------------------------------------------------
+
+    async def query(self, call: bytes) -> bytes:
+        """Answers a question to a shard, or to the host itself; see `actors.queries`."""
+        shard, name, args = msgpack.unpackb(call)
+        runner = self.runners.get(shard)
+        try:
+            if runner is None:
+                answer: tuple[int, Any] = (
+                    host_protocol.UNAVAILABLE,
+                    f"{self.name} does not own shard {shard}",
+                )
+            elif name == "status":
+                answer = host_protocol.OK, runner.describe()
+            elif name == "watch":
+                answer = host_protocol.OK, await self._watch(args)
+            elif name == "advance":
+                answer = host_protocol.OK, await self._advance(runner, int(args["to_ms"]))
+            elif name == "archive":
+                answer = host_protocol.OK, await runner.archive()
+            else:
+                answer = host_protocol.OK, queries.ask(runner.shard, name, args)
+        except NotFound as error:
+            answer = host_protocol.NOT_FOUND, str(error)
+        except Conflict as error:
+            answer = host_protocol.CONFLICT, str(error)
+        except Unavailable as error:
+            answer = host_protocol.UNAVAILABLE, str(error)
+        packed: bytes = msgpack.packb(answer)
+        return packed
+
+    async def _advance(self, runner: ShardRunner, to_ms: int) -> int:
+        if self.clock.mode != 1:
+            msg = "the clock is not driven by events, so it can't be advanced by hand"
+            raise Conflict(msg)
+        await runner.tick(to_ms)
+        return runner.shard.now
+
+    async def _watch(self, args: dict[str, Any]) -> dict[str, Any]:
+        """Feed lines after a cursor, waiting a moment for the first; see `Router.watch`.
+
+        Nobody pays for the feed while nobody watches: a watch is a lease of ten seconds.
+        """
+        loop = asyncio.get_running_loop()
+        self._watched_until = loop.time() + _WATCH_LEASE_S
+        for runner in self.runners.values():
+            runner.shard.watch(self._feed_lines)
+        cursor = int(args.get("cursor", -1))
+        self.collect_feed()
+        if cursor < 0:
+            cursor = self._feed_start + len(self._feed)
+        if cursor >= self._feed_start + len(self._feed):
+            self._feed_news.clear()
+            try:
+                async with asyncio.timeout(float(args.get("wait_s", 1.0))):
+                    await self._feed_news.wait()
+            except TimeoutError:
+                pass
+            self.collect_feed()
+        skip = max(0, cursor - self._feed_start)
+        lines = list(self._feed)[skip : skip + limits.PAGE_ITEMS]
+        lost = max(0, self._feed_start - cursor)
+        return {"cursor": self._feed_start + skip + len(lines), "lines": lines, "lost": lost}
+
+    def collect_feed(self) -> None:
+        """Takes what the shards wrote into the feed; ends the feed when nobody watches."""
+        lines = self._feed_lines
+        if lines:
+            for line in lines:
+                if len(self._feed) == limits.FEED_LINES:
+                    self._feed_start += 1
+                self._feed.append(line)
+            lines.clear()
+            self._feed_news.set()
+        if self._watched_until and asyncio.get_running_loop().time() > self._watched_until:
+            self._watched_until = 0.0
+            for runner in self.runners.values():
+                runner.shard.watch(None)
+
+    # --- definitions ------------------------------------------------------------------------
+
+    async def _refresh_entities(self) -> None:
+        """Brings entities in line with new definitions, in slices, when there is room.
+
+        An entity that is touched is refreshed at once; this is for those that nobody touches.
+        """
+        done: dict[int, dict[str, int]] = {
+            index: _versions(runner) for index, runner in self.runners.items()
+        }
+        while True:
+            await asyncio.sleep(0.5)
+            self.collect_feed()
+            for index, runner in self.runners.items():
+                wanted = _versions(runner)
+                if wanted != done[index] and await self._refresh_shard(runner, wanted):
+                    done[index] = wanted
+
+    async def _refresh_shard(self, runner: ShardRunner, wanted: dict[str, int]) -> bool:
+        after = ""
+        while _versions(runner) == wanted:
+            entities = list(runner.shard.scan(after, limits.CHECKPOINT_ROWS))
+            if not entities:
+                return True
+            after = entities[-1].key
+            stale = [
+                commands.refresh(entity.key)
+                for entity in entities
+                if entity.program_version < wanted.get(entity.workspace, 0)
+                and entity.key != catalog_key(entity.workspace)
+            ]
+            if stale:
+                await runner.admit(commands.pack_chunk(stale), len(stale), control=True)
+            await asyncio.sleep(0)
+        return False
+
+    def owns(self, key: str) -> ShardRunner | None:
+        """The runner of the shard that a key lives in, if this host has it."""
+        return self.runners.get(shard_of(slot_of(key), self._shards))
+
+
+def _versions(runner: ShardRunner) -> dict[str, int]:
+    return {name: program.version for name, program in runner.shard.programs.items()}
+
+
+async def _settled(answer: "asyncio.Future[bytes] | tuple[int, Any]") -> tuple[int, Any]:
+    if isinstance(answer, tuple):
+        return answer
+    return host_protocol.OK, await answer
+
+
+class _Session:
+    """The order of one router's calls."""
+
+    __slots__ = ("_expected", "_turns")
+
+    def __init__(self) -> None:
+        self._expected = 0
+        self._turns: dict[int, asyncio.Future[None]] = {}
+
+    async def turn(self, number: int) -> None:
+        """Waits until all calls before this one were admitted."""
+        if number != self._expected:
+            turn = asyncio.get_running_loop().create_future()
+            self._turns[number] = turn
+            try:
+                async with asyncio.timeout(_GAP_TIMEOUT_S):
+                    await turn
+            except TimeoutError:
+                msg = f"call {number} came without the calls before it"
+                raise Unavailable(msg) from None
+            finally:
+                self._turns.pop(number, None)
+
+    def next(self) -> None:
+        """Lets the next call in."""
+        self._expected += 1
+        turn = self._turns.get(self._expected)
+        if turn is not None and not turn.done():
+            turn.set_result(None)

@@ -1,0 +1,144 @@
+"""An instance on this machine, or on a Ray cluster: start it, ask it, stop it.
+
+Without a cluster address Ray itself is started here, with the settings that were measured:
+workers at normal priority, quick failure detection, a small object store (nothing goes through
+it), and authentication chosen explicitly. Ray ends with the process that started it.
+"""
+
+import os
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from actors import placement
+from actors.settings import Settings
+from actors.shard_host import ShardHost
+from actors.store.archive import ArchivePolicy
+from actors.store.directory import SqliteStore
+from actors.store.identity import read_identity
+from actors.supervisor import Supervisor
+from engine import limits
+
+_RAY_ENVIRONMENT = {
+    "RAY_worker_niceness": "0",
+    "RAY_health_check_initial_delay_ms": "1000",
+    "RAY_health_check_period_ms": "1000",
+    "RAY_health_check_timeout_ms": "1000",
+    "RAY_health_check_failure_threshold": "3",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_DEDUP_LOGS": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+_OBJECT_STORE_BYTES = 80 * 1024 * 1024
+_START_S = 120.0
+_STOP_S = 120.0
+
+
+class InstanceFailed(Exception):
+    """An instance did not start; the text says which part, why, and what to do."""
+
+
+class Instance:
+    """A running instance.
+
+    Args:
+        settings: What was chosen.
+        gateway_class: The gateway's actor class; see `Supervisor`.
+        host_class: The hosts' actor class; see `Supervisor`.
+    """
+
+    def __init__(self, settings: Settings, gateway_class: Any, host_class: Any = ShardHost) -> None:
+        self.settings = settings
+        self._host_class = host_class
+        self._gateway_class = gateway_class
+        self._supervisor: Any = None
+
+    def start(self) -> None:
+        """Starts Ray (unless there is a cluster) and everything on it, and waits until it serves.
+
+        Raises:
+            InstanceFailed: A part does not serve.
+            StoreError: The store is foreign, torn, or in use.
+        """
+        settings = self.settings
+        shards = open_store(settings).shards
+        if shards < settings.hosts:
+            msg = (
+                f"{settings.hosts} hosts for the {shards} shards of {settings.store}: "
+                f"choose at most {shards} hosts"
+            )
+            raise InstanceFailed(msg)
+        start_ray(settings)
+        self._supervisor = Supervisor.options(
+            name=placement.SUPERVISOR,
+            namespace=placement.NAMESPACE,
+            lifetime="detached",
+            get_if_exists=True,
+        ).remote(settings.plain(shards), self._gateway_class, self._host_class)
+        failed = ray.get(self._supervisor.start.remote(), timeout=_START_S)
+        if failed:
+            words = "; ".join(f"{name}: {error}" for name, error in sorted(failed.items()))
+            raise InstanceFailed(words)
+
+    def status(self) -> dict[str, Any]:
+        """See `Supervisor.status`."""
+        status: dict[str, Any] = ray.get(self._supervisor.status.remote(), timeout=10.0)
+        return status
+
+    def stop(self) -> None:
+        """Drains, checkpoints, and stops everything; also Ray, if it was started here."""
+        if self._supervisor is not None:
+            ray.get(self._supervisor.stop.remote(), timeout=_STOP_S)
+            ray.kill(self._supervisor, no_restart=True)
+            self._supervisor = None
+        ray.shutdown()
+
+
+def open_store(settings: Settings) -> SqliteStore:
+    """The store of the settings; made if it is not there.
+
+    Raises:
+        StoreError: It is foreign or torn, or has another number of shards than was asked for.
+    """
+    found = read_identity(settings.store)
+    shards = settings.shards or (found.shards if found else limits.SHARDS_PER_CORE * settings.hosts)
+    return SqliteStore.create(
+        settings.store,
+        shards=shards,
+        store_id=uuid.uuid4().hex,
+        created_ms=time.time_ns() // 1_000_000,
+        policy=ArchivePolicy(settings.archive_days, settings.archive_bytes),
+    )
+
+
+def start_ray(settings: Settings) -> None:
+    """Starts Ray here, or connects to the cluster of the settings."""
+    if settings.ray_address:
+        ray.init(
+            address=settings.ray_address, namespace=placement.NAMESPACE, log_to_driver=False,
+            configure_logging=False,
+        )  # fmt: skip
+        return
+    for name, value in _RAY_ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+    os.environ.setdefault("PYTHONWARNINGS", "ignore")
+    ray.init(
+        address="local",
+        namespace=placement.NAMESPACE,
+        include_dashboard=settings.dashboard,
+        dashboard_host="127.0.0.1",
+        dashboard_port=settings.dashboard_port or None,
+        object_store_memory=_OBJECT_STORE_BYTES,
+        num_cpus=max(4, os.cpu_count() or 1),
+        log_to_driver=False,
+        configure_logging=False,
+    )
+
+
+def owner_file(store: Path) -> Path:
+    """Where the process that runs an instance on a store writes its id, for `denrei down`."""
+    return store / "denrei.pid"

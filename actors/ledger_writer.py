@@ -1,0 +1,123 @@
+"""Group commit for a sender's ledger: what came in while one transaction was synced goes with the
+next, so the number of syncs follows the disk and not the number of batches.
+
+`open` and `results` are waited for; stamps and closings ride along with whatever comes next, since
+a lost stamp counts as of the restart and a lost closing only repeats a receipt.
+"""  # noqa: D205 - one sentence
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from actors.clock import Clock
+from actors.store.errors import StoreError
+from actors.store.ledger import BatchRow, Ledger, LedgerWork, Result
+
+
+class LedgerWriter:
+    """The asyncio side of a ledger.
+
+    Args:
+        ledger: The ledger; it is written from one thread of its own.
+        clock: The node's clock.
+        failed: Called once when a write fails. After that nothing may be given to a carrier: the
+            owner has to exit, and every write raises.
+    """
+
+    def __init__(
+        self, ledger: Ledger, clock: Clock, failed: Callable[[StoreError], object]
+    ) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self._failed = failed
+        self._error: StoreError | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
+        self._work = LedgerWork()
+        self._waiting: list[asyncio.Future[None]] = []
+        self._task: asyncio.Task[None] | None = None
+        self.commits = 0
+
+    def open(self, batch: BatchRow) -> "asyncio.Future[None]":
+        """A batch is about to be given away; await it first.
+
+        Durability: The batch's ids are synced when it is done.
+        """
+        self._work.batches.append(batch)
+        return self._soon()
+
+    def results(self, batch: int, results: list[Result]) -> "asyncio.Future[None]":
+        """What the carrier said; synced when it is done."""
+        self._work.results.append((batch, results))
+        return self._soon()
+
+    def epoch(self, shard: int, epoch: int) -> "asyncio.Future[None]":
+        """The newest epoch of a shard; synced when it is done."""
+        self._work.epochs[shard] = epoch
+        return self._soon()
+
+    def block(self, name: str, body: list[Any]) -> None:
+        """A new block of the fraud guard; written at once, not waited for."""
+        self._work.blocks.append((name, body))
+        self._soon()
+
+    def stamp(self, batch: int, returned_ms: int) -> None:
+        """When a batch's submit returned; goes with the next write."""
+        self._work.returned.append((batch, returned_ms))
+
+    def close_batch(self, batch: int) -> None:
+        """All is told of a batch; goes with the next write."""
+        self._work.closed.append(batch)
+
+    def fraud(self, snapshot: list[Any]) -> None:
+        """The guard's counters; goes with the next write."""
+        self._work.fraud = snapshot
+
+    async def flush(self) -> None:
+        """Writes everything; synced when it returns."""
+        await self._soon()
+
+    async def close(self) -> None:
+        """Writes everything that may still be written, and closes the ledger."""
+        if self._error is None:
+            await self.flush()
+        if self._task is not None:
+            await asyncio.gather(self._task, return_exceptions=True)
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._ledger.close)
+        self._thread.shutdown()
+
+    def _soon(self) -> "asyncio.Future[None]":
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
+        if self._error is not None:
+            done.set_exception(self._error)
+            done.exception()  # seen: whoever does not wait for it has been told by `failed`
+            return done
+        self._waiting.append(done)
+        if self._task is None:
+            self._task = loop.create_task(self._write(), name="ledger writer")
+        return done
+
+    async def _write(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._waiting:
+            work, self._work = self._work, LedgerWork()
+            waiting, self._waiting = self._waiting, []
+            try:
+                await loop.run_in_executor(
+                    self._thread, self._ledger.write, work, self._clock.now_ms()
+                )
+            except StoreError as error:
+                self._error = error
+                for done in waiting + self._waiting:
+                    if not done.done():
+                        done.set_exception(error)
+                        done.exception()
+                self._waiting = []
+                self._failed(error)
+                break
+            self.commits += 1
+            for done in waiting:
+                if not done.done():
+                    done.set_result(None)
+        self._task = None

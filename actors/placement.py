@@ -1,0 +1,40 @@
+"""Placement: which host owns which shard, and what actors are called.
+
+Placement only balances; that a shard has one writer is the store's doing (law 3). So a stale
+placement costs a retry and never a wrong write.
+"""
+
+from zlib import crc32
+
+NAMESPACE = "denrei"
+SUPERVISOR = "supervisor"
+
+
+def host_name(index: int) -> str:
+    """The actor name of a shard host."""
+    return f"shard-host-{index}"
+
+
+def gateway_name(index: int) -> str:
+    """The actor name of a gateway."""
+    return f"gateway-{index}"
+
+
+def sender_name(channel: str, index: int) -> str:
+    """The actor name of a sender; they count from 1."""
+    return f"sender-{channel}-{index}"
+
+
+def host_of(shard: int, shards: int, hosts: int) -> str:
+    """The host of a shard: contiguous ranges, as even as can be."""
+    return host_name(shard * hosts // shards)
+
+
+def shards_of(host: int, shards: int, hosts: int) -> list[int]:
+    """The shards of a host, the inverse of `host_of`."""
+    return [shard for shard in range(shards) if shard * hosts // shards == host]
+
+
+def sender_of(workspace: str, channel: str, lane: str, pool_size: int) -> str:
+    """The sender that a lane lives in: a hash of its name."""
+    return sender_name(channel, crc32(f"{workspace}/{lane}".encode()) % pool_size + 1)

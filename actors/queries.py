@@ -1,0 +1,163 @@
+"""Questions to a shard: what a reader may ask, and how the answer looks.
+
+A question changes nothing and is not journaled. It runs on the host's loop between two entries, so
+it sees whole entries only; its work is bounded, so that reading does not disturb ingestion.
+Answers are plain values (maps, lists, numbers, texts), ready for msgpack.
+"""
+
+from collections.abc import Callable
+from itertools import islice
+from typing import Any
+
+from engine import catalog, limits
+from engine.entity import Entity
+from engine.errors import NotFound
+from engine.shard import Shard
+from engine.slots import catalog_key
+
+Query = Callable[[Shard, dict[str, Any]], Any]
+
+
+def profile(shard: Shard, args: dict[str, Any]) -> dict[str, Any] | None:
+    """A profile: `{key, trail: bool}` → traits, segments, instances, messages, and the trail."""
+    entity = shard.peek(args["key"])
+    if entity is None:
+        return None
+    return {
+        "key": entity.key,
+        "traits": entity.traits,
+        "segments": entity.segments,
+        "instances": [instance.view() for instance in entity.instances.values()],
+        "ended": [instance.view() for instance in entity.ended_instances()],
+        "messages": [message.view() for message in entity.messages.values()],
+        "trail": [list(line) for line in entity.trail] if args.get("trail", True) else [],
+        "created_ms": entity.created_ms,
+        "updated_ms": entity.updated_ms,
+        "error": entity.error,
+    }
+
+
+def instances(shard: Shard, args: dict[str, Any]) -> dict[str, Any]:
+    """Instances of one entity (`key`), or of a journey over the shard (`workspace`, `journey`).
+
+    The second reads entities in the order of their keys, a bounded slice a call: `next` is where
+    to go on, or empty at the end.
+    """
+    journey = args.get("journey", "")
+    if args.get("key"):
+        entity = shard.peek(args["key"])
+        found = _instances_of(entity, journey) if entity else []
+        return {"items": found, "next": ""}
+    limit = min(int(args.get("limit") or limits.PAGE_ITEMS), limits.PAGE_ITEMS)
+    prefix = args["workspace"] + "/"
+    items: list[dict[str, Any]] = []
+    last = ""
+    for entity in shard.scan(args.get("after", ""), limits.PAGE_ITEMS):
+        last = entity.key
+        if entity.key.startswith(prefix):
+            items.extend(_instances_of(entity, journey))
+        if len(items) >= limit:
+            break
+    return {"items": items, "next": last}
+
+
+def message(shard: Shard, args: dict[str, Any]) -> dict[str, Any] | None:
+    """One message of an entity: `{key, id}`."""
+    entity = shard.peek(args["key"])
+    found = entity.messages.get(args["id"]) if entity else None
+    return {"key": args["key"], **found.view()} if found else None
+
+
+def messages(shard: Shard, args: dict[str, Any]) -> list[dict[str, Any]]:
+    """All kept messages of an entity, oldest first: `{key}`."""
+    entity = shard.peek(args["key"])
+    return [{"key": entity.key, **m.view()} for m in entity.messages.values()] if entity else []
+
+
+def definitions(shard: Shard, args: dict[str, Any]) -> dict[str, Any]:
+    """The newest definitions of a workspace, from the shard that holds its catalog."""
+    entity = shard.peek(catalog_key(args["workspace"]))
+    return catalog.newest(entity.traits if entity else {})
+
+
+def versions(shard: Shard, args: dict[str, Any]) -> list[list[Any]]:
+    """All kept versions of one definition: `{workspace, kind, name}`."""
+    entity = shard.peek(catalog_key(args["workspace"]))
+    return catalog.versions(entity.traits if entity else {}, args["kind"], args["name"])
+
+
+def sizes(shard: Shard, args: dict[str, Any]) -> dict[str, int]:
+    """Members of each segment of a workspace on this shard."""
+    prefix = args["workspace"] + "/"
+    return {
+        label[len(prefix) :]: members
+        for label, members in shard.sizes.items()
+        if label.startswith(prefix)
+    }
+
+
+def tally(shard: Shard, args: dict[str, Any]) -> dict[str, Any]:
+    """Counts over a slice of the shard's entities, for reports: `{workspace, after, limit}`.
+
+    Returns:
+        `profiles`; `instances` as `[journey, status, n]`; `messages` as
+        `[channel, carrier, status, n]`; `next` as for `instances`.
+    """
+    prefix = args["workspace"] + "/"
+    runs: dict[tuple[str, str], int] = {}
+    sent: dict[tuple[str, str, str], int] = {}
+    profiles = 0
+    last = ""
+    limit = min(int(args.get("limit") or limits.PAGE_ITEMS), limits.PAGE_ITEMS)
+    for entity in islice(shard.scan(args.get("after", ""), limit), limit):
+        last = entity.key
+        if not entity.key.startswith(prefix) or entity.kind == "catalog":
+            continue
+        profiles += 1
+        for view in _instances_of(entity, ""):
+            run = (view["journey"], view["status"])
+            runs[run] = runs.get(run, 0) + 1
+        for one in entity.messages.values():
+            view = one.view()
+            label = (view["channel"], view["carrier"], view["status"])
+            sent[label] = sent.get(label, 0) + 1
+    return {
+        "profiles": profiles,
+        "instances": [[*run, n] for run, n in sorted(runs.items())],
+        "messages": [[*label, n] for label, n in sorted(sent.items())],
+        "next": last,
+    }
+
+
+QUERIES: dict[str, Query] = {
+    "profile": profile,
+    "instances": instances,
+    "message": message,
+    "messages": messages,
+    "catalog": definitions,
+    "versions": versions,
+    "sizes": sizes,
+    "tally": tally,
+}
+
+
+def ask(shard: Shard, name: str, args: dict[str, Any]) -> Any:
+    """Answers one question.
+
+    Raises:
+        NotFound: There is no such question.
+    """
+    query = QUERIES.get(name)
+    if query is None:
+        msg = f"no query {name!r}; there are {', '.join(QUERIES)}"
+        raise NotFound(msg)
+    return query(shard, args)
+
+
+def _instances_of(entity: Entity, journey: str) -> list[dict[str, Any]]:
+    found = [*entity.ended_instances(), *entity.instances.values()]
+    return [
+        {"user": entity.id, "entity": entity.key, **instance.view()}
+        for instance in found
+        if not journey or instance.pin[0] == journey
+    ]

@@ -1,0 +1,158 @@
+"""From a sender back to the shards: receipts, in batches, until each is journaled.
+
+Each shard has a queue and at most one call in flight, so the receipts of a message arrive in their
+order, and a call that failed is made again with the same commands before any later one: a receipt
+that comes twice changes nothing. Nothing leaves a queue before its shard has journaled it.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, NamedTuple
+
+from engine import commands, limits, slots
+from engine.errors import DenreiError, Overloaded
+from engine.reasons import Reason
+
+Report = Callable[[int, Sequence[commands.Command], int], Awaitable[bytes]]
+"""Takes a shard, commands and about their size; one `Reason` byte a command once journaled."""
+
+_LATER: Final = frozenset({Reason.OVERLOADED, Reason.UNAVAILABLE, Reason.DEADLINE})
+_COMMAND_BYTES: Final = 120
+_PAUSE_S: Final = 0.05
+_LONGEST_PAUSE_S: Final = 2.0
+_log = logging.getLogger("denrei.sender")
+
+
+class Delivery:
+    """One batch of a carrier's receipts, so that the carrier can wait until all are journaled."""
+
+    __slots__ = ("done", "left")
+
+    def __init__(self, receipts: int) -> None:
+        self.left = receipts
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def told(self) -> None:
+        """One of them is journaled, or not for us."""
+        self.left -= 1
+        if not self.left and not self.done.done():
+            self.done.set_result(None)
+
+
+class _Item(NamedTuple):
+    command: commands.Command
+    size: int
+    delivery: Delivery | None
+
+
+class Reporter:
+    """The queues to the shards.
+
+    Args:
+        shards: How many there are.
+        report: The way to them; it raises a `DenreiError` if nothing is known.
+        settled: Called with the ids of messages whose last word is journaled.
+    """
+
+    def __init__(self, shards: int, report: Report, settled: Callable[[list[str]], object]) -> None:
+        self._shards = shards
+        self._report = report
+        self._settled = settled
+        self._queues: dict[int, deque[_Item]] = {}
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._waiting = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.told = 0
+        self.retries = 0
+
+    def __len__(self) -> int:
+        return self._waiting
+
+    def add(self, command: commands.Command, delivery: Delivery | None = None) -> None:
+        """Queues a receipt. Cost: 1 µs."""
+        shard = slots.shard_of(slots.slot_of(command[1]), self._shards)
+        queue = self._queues.get(shard)
+        if queue is None:
+            queue = self._queues[shard] = deque()
+        size = _COMMAND_BYTES + len(command[1]) + len(command[8]) + len(command[9])
+        queue.append(_Item(command, size, delivery))
+        self._waiting += 1
+        if shard not in self._tasks:
+            self._idle.clear()
+            task = asyncio.get_running_loop().create_task(self._run(shard), name=f"report {shard}")
+            self._tasks[shard] = task
+
+    async def idle(self) -> None:
+        """Returns when every receipt is journaled."""
+        await self._idle.wait()
+
+    async def stop(self) -> None:
+        """Ends the calls; what was not journaled is told again after a restart."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _run(self, shard: int) -> None:
+        queue = self._queues[shard]
+        pause_s = _PAUSE_S
+        try:
+            while queue:
+                items, size = _take(queue)
+                try:
+                    results = await self._report(shard, [item.command for item in items], size)
+                except Overloaded as error:
+                    pause_s = error.retry_after_ms / 1_000
+                    later = items
+                except DenreiError as error:
+                    _log.warning("shard %d takes no receipts: %s", shard, error)
+                    later = items
+                except BaseException:
+                    queue.extendleft(reversed(items))
+                    raise
+                else:
+                    later = self._take_results(items, results)
+                if later:
+                    self.retries += 1
+                    queue.extendleft(reversed(later))
+                    await asyncio.sleep(pause_s)
+                    pause_s = min(_LONGEST_PAUSE_S, pause_s * 2)
+                else:
+                    pause_s = _PAUSE_S
+        finally:
+            del self._tasks[shard]
+            if not self._tasks:
+                self._idle.set()
+
+    def _take_results(self, items: list[_Item], results: bytes) -> list[_Item]:
+        """Lets go of what is journaled; what has to be told again."""
+        later: list[_Item] = []
+        settled: list[str] = []
+        for item, result in zip(items, results, strict=True):
+            if result in _LATER:
+                later.append(item)
+                continue
+            if item.command[5]:
+                settled.append(item.command[2])
+            if item.delivery is not None:
+                item.delivery.told()
+        self._waiting -= len(items) - len(later)
+        self.told += len(items) - len(later)
+        if settled:
+            self._settled(settled)
+        return later
+
+
+def _take(queue: deque[_Item]) -> tuple[list[_Item], int]:
+    items: list[_Item] = []
+    size = 0
+    while queue and len(items) < limits.CALL_COMMANDS:
+        size += queue[0].size
+        if items and size > limits.CALL_BYTES:
+            size -= queue[0].size
+            break
+        items.append(queue.popleft())
+    return items, size

@@ -1,0 +1,131 @@
+"""The settings of an instance: what an operator may choose, checked before anything starts.
+
+They come, weakest first, from defaults, `denrei.yaml`, the environment (`DENREI_GRPC_PORT=…`) and
+the command line. Actors get them as one plain map, so that a restarted actor has what the first
+one had.
+"""
+
+import ipaddress
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, Field, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    YamlConfigSettingsSource,
+)
+
+from actors.clock import make_clock
+from engine import limits
+from engine.messages import CHANNELS
+
+CONFIG_FILE = "denrei.yaml"
+
+
+class TlsSettings(BaseModel):
+    """Where the gateway's certificate lies."""
+
+    certificate: Path
+    private_key: Path
+    client_ca: Path | None = None
+
+
+class Settings(BaseSettings):
+    """Everything an operator may choose; see docs/operations.md."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="DENREI_", env_nested_delimiter="__", extra="forbid", validate_default=True
+    )
+
+    store: Path = Field(Path(".denrei"), description="The directory of the store.")
+    hosts: Annotated[int, Field(ge=1, le=256)] = Field(
+        default_factory=lambda: max(1, min(os.cpu_count() or 1, 16)),
+        description="Shard hosts; about one per core.",
+    )
+    shards: Annotated[int, Field(ge=0, le=limits.SLOTS)] = Field(
+        0, description="Shards; fixed when a store is created. 0: what it has, or two per host."
+    )
+    gateways: Annotated[int, Field(ge=1, le=64)] = 1
+    senders: dict[str, int] = Field(
+        default_factory=lambda: {"sms": 1, "email": 1, "push": 1},
+        description="Sender actors per channel.",
+    )
+    bind: str = Field("127.0.0.1", description="The address that gateways listen on.")
+    grpc_port: Annotated[int, Field(ge=0, le=65_535)] = 50_051
+    tls: TlsSettings | None = None
+    clock: str = Field("system", description="'system', 'event', or a factor such as '60x'.")
+    hot_entities: Annotated[int, Field(ge=100)] = limits.HOT_ENTITIES
+    archive_days: Annotated[int, Field(ge=0)] = limits.ARCHIVE_DAYS
+    archive_bytes: Annotated[int, Field(ge=0)] = limits.ARCHIVE_BYTES
+    dashboard: bool = Field(True, description="Whether Ray's dashboard runs.")
+    dashboard_port: Annotated[int, Field(ge=0, le=65_535)] = 8_265
+    ray_address: str = Field("", description="A running Ray cluster; empty: start one here.")
+
+    @field_validator("clock")
+    @classmethod
+    def _clock(cls, value: str) -> str:
+        make_clock(value)
+        return value
+
+    @field_validator("senders")
+    @classmethod
+    def _senders(cls, value: dict[str, int]) -> dict[str, int]:
+        for channel, count in value.items():
+            if channel not in CHANNELS:
+                msg = f"no channel {channel!r}; there are {', '.join(CHANNELS)}"
+                raise ValueError(msg)
+            if not 1 <= count <= 64:
+                msg = f"{count} senders for {channel}: choose 1 to 64"
+                raise ValueError(msg)
+        missing = [channel for channel in CHANNELS if channel not in value]
+        return {**value, **dict.fromkeys(missing, 1)}
+
+    @model_validator(mode="after")
+    def _shard_count(self) -> "Settings":
+        if 0 < self.shards < self.hosts:
+            msg = f"{self.hosts} hosts need at least as many shards, not {self.shards}"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can reach the gateway."""
+        if self.bind == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.bind).is_loopback
+        except ValueError:
+            return False
+
+    def plain(self, shards: int) -> dict[str, Any]:
+        """The settings as plain values, for actors.
+
+        Args:
+            shards: How many shards the store has.
+        """
+        values = self.model_dump(mode="json")
+        values["store"] = str(self.store.resolve())
+        values["shards"] = shards
+        return values
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Command line, then environment, then denrei.yaml."""
+        path = Path(os.environ.get("DENREI_CONFIG", CONFIG_FILE))
+        return init_settings, env_settings, YamlConfigSettingsSource(settings_cls, yaml_file=path)
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The values of a configuration file, for `denrei` to show where they come from."""
+    return yaml.safe_load(path.read_text()) or {} if path.exists() else {}

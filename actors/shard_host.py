@@ -1,0 +1,161 @@
+"""The Ray shell of a host: opens its shards' stores, serves, and ends with its process.
+
+Ray restarts the actor when its process dies. A shard that can't go on ends the process, because
+only a recovery can tell what is on disk; the lock on each shard's file keeps the old process and
+the new one apart.
+"""
+
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from actors import placement
+from actors.clock import make_clock
+from actors.directory import RayDirectory
+from actors.dispatch import Dispatcher
+from actors.host import Host
+from actors.metrics import HostMetrics
+from actors.router import Router
+from actors.store.archive import ArchivePolicy
+from actors.store.directory import SqliteStore
+from engine.shard import Shard
+
+logger = logging.getLogger(__name__)
+
+_TAKE_OVER_S = 30.0
+
+
+def tune_collector() -> None:
+    """Keeps the cyclic collector away from long-lived state, which has no cycles.
+
+    With the default thresholds it walks all profiles again and again: pauses of 400 ms at 300,000
+    profiles.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+
+
+class ShardHostProcess:
+    """What the actor does; `ShardHost` is the actor named `shard-host-<index>`.
+
+    Args:
+        index: Which host.
+        settings: `Settings.plain()`.
+    """
+
+    make_shard = Shard
+
+    def __init__(self, index: int, settings: dict[str, Any]) -> None:
+        self._name = placement.host_name(index)
+        self._index = index
+        self._settings = settings
+        self._host: Host | None = None
+        self._error = ""
+        self._stopped = False
+        self._ready: asyncio.Task[None] | None = None
+
+    def __repr__(self) -> str:
+        return self._name
+
+    async def start(self) -> str:
+        """Opens and recovers the shards; later calls wait for the first.
+
+        Returns:
+            An empty text, or why it can't serve.
+        """
+        if self._stopped:
+            return "it was stopped"
+        with contextlib.suppress(RuntimeError):
+            await self._started()
+        return self._error
+
+    async def submit(self, call: bytes) -> bytes:
+        """See `Host.submit`."""
+        return await (await self._started()).submit(call)
+
+    async def query(self, call: bytes) -> bytes:
+        """See `Host.query`."""
+        return await (await self._started()).query(call)
+
+    async def stop(self) -> None:
+        """Drains, checkpoints and closes all shards."""
+        self._stopped = True
+        if self._host is not None:
+            host, self._host = self._host, None
+            await host.stop()
+
+    async def pid(self) -> int:
+        """The process, for operators and tests."""
+        return os.getpid()
+
+    async def _started(self) -> Host:
+        if self._ready is None:
+            self._ready = asyncio.get_running_loop().create_task(self._open())
+        await asyncio.shield(self._ready)
+        if self._host is None:
+            msg = f"{self._name} does not serve: {self._error or 'it was stopped'}"
+            raise RuntimeError(msg)
+        return self._host
+
+    async def _open(self) -> None:
+        settings = self._settings
+        directory = RayDirectory(settings)
+        dispatcher = Dispatcher(Router(directory, control=True), directory)
+        try:
+            policy = ArchivePolicy(settings["archive_days"], settings["archive_bytes"])
+            store = SqliteStore.open(Path(settings["store"]), policy)
+            owned = placement.shards_of(self._index, settings["shards"], settings["hosts"])
+            stores = {
+                shard: await asyncio.to_thread(store.open_shard, shard, _TAKE_OVER_S)
+                for shard in owned
+            }
+            host = Host(
+                self._name, stores, settings["shards"], make_clock(settings["clock"]),
+                dispatcher, self._fail, settings["hot_entities"], self.make_shard,
+            )  # fmt: skip
+            await host.start()
+        except Exception as error:
+            logger.exception("%s can't open its shards", self._name)
+            self._error = f"{type(error).__name__}: {error}"
+            self._ready = None  # the next call tries again: the lock may be free by then
+            return
+        self._error = ""
+        tune_collector()
+        self._host = host
+        self._beside = asyncio.get_running_loop().create_task(self._every_second(host))
+
+    async def _every_second(self, host: Host) -> None:
+        metrics = HostMetrics(self._name)
+        seconds = 0
+        while self._host is host:
+            await asyncio.sleep(1.0)
+            seconds += 1
+            with contextlib.suppress(Exception):
+                metrics.record(host)
+            if seconds % 10 == 0:
+                for runner in host.runners.values():
+                    await runner.archive()
+
+    def _fail(self, error: BaseException) -> None:
+        """Ends the process: what a failed commit left on disk only a recovery can tell."""
+        if isinstance(error, asyncio.CancelledError):
+            return
+        logger.error("%s ends: %s: %s", self._name, type(error).__name__, error)
+        os._exit(70)
+
+
+ACTOR_OPTIONS = {
+    "num_cpus": 0,
+    "max_restarts": -1,
+    "max_task_retries": 0,
+    "enable_task_events": False,
+}
+
+ShardHost = ray.remote(**ACTOR_OPTIONS)(ShardHostProcess)

@@ -1,0 +1,385 @@
+"""One shard at work: its journal, its state machine, and the pipeline between them.
+
+What waits goes into one entry; the entry is committed in a thread while the entry before it is
+applied on the loop; an entry is applied, and its commands are acknowledged, only after its commit
+has returned. So nothing is acknowledged that is not on disk, the disk and the CPU work at the same
+time, and batches grow by themselves: the longer a commit takes, the more waits for the next.
+
+Rows of changed entities ride along in the commits, a few at a time, so that a checkpoint is never
+a pause. After a commit that failed the runner is dead, for ever: whether the entry is on disk is
+unknown, and only a recovery can tell.
+"""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any
+
+from actors.clock import Clock, Handle
+from actors.store.base import Commit, DefinitionRow, EntityRow, Entry, ShardStore
+from engine import commands, limits
+from engine.errors import Overloaded, Unavailable
+from engine.shard import Effects, Shard
+from engine.slots import slot_of
+
+CHECKPOINT_AGE_S = 5.0
+
+
+@dataclass(slots=True)
+class RunnerStats:
+    """Counts since the start; a host turns them into metrics once a second."""
+
+    commands: int = 0
+    entries: int = 0
+    commit_s: float = 0.0
+    apply_s: float = 0.0
+    rows: int = 0
+    replayed: int = 0
+    recovery_s: float = 0.0
+    refused: int = 0
+    entered: dict[str, int] = field(default_factory=dict)
+    left: dict[str, int] = field(default_factory=dict)
+
+
+class ShardRunner:
+    """One shard at work; see the module's text.
+
+    Args:
+        store: The shard's store, opened: its epoch is ours.
+        shards: How many shards there are.
+        clock: The time.
+        executor: Where commits run; one thread per shard is enough.
+        dispatch: Takes the effects of an entry once it is durable and applied.
+        fail: Told once if the shard can't go on; the process should end.
+        hot_entities: See `Shard`.
+        make_shard: The state machine; a measurement may put another in its place.
+    """
+
+    def __init__(
+        self,
+        store: ShardStore,
+        shards: int,
+        clock: Clock,
+        executor: Executor,
+        dispatch: Callable[["ShardRunner", Effects], None],
+        fail: Callable[[BaseException], None],
+        hot_entities: int = limits.HOT_ENTITIES,
+        make_shard: type[Shard] = Shard,
+    ) -> None:
+        self.store = store
+        self.shard = make_shard(store.shard, shards, store.load, store.scan, hot_entities)
+        self.stats = RunnerStats()
+        self.queued_bytes = 0
+        self._clock = clock
+        self._executor = executor
+        self._dispatch = dispatch
+        self._fail = fail
+        self._waiting: deque[tuple[bytes, int, asyncio.Future[bytes]]] = deque()
+        self._tail: deque[tuple[int, float, int]] = deque()  # (seq, when, bytes) not yet passed
+        self._tail_bytes = 0
+        self._definitions: list[DefinitionRow] = []
+        self._tick_ms: int | None = None
+        self._event_ms = 0
+        self._wake = asyncio.Event()
+        self._alarm: Handle | None = None
+        self._checkpoint_alarm: Handle | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._stopping = False
+
+    # --- life -------------------------------------------------------------------------------
+
+    def recover(self) -> Effects:
+        """Loads what is stored and replays the journal's tail.
+
+        Returns:
+            All unsettled effects, to be handed over again with the same ids.
+
+        Raises:
+            StoreError: The journal is torn or foreign; the shard must not serve.
+        """
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        store, shard = self.store, self.shard
+        for row in store.definitions():
+            if row.seq < store.start_seq:
+                shard.install(row.workspace, row.version, row.documents)
+        stored = store.entity_count()
+        shard.recover(stored, store.due(), store.segment_counts(), 0)
+        shard.seq = store.start_seq - 1
+        for entry in store.journal(store.start_seq):
+            effects = shard.apply(entry.seq, entry.now_ms, entry.mode, entry.payload)
+            self._keep_definitions(entry.seq, effects)
+            self._event_ms = max(self._event_ms, shard.now)
+            self._tail.append((entry.seq, started, len(entry.payload)))
+            self._tail_bytes += len(entry.payload)
+            self.stats.replayed += len(effects.results)
+        self.stats.recovery_s = loop.time() - started
+        return shard.unsettled(store.pending())
+
+    def start(self) -> None:
+        """Starts to serve."""
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def stop(self) -> None:
+        """Drains what waits, writes a full checkpoint and closes the store."""
+        self._stopping = True
+        self._wake.set()
+        if self._task is not None:
+            await self._task
+        for alarm in (self._alarm, self._checkpoint_alarm):
+            if alarm is not None:
+                alarm.cancel()
+        self.store.close()
+
+    # --- coming in --------------------------------------------------------------------------
+
+    def admit(self, chunk: bytes, count: int, control: bool) -> asyncio.Future[bytes]:
+        """Takes a chunk in.
+
+        Args:
+            chunk: `commands.pack_chunk`.
+            count: How many commands it holds.
+            control: True for what helps the shard to get rid of work (receipts, settlements):
+                it is taken even while the outbox is full.
+
+        Returns:
+            One `Reason` byte per command.
+
+        Raises:
+            Overloaded: The queue or the outbox is full.
+            Unavailable: The shard is closing.
+
+        Durability: When the future is done, the commands are synced and applied.
+        """
+        if self._stopping:
+            raise Unavailable(f"shard {self.shard.index} is closing")
+        if self.queued_bytes + len(chunk) > limits.INGEST_QUEUE_BYTES:
+            self.stats.refused += count
+            raise Overloaded(200, f"the ingest queue of shard {self.shard.index} is full")
+        if not control and self.shard.outbox >= limits.OUTBOX_PER_SHARD:
+            self.stats.refused += count
+            raise Overloaded(1_000, f"the outbox of shard {self.shard.index} is full")
+        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._waiting.append((chunk, count, future))
+        self.queued_bytes += len(chunk)
+        self._wake.set()
+        return future
+
+    async def tick(self, now_ms: int) -> None:
+        """Journals a tick at a given time and waits until all its timers have fired."""
+        self._tick_ms = now_ms
+        while self._tick_ms is not None:
+            self._wake.set()
+            await self.admit(commands.pack_chunk(()), 0, control=True)
+
+    # --- the pipeline -----------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        try:
+            applying: tuple[Entry, list[tuple[int, asyncio.Future[bytes]]]] | None = None
+            while True:
+                entry, futures = self._next_entry()
+                rows = self._next_rows()
+                commit = None
+                if entry or rows or self._definitions:
+                    commit = self._commit(entry, rows)
+                if applying is not None:
+                    self._apply(*applying)
+                    applying = None
+                if commit is not None:
+                    await commit
+                    self._stored(rows)
+                    if entry is not None:
+                        applying = (entry, futures)
+                elif self._stopping and not self._waiting and not self.shard.dirty:
+                    return
+                elif not self._waiting and self._next_entry_is_far():
+                    self._set_alarm()
+                    await self._wake.wait()
+                    self._wake.clear()
+        except BaseException as error:
+            for _, _, future in self._waiting:
+                future.cancel()
+            self._fail(error)
+            raise
+
+    def _next_entry(self) -> tuple[Entry | None, list[tuple[int, asyncio.Future[bytes]]]]:
+        """What waits, as one entry; a tick if only a timer is due; nothing otherwise."""
+        clock, shard = self._clock, self.shard
+        now_ms = max(self._event_ms if clock.mode else clock.now_ms(), shard.now)
+        due_ms = shard.next_due_ms()
+        if self._tick_ms is not None:
+            now_ms = max(now_ms, self._tick_ms)
+        elif clock.mode:
+            due_ms = None
+        late = due_ms is not None and due_ms <= now_ms
+        if late:
+            horizon_ms = shard.due_horizon_ms(now_ms)
+            if horizon_ms < now_ms:
+                return Entry(self._next_seq(), self.store.epoch, horizon_ms, 0, b""), []
+        self._tick_ms = None
+        chunks, futures, size = [], [], 0
+        waiting = self._waiting
+        while waiting and size < limits.ENTRY_BYTES:
+            chunk, count, future = waiting.popleft()
+            size += len(chunk)
+            futures.append((count, future))
+            if count:
+                chunks.append(chunk)
+        self.queued_bytes -= size
+        if not futures and not late:
+            return None, []
+        payload = commands.pack_payload(chunks) if chunks else b""
+        if clock.mode:
+            self._event_ms = max(now_ms, _newest_event_ms(payload))
+        return Entry(self._next_seq(), self.store.epoch, now_ms, clock.mode, payload), futures
+
+    def _next_seq(self) -> int:
+        return self.store.last_seq + 1
+
+    def _next_rows(self) -> list[tuple[str, int, int | None, bool, str, bytes]]:
+        """The rows that ride along: of entities whose journal entries are old, or many."""
+        tail = self._tail
+        if self._stopping:
+            up_to_seq = self.shard.seq
+        else:
+            old = asyncio.get_running_loop().time() - CHECKPOINT_AGE_S
+            up_to_seq, surplus = 0, self._tail_bytes - limits.CHECKPOINT_TAIL_BYTES
+            for seq, at, size in tail:
+                if at > old and surplus <= 0:
+                    break
+                up_to_seq = seq
+                surplus -= size
+        if not up_to_seq or not self.shard.dirty:
+            return []
+        return self.shard.take_rows(limits.CHECKPOINT_ROWS, up_to_seq)
+
+    def _commit(
+        self, entry: Entry | None, rows: list[tuple[str, int, int | None, bool, str, bytes]]
+    ) -> "asyncio.Future[None]":
+        definitions, self._definitions = self._definitions, []
+        commit = Commit(
+            [entry] if entry else [],
+            [EntityRow(row[0], slot_of(row[0]), *row[1:]) for row in rows],
+            definitions,
+            self.shard.oldest_needed,
+        )
+        loop = asyncio.get_running_loop()
+        return loop.run_in_executor(self._executor, self._write, commit)
+
+    def _write(self, commit: Commit) -> None:
+        """In the commit thread."""
+        started = perf_counter()
+        self.store.commit(commit)
+        self.stats.commit_s += perf_counter() - started
+
+    def _stored(self, rows: list[tuple[str, int, int | None, bool, str, bytes]]) -> None:
+        self.shard.rows_stored(rows)
+        self.stats.rows += len(rows)
+        needed = self.shard.oldest_needed
+        tail = self._tail
+        while tail and tail[0][0] < needed:
+            self._tail_bytes -= tail.popleft()[2]
+
+    def _apply(self, entry: Entry, futures: list[tuple[int, "asyncio.Future[bytes]"]]) -> None:
+        started = perf_counter()
+        effects = self.shard.apply(entry.seq, entry.now_ms, entry.mode, entry.payload)
+        self._keep_definitions(entry.seq, effects)
+        self._tail.append((entry.seq, asyncio.get_running_loop().time(), len(entry.payload)))
+        self._tail_bytes += len(entry.payload)
+        results, at = bytes(effects.results), 0
+        for count, future in futures:
+            if not future.done():
+                future.set_result(results[at : at + count])
+            at += count
+        assert at == len(results), "each command of an entry has one result"
+        stats = self.stats
+        stats.entries += 1
+        stats.commands += len(results)
+        stats.apply_s += perf_counter() - started
+        _add(stats.entered, effects.entered)
+        _add(stats.left, effects.left)
+        self._dispatch(self, effects)
+
+    def _keep_definitions(self, seq: int, effects: Effects) -> None:
+        for workspace, version, documents in effects.installed:
+            self._definitions.append(DefinitionRow(workspace, version, seq, documents))
+
+    # --- waiting ----------------------------------------------------------------------------
+
+    def _next_entry_is_far(self) -> bool:
+        due_ms = self.shard.next_due_ms()
+        if self._tick_ms is not None or self._definitions:
+            return False
+        return self._clock.mode == 1 or due_ms is None or due_ms > self._clock.now_ms()
+
+    def _set_alarm(self) -> None:
+        """Wakes the runner for the next timer, or to write rows of what is dirty."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        if self._checkpoint_alarm is not None:
+            self._checkpoint_alarm.cancel()
+            self._checkpoint_alarm = None
+        if self.shard.dirty and self._tail:
+            self._checkpoint_alarm = asyncio.get_running_loop().call_at(
+                self._tail[0][1] + CHECKPOINT_AGE_S, self._wake.set
+            )
+        due_ms = None if self._clock.mode else self.shard.next_due_ms()
+        if due_ms is not None:
+            self._alarm = self._clock.call_at(due_ms, self._wake.set)
+
+    async def archive(self) -> int:
+        """Moves passed journal entries into the archive; returns how many."""
+        with contextlib.suppress(asyncio.CancelledError):
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._executor, self.store.archive_passed)
+        return 0
+
+    def describe(self) -> dict[str, Any]:
+        """The shard's state in numbers, for status and metrics."""
+        shard, due_ms = self.shard, self.shard.next_due_ms()
+        now_ms = max(self._clock.now_ms(), shard.now)
+        return {
+            "shard": shard.index,
+            "epoch": self.store.epoch,
+            "seq": shard.seq,
+            "start_seq": self.store.start_seq,
+            "now_ms": now_ms,
+            "entities": shard.entities,
+            "dirty": shard.dirty,
+            "outbox": shard.outbox,
+            "queued_bytes": self.queued_bytes,
+            "timers": shard.timers,
+            "timer_lag_ms": max(0, now_ms - due_ms) if due_ms is not None else 0,
+            "timers_fired": shard.timers_fired,
+            "commands": self.stats.commands,
+            "entries": self.stats.entries,
+            "commit_s": self.stats.commit_s,
+            "apply_s": self.stats.apply_s,
+            "rows": self.stats.rows,
+            "replayed": self.stats.replayed,
+            "recovery_s": self.stats.recovery_s,
+            "refused": self.stats.refused,
+            "installed": {name: program.version for name, program in shard.programs.items()},
+        }
+
+
+def _newest_event_ms(payload: bytes) -> int:
+    """The newest time among an entry's events."""
+    times = [
+        command[5]
+        for chunk in commands.unpack_payload(payload)
+        for command in chunk
+        if command[0] == commands.EVENT
+    ]
+    return max(times, default=0)
+
+
+def _add(total: dict[str, int], more: dict[str, int]) -> None:
+    for name, count in more.items():
+        total[name] = total.get(name, 0) + count

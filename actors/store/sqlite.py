@@ -1,0 +1,349 @@
+"""A shard's store in one SQLite file: the fence is a lock, the truth is a transaction.
+
+Why it is right: the lock file excludes every other live process; the epoch and the last sequence
+number are advanced by one UPDATE that names the old ones, in the transaction that writes the rest,
+so even an owner without the lock writes nothing; synchronous=FULL has the log on the disk before
+COMMIT returns. At opening everything that can be missing without SQLite noticing is looked for:
+a log that was left behind, cut or damaged, a file of another store, a hole in the journal.
+
+Threads: one connection writes (the commit thread's, shared with the archive's short deletes under
+a lock), one reads (the serving thread's; see snapshot.py), one reads for the archive.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from operator import attrgetter
+from typing import Any, Final
+
+import apsw
+
+from actors.store.archive import ShardArchive
+from actors.store.base import Commit, DefinitionRow, EntityRow, Entry, check_commit, fenced
+from actors.store.checks import check_entry, entry_crc, row_crc, torn
+from actors.store.connection import CHECKPOINT_PAGES, store_errors, transaction
+from actors.store.errors import StoreError, WriteFailed
+from actors.store.schema import STATE_WRITE, State
+from actors.store.snapshot import SnapshotReader
+from actors.store.taking_over import Opened
+
+_ENTRIES_A_READ: Final = 16
+_ROWS_A_READ: Final = 5_000
+_ARCHIVE_CACHE_BYTES: Final = 1024 * 1024
+
+_INSERT_ENTRY: Final = "INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?)"
+_UPSERT: Final = (
+    "INSERT INTO entity VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET"
+    " slot = excluded.slot, seq = excluded.seq, due_ms = excluded.due_ms,"
+    " pending = excluded.pending, segments = excluded.segments, crc = excluded.crc,"
+    " data = excluded.data"
+)
+_DELETE: Final = "DELETE FROM entity WHERE key = ?"
+_JOURNAL: Final = (
+    "SELECT seq, epoch, now_ms, mode, payload, crc FROM journal WHERE seq >= ? ORDER BY seq LIMIT ?"
+)
+
+
+class SqliteShardStore:
+    """One shard in one file. Made by `SqliteStore.open_shard`; see `base.ShardStore`."""
+
+    def __init__(self, shard: int, opened: Opened, archive: ShardArchive) -> None:
+        self._shard = shard
+        self._path = opened.path
+        self._lock = opened.lock
+        self._state = opened.state
+        self._archive = archive
+        self._writer = opened.writer
+        self._reader = SnapshotReader(opened.path)
+        self._passed = SnapshotReader(opened.path, _ARCHIVE_CACHE_BYTES)
+        self._writing = threading.Lock()
+        self._log_pages = 0
+        self._poison: BaseException | None = None
+        self._closed = False
+        self._writer.set_wal_hook(self._on_commit)
+
+    @property
+    def shard(self) -> int:
+        """The shard's number."""
+        return self._shard
+
+    @property
+    def epoch(self) -> int:
+        """This owner's epoch."""
+        return self._state.epoch
+
+    @property
+    def start_seq(self) -> int:
+        """Where recovery starts."""
+        return self._state.start_seq
+
+    @property
+    def last_seq(self) -> int:
+        """The last entry that is committed."""
+        return self._state.last_seq
+
+    def commit(self, commit: Commit) -> None:
+        """Writes all of a commit, or nothing; see `ShardStore.commit`.
+
+        Durability: everything in it is synced when this returns.
+        Cost: COST_OF_COMMIT
+        """
+        self._check_alive()
+        state = self._state
+        with self._poisoning(check_only=True):
+            check_commit(commit, self._shard, state.epoch, state.start_seq, state.last_seq)
+        entries, last_crc = [], state.last_crc
+        for entry in commit.entries:
+            last_crc = entry_crc(last_crc, entry)
+            entries.append(
+                (entry.seq, entry.epoch, entry.now_ms, entry.mode, last_crc, entry.payload)
+            )
+        with self._poisoning(), self._writing:
+            self._reader.end()  # A snapshot from before would keep the log from starting again.
+            # The archive may have moved the floor since `state` was read.
+            new = self._state._replace(last_seq=state.last_seq + len(entries), last_crc=last_crc)
+            if commit.start_seq is not None:
+                new = new._replace(start_seq=commit.start_seq)
+            with store_errors(self._path, "commit to"), transaction(self._writer):
+                self._advance(new)
+                self._writer.executemany(_INSERT_ENTRY, entries)
+                self._write_rows(commit)
+                self._write_definitions(commit)
+            self._state = new
+            self._reader.end()  # From here on a load must see this commit.
+            if self._log_pages >= CHECKPOINT_PAGES:
+                with store_errors(self._path, "copy the log into"):
+                    self._writer.wal_checkpoint()
+
+    def _advance(self, new: State) -> None:
+        """The fence: moves the state on, if it still is what this owner left."""
+        old = self._state
+        self._writer.execute(STATE_WRITE, (*new, new.crc(), old.epoch, old.last_seq))
+        if self._writer.changes() != 1:
+            raise fenced(self._shard, "a newer epoch", old.epoch, old.last_seq + 1)
+
+    def _write_rows(self, commit: Commit) -> None:
+        if not commit.rows:
+            return
+        last_of_key = {row.key: row for row in commit.rows}
+        rows = sorted(last_of_key.values(), key=attrgetter("key"))
+        self._writer.executemany(_UPSERT, _upserts(rows))
+        self._writer.executemany(_DELETE, [(row.key,) for row in rows if row.data is None])
+
+    def _write_definitions(self, commit: Commit) -> None:
+        for row in commit.definitions:
+            crc = row_crc(f"{row.workspace}/{row.version}", row.seq, row.documents)
+            values = (row.workspace, row.version, row.seq, crc, row.documents)
+            self._writer.execute("INSERT OR IGNORE INTO definition VALUES (?, ?, ?, ?, ?)", values)
+            if self._writer.changes() == 0:
+                found = self._writer.execute(
+                    "SELECT * FROM definition WHERE workspace = ? AND version = ?",
+                    (row.workspace, row.version),
+                ).fetchone()
+                if found != values:
+                    raise torn(
+                        self._path,
+                        f"version {row.version} of workspace {row.workspace} was journaled with "
+                        "other documents before",
+                    )
+
+    def load(self, key: str) -> tuple[int, bytes] | None:
+        """An entity's `(seq, data)` as of the last commit, or None. Cost: see `SnapshotReader`."""
+        if self._poison is not None or self._closed:
+            self._check_alive()
+        return self._reader.load(key)
+
+    def journal(self, from_seq: int) -> Iterator[Entry]:
+        """The live entries from `from_seq` on, each checked against the one before it.
+
+        Not to be used while `archive_passed` runs.
+        """
+        self._check_alive()
+        return self._journal(self._reader, from_seq, self._state.last_seq)
+
+    def _journal(self, reader: SnapshotReader, from_seq: int, last: int) -> Iterator[Entry]:
+        crc = self._crc_before(reader, from_seq)
+        while from_seq <= last:
+            limit = min(_ENTRIES_A_READ, last - from_seq + 1)
+            rows = reader.fetch(_JOURNAL, (from_seq, limit))
+            if not rows:
+                raise torn(self._path, f"entry {from_seq} is missing")
+            for *fields, found_crc in rows:
+                entry = Entry(*fields)
+                check_entry(crc, from_seq, entry, found_crc, self._path)
+                yield entry
+                crc = found_crc
+                from_seq += 1
+
+    def _crc_before(self, reader: SnapshotReader, seq: int) -> int:
+        state = self._state
+        if seq <= state.floor_seq:
+            raise ValueError(
+                f"shard {self._shard}: entry {seq} is in the archive; "
+                f"the journal starts at {state.floor_seq + 1}"
+            )
+        if seq == state.floor_seq + 1:
+            return state.floor_crc
+        rows = reader.fetch("SELECT crc FROM journal WHERE seq = ?", (seq - 1,))
+        if not rows:
+            raise torn(self._path, f"entry {seq - 1} is missing")
+        return int(rows[0][0])
+
+    def due(self) -> Iterator[tuple[str, int]]:
+        """Every key with a timer, and when it is due."""
+        yield from self._pass("key, due_ms", "due_ms IS NOT NULL")
+
+    def pending(self) -> Iterator[str]:
+        """Every key with effects that are not settled."""
+        for (key,) in self._pass("key", "pending"):
+            yield key
+
+    def _pass(self, columns: str, condition: str) -> Iterator[tuple[Any, ...]]:
+        """One pass over the entities, in pieces, so that no snapshot outlives a piece."""
+        sql = f"SELECT {columns} FROM entity WHERE key > ? AND {condition} ORDER BY key LIMIT ?"
+        after = ""
+        while rows := self._fetch(sql, (after, _ROWS_A_READ)):
+            yield from rows
+            after = rows[-1][0]
+
+    def segment_counts(self) -> dict[str, int]:
+        """How many entities are in each segment."""
+        counts: dict[str, int] = {}
+        rows = self._fetch(
+            "SELECT segments, count(*) FROM entity WHERE segments <> '' GROUP BY segments",
+        )
+        for segments, count in rows:
+            for segment in segments.split("\n"):
+                counts[segment] = counts.get(segment, 0) + count
+        return dict(sorted(counts.items()))
+
+    def definitions(self) -> list[DefinitionRow]:
+        """All definition rows, in the order in which they were journaled."""
+        rows = self._fetch(
+            "SELECT workspace, version, seq, documents, crc FROM definition"
+            " ORDER BY seq, workspace, version",
+        )
+        found = []
+        for *fields, crc in rows:
+            row = DefinitionRow(*fields)
+            if row_crc(f"{row.workspace}/{row.version}", row.seq, row.documents) != crc:
+                raise torn(self._path, f"definitions {row.workspace} {row.version} were changed")
+            found.append(row)
+        return found
+
+    def scan(self, after: str, limit: int) -> list[tuple[str, int, bytes]]:
+        """Up to `limit` entities with keys above `after`, ascending."""
+        rows = self._fetch(
+            "SELECT key, seq, data, crc FROM entity WHERE key > ? ORDER BY key LIMIT ?",
+            (after, limit),
+        )
+        for key, seq, data, crc in rows:
+            if row_crc(key, seq, data) != crc:
+                raise torn(self._path, f"entity {key} is not what was written")
+        return [(key, seq, data) for key, seq, data, _ in rows]
+
+    def archive_passed(self) -> int:
+        """Moves entries below `start_seq` to the archive: at most one file a call.
+
+        The file is synced before the rows are deleted. After a crash in between, the rows that the
+        archive already has are deleted first.
+
+        Durability: what it moved is in the archive, synced, when this returns.
+        """
+        self._check_alive()
+        with self._poisoning():
+            state = self._state
+            upto = min(self._archive.last_seq, state.start_seq - 1)
+            if upto <= state.floor_seq:
+                upto = self._archive_next(state)
+            if upto <= state.floor_seq:
+                return 0
+            with self._writing, store_errors(self._path, "shorten the journal of"):
+                self._forget(upto)
+            self._archive.prune(upto)
+            return upto - state.floor_seq
+
+    def _archive_next(self, state: State) -> int:
+        """Writes the next file of the archive; its last entry, or the floor if there is too little.
+
+        `state` is a copy: commits go on meanwhile, and only ever raise `start_seq`.
+        """
+        policy = self._archive.policy
+        sizes = self._passed.fetch(
+            "SELECT seq, length(payload) FROM journal WHERE seq < ? ORDER BY seq LIMIT ?",
+            (state.start_seq, policy.file_entries),
+        )
+        total = 0
+        for seq, size in sizes:
+            total += size
+            if total >= policy.file_bytes or seq - state.floor_seq >= policy.file_entries:
+                entries = self._journal(self._passed, state.floor_seq + 1, seq)
+                with store_errors(self._archive.directory, "write to"):
+                    self._archive.append(list(entries), state.floor_crc)
+                return int(seq)
+        return state.floor_seq
+
+    def _forget(self, upto: int) -> None:
+        with transaction(self._writer):
+            crc = self._writer.execute("SELECT crc FROM journal WHERE seq = ?", (upto,)).fetchone()
+            if crc is None:
+                raise torn(self._path, f"entry {upto} is missing")
+            new = self._state._replace(floor_seq=upto, floor_crc=crc[0])
+            self._advance(new)
+            self._writer.execute("DELETE FROM journal WHERE seq <= ?", (upto,))
+        self._state = new
+
+    def close(self) -> None:
+        """Gives the shard back: copies the log into the file, marks it whole, drops the lock."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            self._reader.close()
+            self._passed.close()
+            with self._writing, store_errors(self._path, "close"):
+                if self._poison is None:
+                    with transaction(self._writer):
+                        self._advance(self._state._replace(closed=1))
+                    self._writer.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
+                self._writer.close()
+        finally:
+            self._lock.release()
+
+    def _on_commit(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
+        self._log_pages = pages
+        return apsw.SQLITE_OK
+
+    def _fetch(self, sql: str, values: tuple[Any, ...] = ()) -> list[Any]:
+        self._check_alive()
+        return self._reader.fetch(sql, values)
+
+    @contextmanager
+    def _poisoning(self, check_only: bool = False) -> Iterator[None]:
+        try:
+            yield
+        except BaseException as error:
+            if not (check_only and isinstance(error, ValueError)):
+                self._poison = error
+            raise
+
+    def _check_alive(self) -> None:
+        if self._poison is not None:
+            raise WriteFailed(
+                f"{self._path} is poisoned by an earlier failure ({self._poison})",
+                "This process must exit; the next one reads what is really on the disk",
+            ) from self._poison
+        if self._closed:
+            raise StoreError(f"{self._path} is closed", "Open the shard again")
+
+
+def _upserts(rows: list[EntityRow]) -> Iterator[tuple[Any, ...]]:
+    for row in rows:
+        data = row.data
+        if data is not None:
+            crc = row_crc(row.key, row.seq, data)
+            yield (
+                row.key, row.slot, row.seq, row.due_ms, int(row.pending), row.segments, crc, data,
+            )  # fmt: skip

@@ -1,0 +1,163 @@
+"""The supervisor: makes the actors of an instance, watches them, and tells who owns what.
+
+It holds no state of its own: what should run follows from the settings, what runs is asked of Ray.
+So it may die and start again at any moment. Ray restarts an actor whose process died; the
+supervisor makes the actor anew if Ray has given it up, and asks each one to serve.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+from typing import Any
+
+import ray
+
+from actors import placement
+from actors.sender_actor import SenderActor
+from actors.shard_host import ShardHost
+from engine import limits
+from engine.slots import shard_of
+
+logger = logging.getLogger(__name__)
+
+_CHECK_S = 1.0
+_START_S = 60.0
+_STOP_S = 60.0
+
+
+@ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=0)
+class Supervisor:
+    """The supervisor as an actor; see the module's text.
+
+    Args:
+        settings: `Settings.plain()`.
+        gateway_class: The gateway's actor class. It is handed in, since this floor does not know
+            the one above it.
+        host_class: The hosts' actor class; a measurement may put another in its place.
+    """
+
+    def __init__(
+        self, settings: dict[str, Any], gateway_class: Any, host_class: Any = ShardHost
+    ) -> None:
+        self._settings = settings
+        self._host_class = host_class
+        self._gateway_class = gateway_class
+        self._state: dict[str, dict[str, Any]] = {}
+        self._stopping = False
+        self._watching: asyncio.Task[None] | None = None
+
+    def __repr__(self) -> str:
+        return placement.SUPERVISOR
+
+    async def start(self) -> dict[str, str]:
+        """Makes everything, waits until it serves, and watches from then on.
+
+        Returns:
+            Why parts do not serve, by actor name; empty if all do.
+        """
+        for names in (self._hosts(), [*self._senders(), *self._gateways()]):
+            await asyncio.gather(*(self._ensure(name) for name in names))
+        if self._watching is None:
+            self._watching = asyncio.get_running_loop().create_task(self._watch())
+        return {name: state["error"] for name, state in self._state.items() if state["error"]}
+
+    async def stop(self) -> None:
+        """Drains: gateways first, then senders, then hosts, which checkpoint and close."""
+        self._stopping = True
+        if self._watching is not None:
+            self._watching.cancel()
+        for names in (self._gateways(), self._senders(), self._hosts()):
+            await asyncio.gather(*(self._stop_one(name) for name in names))
+
+    async def status(self) -> dict[str, Any]:
+        """Every actor with its state, process and restarts; shards with their hosts."""
+        shards, hosts = self._settings["shards"], self._settings["hosts"]
+        return {
+            "actors": [{"name": name, **state} for name, state in sorted(self._state.items())],
+            "shards": {
+                str(shard): placement.host_of(shard, shards, hosts) for shard in range(shards)
+            },
+            "pid": os.getpid(),
+        }
+
+    async def owner(self, slot: int) -> tuple[int, str]:
+        """The shard that owns a slot, and the host that owns the shard.
+
+        Raises:
+            ValueError: There is no such slot.
+        """
+        if not 0 <= slot < limits.SLOTS:
+            msg = f"slot {slot}: there are {limits.SLOTS}, from 0"
+            raise ValueError(msg)
+        shards = self._settings["shards"]
+        shard = shard_of(slot, shards)
+        return shard, placement.host_of(shard, shards, self._settings["hosts"])
+
+    def _hosts(self) -> list[str]:
+        return [placement.host_name(index) for index in range(self._settings["hosts"])]
+
+    def _gateways(self) -> list[str]:
+        return [placement.gateway_name(index) for index in range(self._settings["gateways"])]
+
+    def _senders(self) -> list[str]:
+        return [
+            placement.sender_name(channel, index)
+            for channel, count in sorted(self._settings["senders"].items())
+            for index in range(1, count + 1)
+        ]
+
+    async def _watch(self) -> None:
+        while not self._stopping:
+            await asyncio.sleep(_CHECK_S)
+            names = [*self._hosts(), *self._senders(), *self._gateways()]
+            await asyncio.gather(*(self._ensure(name) for name in names))
+
+    async def _ensure(self, name: str) -> None:
+        """Makes an actor if there is none, and asks it to serve."""
+        state = self._state.setdefault(
+            name, {"state": "starting", "error": "", "pid": 0, "restarts": 0}
+        )
+        try:
+            handle = self._handle(name)
+            async with asyncio.timeout(_START_S):
+                error = await handle.start.remote()
+                pid = await handle.pid.remote()
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            state["state"] = "away"
+            state["error"] = f"{type(error).__name__}: {error}".splitlines()[0][:300]
+            return
+        if state["pid"] not in (0, pid):
+            state["restarts"] += 1
+            logger.warning("%s came back as process %d", name, pid)
+        state.update(state="failed" if error else "serving", error=error, pid=pid)
+
+    def _handle(self, name: str) -> Any:
+        try:
+            return ray.get_actor(name, namespace=placement.NAMESPACE)
+        except ValueError:
+            pass
+        options = {
+            "name": name,
+            "namespace": placement.NAMESPACE,
+            "lifetime": "detached",
+            "get_if_exists": True,
+        }
+        kind, _, rest = name.partition("-")
+        if kind == "shard":
+            index = int(rest.partition("-")[2])
+            return self._host_class.options(**options).remote(index, self._settings)
+        if kind == "sender":
+            channel, _, number = rest.partition("-")
+            return SenderActor.options(**options).remote(channel, int(number), self._settings)
+        return self._gateway_class.options(**options).remote(int(rest), self._settings)
+
+    async def _stop_one(self, name: str) -> None:
+        with contextlib.suppress(Exception):
+            handle = ray.get_actor(name, namespace=placement.NAMESPACE)
+            async with asyncio.timeout(_STOP_S):
+                await handle.stop.remote()
+            ray.kill(handle, no_restart=True)
+        self._state.get(name, {})["state"] = "stopped"

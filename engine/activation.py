@@ -1,0 +1,160 @@
+"""An activation: one command, or one timer, at work on one entity.
+
+It is the only hand that steps, conditions and the shard itself have on the outside: the time, ids,
+timers, messages and the trail all go through it. So whatever is built on top stays deterministic
+without having to think of it.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import msgpack
+from xxhash import xxh3_128_hexdigest
+
+from engine import limits
+from engine.entity import Entity
+from engine.messages import ADDRESS_TRAITS, Message, SendRequest
+from engine.program import Program
+from engine.reasons import Reason
+
+if TYPE_CHECKING:
+    from engine.routing import Routes
+    from engine.shard import Effects
+
+
+class EventView:
+    """One event, as filters and steps see it; its properties are decoded once, if asked for."""
+
+    __slots__ = ("_properties", "context_raw", "message_id", "name", "raw", "timestamp_ms", "type")
+
+    def __init__(
+        self, type_: int, name: str, message_id: str, timestamp_ms: int, raw: bytes, context: bytes
+    ) -> None:
+        self.type = type_
+        self.name = name
+        self.message_id = message_id
+        self.timestamp_ms = timestamp_ms
+        self.raw = raw
+        self.context_raw = context
+        self._properties: dict[str, Any] | None = None
+
+    @property
+    def properties(self) -> dict[str, Any]:
+        """The properties (or traits) as a map."""
+        properties = self._properties
+        if properties is None:
+            properties = self._properties = msgpack.unpackb(self.raw) if self.raw else {}
+        return properties
+
+
+class Activation:
+    """One command or timer on one entity; see the module's text.
+
+    Attributes:
+        now: The shard's time, Unix milliseconds. For a timer, the moment at which it was due.
+        entity: The entity at work.
+        program: The workspace's compiled definitions.
+        routes: The workspace's routes.
+        effects: What the shard hands out once the entry is durable.
+        timers_changed: Whether the entity's earliest timer has to be found again.
+    """
+
+    __slots__ = ("effects", "entity", "feed", "now", "program", "routes", "timers_changed")
+
+    def __init__(self) -> None:
+        self.now = 0
+        self.entity: Entity
+        self.program: Program
+        self.routes: Routes
+        self.effects: Effects
+        self.timers_changed = False
+        self.feed: list[list[Any]] | None = None
+
+    def set_timer(self, token: str, due_ms: int) -> None:
+        """Sets or moves the timer of this token."""
+        self.entity.timers[token] = due_ms
+        self.timers_changed = True
+
+    def clear_timer(self, token: str) -> None:
+        """Clears the timer of this token, if there is one."""
+        if self.entity.timers.pop(token, None) is not None:
+            self.timers_changed = True
+
+    def next_id(self) -> str:
+        """A new id of 32 hexadecimal characters: a hash of the entity's key and counter."""
+        entity = self.entity
+        entity.counter += 1
+        return xxh3_128_hexdigest(f"{entity.key}#{entity.counter}")
+
+    def note(self, kind: str, subject: str, why: str) -> None:
+        """Adds a line to the user's trail, and to the feed if someone watches."""
+        entity = self.entity
+        entity.note(self.now, kind, subject, why)
+        if self.feed is not None:
+            self.feed.append([self.now, entity.workspace, kind, entity.id, subject, why])
+
+    def send(self, request: SendRequest, message_id: str = "") -> tuple[str, Reason]:
+        """Makes a message and the effect that hands it to a sender.
+
+        Args:
+            request: The rendered message.
+            message_id: Its id, if the caller has one already; else one is made.
+
+        Returns:
+            The message's id and QUEUED; or its id and the reason why it will not be sent
+            (NO_ADDRESS, NO_ROUTE), recorded in the message's history and in the trail; or an
+            empty id and OUTBOX_FULL.
+
+        Durability: The message and its effect are part of the entity; they are durable with the
+            entry at work, and the effect is handed out only then.
+        """
+        entity = self.entity
+        if len(entity.outbox) >= limits.OUTBOX:
+            self.note("message", request.template, f"not sent: {limits.OUTBOX} are waiting already")
+            return "", Reason.OUTBOX_FULL
+        to = request.to or str(entity.traits.get(ADDRESS_TRAITS[request.channel]) or "")
+        lane = self.routes.lane_for(request.channel, to, request.lane) if to else ""
+        message = Message(message_id or self.next_id(), request, to, lane, self.now)
+        reason = Reason.QUEUED if lane else (Reason.NO_ROUTE if to else Reason.NO_ADDRESS)
+        message.record(reason, self.now)
+        self._keep(message)
+        if lane:
+            entity.outbox[message.id] = None
+            self.effects.sends.append(message.offer(entity.key, entity.workspace))
+        else:
+            self.note("message", message.id, _unsent(reason, request))
+        if self.feed is not None:
+            detail = f"{reason.name} {request.channel} to {to} {request.body}"
+            self.feed.append([self.now, entity.workspace, "message", entity.id, message.id, detail])
+        return message.id, reason
+
+    def cancel(self, message_id: str, why: str) -> None:
+        """Asks for a message not to be sent any more, if it has not left.
+
+        The message's history tells how it ended: CANCELLED, or SENT if it was too late.
+        """
+        entity = self.entity
+        message = entity.messages.get(message_id)
+        if message is None or message_id not in entity.outbox or message.cancelled:
+            return
+        message.cancelled = True
+        message.packed = None
+        self.effects.cancels.append(message.offer(entity.key, entity.workspace))
+        self.note("message", message_id, f"cancel asked: {why}")
+
+    def _keep(self, message: Message) -> None:
+        """Adds a message; past the limit the oldest settled one goes."""
+        entity = self.entity
+        messages = entity.messages
+        messages[message.id] = message
+        if len(messages) > limits.MESSAGES:
+            for old in messages:
+                if old not in entity.outbox:
+                    del messages[old]
+                    break
+
+
+def _unsent(reason: Reason, request: SendRequest) -> str:
+    if reason == Reason.NO_ADDRESS:
+        trait = ADDRESS_TRAITS[request.channel]
+        return f"not sent: NO_ADDRESS, the profile has no {trait!r} for channel {request.channel}"
+    return f"not sent: NO_ROUTE, no {request.channel} lane takes this address"

@@ -1,0 +1,72 @@
+"""What is wrong with a definition, in sentences: the one form of every error a definition can have.
+
+An issue says where, what, and what to do. Checks gather all issues of all documents before they
+raise, because a person who fixes one error and meets the next has been told half the truth.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from engine.errors import DenreiError
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """One thing that is wrong.
+
+    Attributes:
+        where: The document: `journey 'cart'`, or its place in a text if it has no name.
+        what: What is wrong in it, naming the step or field.
+        hint: What to do, or empty.
+        field: The path of the field, as `steps.wait.on[0].then`, or empty.
+        source: Where the document was read, as `cart.yaml:12`, or empty.
+    """
+
+    where: str
+    what: str
+    hint: str = ""
+    field: str = ""
+    source: str = ""
+
+    def __str__(self) -> str:
+        text = f"{self.where}: {self.what}"
+        return f"{text}; {self.hint}" if self.hint else text
+
+
+class DefinitionError(DenreiError):
+    """Definitions that cannot be taken; nothing of them was.
+
+    Attributes:
+        issues: Everything that was found, at least one.
+    """
+
+    def __init__(self, issues: Iterable[Issue]) -> None:
+        self.issues = list(issues)
+        super().__init__("\n".join(map(str, self.issues)))
+
+
+def did_you_mean(word: object, known: Iterable[str]) -> str:
+    """`did you mean 'x'?` for the nearest of some words, or an empty text."""
+    near = get_close_matches(str(word), sorted(known), n=1, cutoff=0.6)
+    return f"did you mean {near[0]!r}?" if near else ""
+
+
+def listed(words: Iterable[str]) -> str:
+    """Words for a sentence: `a, b or c`."""
+    *most, last = words
+    return f"{', '.join(most)} or {last}" if most else last
+
+
+def kind_of(value: Any) -> str:
+    """What a value is, in the words of someone who writes YAML."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        return f"the number {value}"
+    if isinstance(value, str):
+        return f"the text {value[:40]!r}"
+    return "a list" if isinstance(value, list) else "a map"

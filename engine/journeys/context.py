@@ -1,0 +1,39 @@
+"""What an instance knows of the events that moved it: their properties, as values and as text."""
+
+from typing import Any
+
+import msgpack
+
+from engine import limits
+
+
+def properties_of(raw: bytes) -> dict[str, Any]:
+    """The properties that an instance keeps as bytes; unreadable bytes hold none.
+
+    The door refuses unreadable properties, so this only bounds the harm of what was journaled
+    before it did: a message with a gap, not a person in quarantine.
+    """
+    if not raw:
+        return {}
+    try:
+        value = msgpack.unpackb(raw)
+    except (ValueError, TypeError):  # msgpack's own errors and bad UTF-8 are ValueErrors
+        return {}
+    return value if value.__class__ is dict else {}
+
+
+def text_of(value: Any) -> str:
+    """A value as a key: text as it is, a number in its shortest form, everything else empty.
+
+    So a cart that one client calls 12, a second 12.0 and a third "12" is one cart.
+    """
+    kind = value.__class__
+    if kind is str:
+        text: str = value
+    elif kind is int:
+        text = str(value)
+    elif kind is float:
+        text = str(int(value)) if value.is_integer() and abs(value) < 2**53 else repr(value)
+    else:
+        return ""
+    return text if len(text) <= limits.ID_CHARS else ""

@@ -1,0 +1,134 @@
+"""`{message: {purpose: ..., channel: ..., template: ...}, then: next}`: sends one message.
+
+It is rendered here and now, so that it is never stale. Whatever becomes of it (queued, no address,
+no route, a template that cannot be rendered), the trail says so and the instance goes on: a
+message that cannot be sent is no reason to lose the person's place.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from engine import limits
+from engine.conditions.operators import resolver
+from engine.durations import at_most
+from engine.journeys.context import properties_of, text_of
+from engine.journeys.instance import Instance
+from engine.journeys.steps.registry import DELAY_MS, Move, OneWayModel, Step, register
+from engine.messages import ADDRESS_TRAITS, SendRequest
+from engine.names import DefinitionName
+from engine.reasons import Reason
+from engine.schema import Strict, path_under
+from engine.templates import Rendered, RenderError
+from engine.uses import Use
+
+if TYPE_CHECKING:
+    from engine.activation import Activation
+    from engine.journeys.compile import Journey
+
+
+class MessageFields(Strict):
+    """What is sent, how, and to which address."""
+
+    noun: ClassVar[str] = "a message"
+    purpose: Literal["otp", "transactional", "marketing"]
+    channel: Literal["sms", "email", "push"]
+    template: DefinitionName
+    to: Annotated[str, path_under("traits", "properties")] | None = None
+    lane: DefinitionName | None = None
+    validity: Annotated[int, at_most(DELAY_MS)] = limits.VALIDITY_MS
+    resend_unknown: bool = False
+
+
+@register
+class MessageModel(OneWayModel):
+    """A message step as it is written."""
+
+    noun: ClassVar[str] = "a message step"
+    key: ClassVar[str] = "message"
+    message: MessageFields
+
+    def uses(self) -> Iterator[Use]:
+        """The template, and the lane if one is named."""
+        fields = self.message
+        yield Use("template", fields.template, "message.template", fields.channel)
+        if fields.lane:
+            yield Use("lane", fields.lane, "message.lane", fields.channel)
+
+    def compile(self, name: str, key_path: str) -> Step:
+        """Compiles the step."""
+        return _Message(name, self.message, self.then)
+
+
+class _Message(Step):
+    __slots__ = ("_fields", "_find", "_from_event", "_then")
+
+    def __init__(self, name: str, fields: MessageFields, then: str) -> None:
+        super().__init__(name)
+        root, _, path = (fields.to or f"traits.{ADDRESS_TRAITS[fields.channel]}").partition(".")
+        self._find = resolver(path)
+        self._from_event = root == "properties"
+        self._fields = (
+            fields.channel, fields.purpose, fields.template, fields.validity, fields.lane or "",
+            fields.resend_unknown,
+        )  # fmt: skip
+        self._then = then
+
+    def enter(self, act: "Activation", instance: Instance, journey: "Journey") -> Move | None:
+        outcome = self._send(act, instance, journey)
+        return self._then, outcome
+
+    def _send(self, act: "Activation", instance: Instance, journey: "Journey") -> str:
+        channel, purpose, name, validity_ms, lane, resend_unknown = self._fields
+        template = act.program.templates.get(name)
+        if template is None or template.channel != channel:
+            return self._not_sent(act, instance, f"TEMPLATE_MISSING, no {channel} template {name!r}")
+        newest = properties_of(instance.newest)
+        try:
+            rendered = template.render(_context(act, instance, newest))
+        except RenderError as error:
+            return self._not_sent(act, instance, f"RENDER_FAILED, template {name!r}: {error}")
+        source = newest if self._from_event else act.entity.traits
+        message_id, reason = act.send(
+            SendRequest(
+                channel,
+                text_of(self._find(source)),
+                purpose,
+                rendered.body,
+                rendered.subject,
+                name,
+                validity_ms,
+                lane,
+                resend_unknown,
+                instance.id,
+                rendered.warnings,
+            )
+        )
+        if reason is not Reason.QUEUED:
+            instance.record(act.now, "not sent", f"{reason.name}, {channel} template {name!r}")
+            return f"the message was not sent: {reason.name}"
+        instance.messages = (*instance.messages, message_id)[-limits.MESSAGES :]
+        instance.record(act.now, "sent", _words(channel, name, message_id, rendered))
+        return "the message is queued"
+
+    def _not_sent(self, act: "Activation", instance: Instance, why: str) -> str:
+        """Records what never became a message in both trails."""
+        instance.record(act.now, "not sent", why)
+        act.note("message", instance.journey, f"not sent at step {self.name!r}: {why}")
+        return f"the message was not sent: {why.partition(',')[0]}"
+
+
+def _context(act: "Activation", instance: Instance, newest: dict[str, Any]) -> dict[str, Any]:
+    same = instance.first is instance.newest
+    return {
+        "profile": act.entity.traits,
+        "event": newest,
+        "first": newest if same else properties_of(instance.first),
+        "user_id": act.entity.id,
+        "journey": instance.journey,
+        "key": instance.key,
+    }
+
+
+def _words(channel: str, template: str, message_id: str, rendered: Rendered) -> str:
+    words = f"{channel} template {template!r}, message {message_id}"
+    return f"{words}; {', '.join(rendered.warnings)}" if rendered.warnings else words

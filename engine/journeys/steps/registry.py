@@ -1,0 +1,136 @@
+"""What a step is, and the one list of its kinds.
+
+A step is entered, and either moves the instance on at once or parks it; a parked instance is woken
+by its timer or by an event that the step listens to. Steps hold no state: that is the instance's.
+So one compiled step serves every instance of its version, and a restart loses nothing.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, TypeVar
+
+from pydantic import BeforeValidator, Field, PlainValidator
+
+from engine import limits
+from engine.conditions import Compiled
+from engine.issues import did_you_mean, kind_of, listed
+from engine.journeys.instance import Instance
+from engine.names import read_name
+from engine.schema import Strict, refusal
+from engine.uses import Use
+
+if TYPE_CHECKING:
+    from engine.activation import Activation, EventView
+    from engine.journeys.compile import Journey
+
+END: Final = "end"
+TIMER: Final = "j:"
+NO_EVENTS: Final[Mapping[str, Any]] = {}
+
+Move = tuple[str, str]  # the next step, and why
+StepName = Annotated[str, BeforeValidator(read_name)]
+
+
+class Step:
+    """A compiled step.
+
+    Attributes:
+        name: Its name in the journey.
+        listens: The names of events that it waits for; the values are its own.
+        conditions: What it asks, so that the program knows what to keep for it.
+    """
+
+    __slots__ = ("conditions", "listens", "name")
+
+    def __init__(
+        self,
+        name: str,
+        listens: Mapping[str, Any] = NO_EVENTS,
+        conditions: tuple[Compiled, ...] = (),
+    ) -> None:
+        self.name = name
+        self.listens = listens
+        self.conditions = conditions
+
+    def enter(self, act: "Activation", instance: Instance, journey: "Journey") -> Move | None:
+        """What happens on arrival: a move on, or None after `park`."""
+        raise NotImplementedError
+
+    def on_event(self, act: "Activation", instance: Instance, event: "EventView") -> Move | None:
+        """What an event that it listens to does: a move on, or None to stay."""
+        return None
+
+    def on_timer(self, act: "Activation", instance: Instance) -> Move | None:
+        """What the timer does; `act.now` is the very moment at which it was due."""
+        return None
+
+
+def park(act: "Activation", instance: Instance, due_ms: int) -> None:
+    """Lets the instance wait at its step until `due_ms` or an event."""
+    instance.due_ms = due_ms
+    act.set_timer(TIMER + instance.id, due_ms)
+
+
+class StepModel(Strict):
+    """The base of every kind of step.
+
+    Attributes:
+        key: The field that tells this kind from the others.
+        waits: Whether an instance always parks here, so that a loop through it cannot spin.
+    """
+
+    key: ClassVar[str]
+    waits: ClassVar[bool] = False
+
+    def targets(self) -> Iterator[str]:
+        """The steps that it can go to."""
+        raise NotImplementedError
+
+    def uses(self) -> Iterator[Use]:
+        """The other definitions that it needs."""
+        return iter(())
+
+    def compile(self, name: str, key_path: str) -> Step:
+        """Compiles the step; `key_path` is the path of the journey's key, or empty."""
+        raise NotImplementedError
+
+
+class OneWayModel(StepModel):
+    """The base of steps with a single way out."""
+
+    then: StepName = Field(default=END)
+
+    def targets(self) -> Iterator[str]:
+        """The next step."""
+        yield self.then
+
+
+_Model = TypeVar("_Model", bound=type[StepModel])
+_kinds: dict[str, type[StepModel]] = {}
+
+
+def register(model: _Model) -> _Model:
+    """Adds a kind of step."""
+    _kinds[model.key] = model
+    return model
+
+
+def read(value: Any) -> StepModel:
+    """A step from plain values.
+
+    Raises:
+        PydanticCustomError: Nothing tells its kind.
+        ValidationError: It is not a good step of its kind.
+    """
+    if not isinstance(value, dict):
+        raise refusal(f"must be a step written as a map, not {kind_of(value)}")
+    kinds = [key for key in _kinds if key in value]
+    if not kinds:
+        hint = next(filter(None, (did_you_mean(key, _kinds) for key in value)), "")
+        raise refusal(f"is not a step: it has none of {listed(sorted(_kinds))}", hint)
+    if len(kinds) > 1:
+        raise refusal(f"is two steps at once: {listed(kinds)}", "make them two steps")
+    return _kinds[kinds[0]].model_validate(value)
+
+
+StepField = Annotated[StepModel, PlainValidator(read)]
+DELAY_MS: Final = limits.STEP_DELAY_MS

@@ -1,0 +1,101 @@
+"""Messages by the API, and what senders tell of them.
+
+Both are commands on the entity that the message is for, so that a message's history is journaled
+like everything else.
+"""
+
+from typing import Any
+
+import msgpack
+
+from engine import commands, limits
+from engine.activation import Activation
+from engine.messages import MARKETING, SendRequest
+from engine.reasons import Reason
+
+# Outcomes that a marketer would want to find in the user's trail, not only in the message.
+_NOTED = frozenset(
+    {
+        Reason.CANCELLED, Reason.EXPIRED, Reason.INVALID_NUMBER, Reason.UNROUTABLE_NUMBER,
+        Reason.FRAUD_BLOCKED, Reason.CARRIER_REJECTED, Reason.CARRIER_UNAVAILABLE,
+        Reason.UNKNOWN_OUTCOME, Reason.UNDELIVERED,
+    }
+)  # fmt: skip
+
+
+def send_by_api(act: Activation, message_id: str, spec: bytes) -> Reason:
+    """Makes the message that a caller asked for.
+
+    Args:
+        act: An activation on the user or address.
+        message_id: `messages.api_message_id` of the caller's request id.
+        spec: See `commands.send`.
+
+    Returns:
+        ACCEPTED (also for a message that has no address or route: its history says so), DUPLICATE
+        if the request was taken before, TEMPLATE_MISSING, or OUTBOX_FULL.
+    """
+    entity = act.entity
+    if entity.seen.add("send " + message_id, act.now):
+        return Reason.DUPLICATE
+    values = msgpack.unpackb(spec)
+    body, subject, warnings = values.get("body", ""), values.get("subject", ""), ()
+    channel = values["channel"]
+    template = values.get("template", "")
+    if template:
+        compiled = act.program.templates.get(template)
+        if compiled is None or compiled.channel != channel:
+            return Reason.TEMPLATE_MISSING
+        rendered = compiled.render(_context(act, values.get("data") or {}))
+        body, subject, warnings = rendered.body, rendered.subject, tuple(rendered.warnings)
+    request = SendRequest(
+        channel=channel,
+        to=values.get("to", "") or (entity.id if entity.kind == "address" else ""),
+        purpose=values.get("purpose", MARKETING),
+        body=body,
+        subject=subject,
+        template=template,
+        validity_ms=values.get("validity_ms") or limits.VALIDITY_MS,
+        lane=values.get("lane", ""),
+        resend_unknown=bool(values.get("resend_unknown")),
+        warnings=warnings,
+    )
+    _, reason = act.send(request, message_id)
+    return Reason.OUTBOX_FULL if reason is Reason.OUTBOX_FULL else Reason.ACCEPTED
+
+
+def take_receipt(act: Activation, command: commands.Command) -> Reason:
+    """Takes in what a sender tells of a message; see `commands.receipt`.
+
+    Returns:
+        ACCEPTED, DUPLICATE for what was known, or NOT_FOUND for a message that the entity has
+        forgotten (its effect is settled all the same).
+    """
+    _, _, message_id, reason, at_ms, settle, carrier, lane, code, detail, provider_id = command
+    entity = act.entity
+    if settle:
+        entity.outbox.pop(message_id, None)
+    message = entity.messages.get(message_id)
+    if message is None:
+        return Reason.NOT_FOUND
+    moved = message.record(reason, at_ms, code, detail)
+    if carrier:
+        message.carrier = carrier
+    if lane:
+        message.lane = lane
+    if provider_id:
+        message.provider_id = provider_id
+    if not moved:
+        return Reason.DUPLICATE
+    name = Reason(reason).name
+    if reason in _NOTED:
+        words = ", ".join(part for part in (code, detail) if part)
+        act.note("message", message_id, f"{name}: {words}" if words else name)
+    elif act.feed is not None:
+        act.feed.append([act.now, entity.workspace, "message", entity.id, message_id, name])
+    return Reason.ACCEPTED
+
+
+def _context(act: Activation, data: dict[str, Any]) -> dict[str, Any]:
+    entity = act.entity
+    return {"profile": entity.traits, "data": data, "event": data, "user_id": entity.id}

@@ -1,0 +1,508 @@
+"""A shard: a deterministic state machine over the entities of a range of slots.
+
+`apply` takes one journal entry and gives back effects. The state after entry n is a function of
+the entries 1 to n: time comes in with the entry, ids are hashes of entities, and nothing iterates
+in an order that is not part of the state. So a replay gives the same bytes and the same effects
+with the same ids, and recovery, backtests and audits are all one thing: applying entries.
+
+Checkpoints are fuzzy and continuous. The shard remembers for each dirty entity the first entry
+that its stored row lacks; `take_rows` packs the oldest of them as they are now, each stamped with
+the newest applied entry. The journal is needed from the oldest such entry on. Since no entity
+depends on another, a replay may skip, entity by entity, what a row already includes.
+
+Hot entities are Python objects in two generations; a clean one that was not touched for a whole
+generation is dropped and loaded again on touch.
+"""
+
+import heapq
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from engine import catalog, commands, definitions, limits, profile
+from engine.activation import Activation, EventView
+from engine.entity import Entity
+from engine.journeys import run as journeys
+from engine.messages import api_message_id
+from engine.program import EMPTY, Program
+from engine.program import advance as advance_program
+from engine.reasons import Reason
+from engine.routing import Routes
+from engine.sending import send_by_api, take_receipt
+
+JOURNEY_TIMER = "j:"
+
+Load = Callable[[str], "tuple[int, bytes] | None"]
+Scan = Callable[[str, int], "list[tuple[str, int, bytes]]"]
+
+
+class Effects:
+    """What one entry leaves to be done, once it is durable.
+
+    Attributes:
+        results: One `Reason` byte per command, in order.
+        sends: Messages to offer to senders (`Message.offer`).
+        cancels: Messages that should not leave any more (`Message.offer`).
+        forwards: `(source key, forward id, shard, command)`.
+        installed: `(workspace, version, documents)` that this shard took in.
+        sizes: `workspace/segment` to its number of members; the shard's own map.
+        entered: `workspace/segment` to how many entered, since the host last took the counts.
+        left: The same for those that left.
+    """
+
+    __slots__ = (
+        "cancels", "entered", "forwards", "installed", "left", "results", "sends", "sizes",
+    )  # fmt: skip
+
+    def __init__(self, sizes: dict[str, int]) -> None:
+        self.results = bytearray()
+        self.sends: list[tuple[Any, ...]] = []
+        self.cancels: list[tuple[Any, ...]] = []
+        self.forwards: list[tuple[str, str, int, commands.Command]] = []
+        self.installed: list[tuple[str, int, bytes]] = []
+        self.sizes = sizes
+        self.entered: dict[str, int] = {}
+        self.left: dict[str, int] = {}
+
+
+class Shard:
+    """One shard; see the module's text.
+
+    Args:
+        index: Which shard this is.
+        shards: How many there are.
+        load: Gives `(seq, packed)` of an entity from the store, or None if it is new.
+        scan: Gives up to so many `(key, seq, packed)` of the store, above a key, in their order.
+        hot_entities: How many entities to keep as objects, at least; twice as many at most, and
+            more only while they wait for a checkpoint.
+    """
+
+    def __init__(
+        self,
+        index: int,
+        shards: int,
+        load: Load,
+        scan: Scan,
+        hot_entities: int = limits.HOT_ENTITIES,
+    ) -> None:
+        self.index = index
+        self.shards = shards
+        self.now = 0
+        self.seq = 0
+        self.sizes: dict[str, int] = {}
+        self.programs: dict[str, Program] = {}
+        self.routes: dict[str, Routes] = {}
+        self.entities = 0
+        self.timers_fired = 0
+        self.outbox = 0
+        self.stored = 0
+        self._load = load
+        self._scan = scan
+        self._hot_entities = hot_entities
+        self._young: dict[str, Entity] = {}
+        self._old: dict[str, Entity] = {}
+        self._heap: list[tuple[int, str]] = []
+        self._dirty: dict[str, int] = {}
+        self._writing: dict[str, int] = {}
+        self._act = Activation()
+        self._handlers: dict[int, Callable[[Entity, commands.Command], int]] = {
+            commands.EVENT: self._event,
+            commands.SEND: self._send,
+            commands.RECEIPT: self._receipt,
+            commands.SETTLE: self._settle,
+            commands.APPLY: self._apply_definitions,
+            commands.REFRESH: self._refresh,
+            commands.RELEASE: self._release,
+        }
+
+    # --- applying entries -------------------------------------------------------------------
+
+    def apply(self, seq: int, now_ms: int, mode: int, payload: bytes) -> Effects:
+        """Applies one entry: the timers that are due first, then the commands in their order.
+
+        Args:
+            seq: The entry's number; entries come without holes, but a replay may start anywhere
+                at or below the oldest entry that a stored row lacks.
+            now_ms: The entry's time; a time before the shard's is taken as the shard's.
+            mode: 0 if `now_ms` holds for all commands; 1 if each event carries the time with it
+                (a replay in event time), so that timers fire between the events of one entry.
+            payload: `commands.pack_payload`; empty for a tick.
+
+        Returns:
+            The effects. It never raises on data: a bug that one entity meets quarantines it.
+
+        Durability: Memory only; the caller has the entry on disk, or is about to.
+        Cost: 5–15 µs a command.
+        """
+        self.seq = seq
+        if now_ms > self.now:
+            self.now = now_ms
+        act = self._act
+        effects = act.effects = Effects(self.sizes)
+        if self._heap and self._heap[0][0] <= self.now:
+            self._fire_timers()
+        results = effects.results
+        handle = self._handle
+        for chunk in commands.unpack_payload(payload):
+            for command in chunk:
+                if mode and command[0] == commands.EVENT and command[5] > self.now:
+                    self.now = command[5]
+                    if self._heap and self._heap[0][0] <= self.now:
+                        self._fire_timers()
+                results.append(handle(command))
+        if len(self._young) >= self._hot_entities:
+            self._turn_generation()
+        return effects
+
+    def _handle(self, command: commands.Command) -> int:
+        """One command on one entity. A bug in it stays in that entity."""
+        if command[0] == commands.INSTALL:
+            return self._install(command)
+        handler = self._handlers.get(command[0])
+        if handler is None:
+            return Reason.UNKNOWN_COMMAND
+        key = command[1]
+        entity = self._young.get(key) or self._touch(key)
+        if entity.seq >= self.seq:
+            return Reason.DUPLICATE  # a replay meets a row that already includes this entry
+        if key not in self._dirty:
+            self._dirty[key] = self.seq
+        act = self._act
+        act.now = self.now
+        act.entity = entity
+        workspace = entity.workspace
+        program = act.program = self.programs.get(workspace, EMPTY)
+        if entity.error and command[0] not in (commands.RELEASE, commands.SETTLE):
+            return Reason.QUARANTINED
+        waiting = len(entity.outbox)
+        try:
+            act.routes = self.routes.get(workspace) or _NO_ROUTES
+            if entity.program_version != program.version:
+                profile.refresh(act)
+            result = handler(entity, command)
+        except Exception as error:
+            self._quarantine(entity, error)
+            result = Reason.INTERNAL
+        self.outbox += len(entity.outbox) - waiting
+        if act.timers_changed:
+            self._reschedule(entity)
+        return result
+
+    def _event(self, entity: Entity, command: commands.Command) -> int:
+        _, _, message_id, type_, name, at_ms, raw, context = command
+        act = self._act
+        seen = entity.seen.add(message_id, act.now)
+        if seen:
+            return Reason.DUPLICATE if seen == 1 else Reason.USER_RATE
+        if at_ms > act.now:
+            at_ms = act.now
+        event = EventView(type_, profile.event_name(type_, name), message_id, at_ms, raw, context)
+        reason = profile.take_event(act, event)
+        if reason is Reason.ACCEPTED:
+            entity.updated_ms = act.now
+            if act.feed is not None:
+                kind = commands.EVENT_TYPES[type_]
+                act.feed.append(
+                    [act.now, entity.workspace, "event", entity.id, kind, event.name or kind]
+                )
+            journeys.on_event(act, event)
+        return reason
+
+    def _send(self, entity: Entity, command: commands.Command) -> int:
+        return send_by_api(self._act, api_message_id(command[1], command[2]), command[3])
+
+    def _receipt(self, entity: Entity, command: commands.Command) -> int:
+        return take_receipt(self._act, command)
+
+    def _settle(self, entity: Entity, command: commands.Command) -> int:
+        if command[2] not in entity.outbox:
+            return Reason.DUPLICATE
+        del entity.outbox[command[2]]
+        return Reason.ACCEPTED
+
+    def _apply_definitions(self, entity: Entity, command: commands.Command) -> int:
+        if entity.seen.add(command[2], self.now) == 1:
+            return Reason.DUPLICATE
+        return catalog.apply_changes(self._act, command[3], command[4], self.shards)
+
+    def _refresh(self, entity: Entity, command: commands.Command) -> int:
+        return Reason.ACCEPTED  # `_handle` has brought it up to date
+
+    def _release(self, entity: Entity, command: commands.Command) -> int:
+        if not entity.error:
+            return Reason.DUPLICATE
+        self._act.note("quarantine", "", "released")
+        entity.error = ""
+        entity.program_version = -1
+        profile.refresh(self._act)
+        for id_, instance in entity.instances.items():
+            if instance.due_ms:
+                self._act.set_timer(JOURNEY_TIMER + id_, instance.due_ms)
+        return Reason.ACCEPTED
+
+    def _quarantine(self, entity: Entity, error: Exception) -> None:
+        entity.error = f"{type(error).__name__}: {error}"[:500]
+        entity.note(self.now, "quarantine", "", entity.error)
+        entity.timers = {}
+        self._act.timers_changed = True
+
+    # --- definitions ------------------------------------------------------------------------
+
+    def _install(self, command: commands.Command) -> int:
+        _, _, _, _, workspace, version, documents = command
+        program = self.programs.get(workspace, EMPTY)
+        if version <= program.version:
+            return Reason.DUPLICATE
+        if version != program.version + 1:
+            return Reason.VERSION_CONFLICT
+        self.install(workspace, version, documents)
+        self._act.effects.installed.append((workspace, version, documents))
+        return Reason.ACCEPTED
+
+    def install(self, workspace: str, version: int, documents: bytes) -> None:
+        """Takes in one version of a workspace's definitions, in turn."""
+        program = self.programs.get(workspace, EMPTY)
+        program = advance_program(program, version, definitions.from_wire(documents))
+        self.programs[workspace] = program
+        self.routes[workspace] = Routes(program.lanes.values())
+
+    # --- timers -----------------------------------------------------------------------------
+
+    def next_due_ms(self) -> int | None:
+        """When the next timer is due, or None. Derived: it may drop stale heap entries."""
+        heap = self._heap
+        while heap:
+            due_ms, key = heap[0]
+            entity = self._young.get(key) or self._old.get(key)
+            if entity is None or entity.due_ms == due_ms:
+                return due_ms
+            heapq.heappop(heap)
+            entity.scheduled_ms = entity.due_ms
+            if entity.due_ms is not None:
+                heapq.heappush(heap, (entity.due_ms, key))
+        return None
+
+    @property
+    def timers(self) -> int:
+        """About how many entities wait for a timer."""
+        return len(self._heap)
+
+    def due_horizon_ms(self, now_ms: int, timers: int = limits.TIMERS_PER_ENTRY) -> int:
+        """The time to give an entry so that at most about `timers` timers fire in it."""
+        heap = self._heap
+        if len(heap) <= timers or heap[0][0] > now_ms:
+            return now_ms
+        return max(self.now, min(now_ms, heapq.nsmallest(timers, heap)[-1][0]))
+
+    def _fire_timers(self) -> None:
+        heap = self._heap
+        until = self.now
+        while heap and heap[0][0] <= until:
+            due_ms, key = heapq.heappop(heap)
+            entity = self._young.get(key) or self._touch(key)
+            if entity.due_ms is not None and entity.due_ms <= until:
+                self._fire(entity, until)
+            entity.scheduled_ms = entity.due_ms
+            if entity.due_ms is not None:
+                heapq.heappush(heap, (entity.due_ms, key))
+
+    def _fire(self, entity: Entity, until: int) -> None:
+        """Fires what is due in one entity, each timer at its own moment."""
+        if entity.key not in self._dirty:
+            self._dirty[entity.key] = self.seq
+        act = self._act
+        act.entity = entity
+        program = act.program = self.programs.get(entity.workspace, EMPTY)
+        act.routes = self.routes.get(entity.workspace) or _NO_ROUTES
+        waiting = len(entity.outbox)
+        timers = entity.timers
+        try:
+            if entity.program_version != program.version:
+                act.now = self.now
+                profile.refresh(act)
+            while timers:
+                due_ms, token = min((due_ms, token) for token, due_ms in timers.items())
+                if due_ms > until:
+                    break
+                del timers[token]
+                act.now = due_ms
+                self.timers_fired += 1
+                if token.startswith(JOURNEY_TIMER):
+                    journeys.on_timer(act, token[len(JOURNEY_TIMER) :])
+                else:
+                    segment = program.segments.get(token[len(profile.SEGMENT_TIMER) :])
+                    if segment is not None:
+                        profile.evaluate(act, segment)
+        except Exception as error:
+            self._quarantine(entity, error)
+        self.outbox += len(entity.outbox) - waiting
+        act.timers_changed = False
+        entity.due_ms = min(entity.timers.values()) if entity.timers else None
+
+    def _reschedule(self, entity: Entity) -> None:
+        """Finds the entity's earliest timer again. A later one leaves the heap as it is."""
+        self._act.timers_changed = False
+        due_ms = entity.due_ms = min(entity.timers.values()) if entity.timers else None
+        if due_ms is None:
+            return
+        if entity.scheduled_ms is None or due_ms < entity.scheduled_ms:
+            heapq.heappush(self._heap, (due_ms, entity.key))
+            entity.scheduled_ms = due_ms
+
+    # --- hot and cold -----------------------------------------------------------------------
+
+    def _touch(self, key: str) -> Entity:
+        """An entity that is not young: from the old generation, from the store, or new."""
+        entity = self._old.pop(key, None)
+        if entity is None:
+            stored = self._load(key) if self.stored else None
+            if stored is None:
+                entity = Entity(key, self.now)
+                entity.seq = -1
+                self.entities += 1
+            else:
+                entity = Entity.unpack(key, *stored)
+        self._young[key] = entity
+        return entity
+
+    def _turn_generation(self) -> None:
+        dirty, writing = self._dirty, self._writing
+        keep = {k: entity for k, entity in self._old.items() if k in dirty or k in writing}
+        self._old = {**keep, **self._young}
+        self._young = {}
+
+    def peek(self, key: str) -> Entity | None:
+        """The entity as it stands, for a query; None if there is none. Changes nothing."""
+        entity = self._young.get(key) or self._old.get(key)
+        if entity is None and self.stored:
+            stored = self._load(key)
+            if stored is not None:
+                entity = Entity.unpack(key, *stored)
+        return entity
+
+    def scan(self, after: str, limit: int) -> list[Entity]:
+        """Up to `limit` entities with keys above `after`, ascending, for a query.
+
+        Cost: one page of the store and one pass over the dirty entities.
+        """
+        stored = self._scan(after, limit) if self.stored else []
+        packed = {key: (seq, data) for key, seq, data in stored}
+        last = stored[-1][0] if len(stored) == limit else None
+        recent = (
+            key
+            for keys in (self._dirty, self._writing)
+            for key in keys
+            if key > after and (last is None or key < last)
+        )
+        found = []
+        for key in heapq.nsmallest(limit, {*recent, *packed}):
+            entity = self._young.get(key) or self._old.get(key)
+            found.append(entity or Entity.unpack(key, *packed[key]))
+        return found
+
+    # --- checkpoints and recovery -----------------------------------------------------------
+
+    @property
+    def dirty(self) -> int:
+        """How many entities the store does not hold as they are."""
+        return len(self._dirty)
+
+    def take_rows(
+        self, limit: int, up_to_seq: int
+    ) -> list[tuple[str, int, int | None, bool, str, bytes]]:
+        """Packs the entities that have been dirty longest.
+
+        Args:
+            limit: At most this many.
+            up_to_seq: Only entities that became dirty at this entry or before.
+
+        Returns:
+            `(key, seq, due_ms, pending, segments, data)` for the store; the rows and
+            `oldest_needed` must become durable in one transaction, after which the caller says
+            so to `rows_stored`. Until then the entities stay in memory.
+
+        Cost: about 10 µs a row.
+        """
+        dirty = self._dirty
+        young, old = self._young, self._old
+        seq = self.seq
+        rows = []
+        for key in list(_first(dirty, limit, up_to_seq)):
+            entity = young.get(key) or old[key]
+            del dirty[key]
+            self._writing[key] = seq
+            prefix = entity.workspace + "/"
+            segments = "\n".join(prefix + name for name in entity.segments)
+            rows.append(
+                (key, seq, entity.due_ms, bool(entity.outbox), segments, entity.pack())
+            )  # fmt: skip
+        return rows
+
+    def rows_stored(self, rows: Iterable[tuple[str, int, int | None, bool, str, bytes]]) -> None:
+        """Tells the shard that rows which it gave are durable."""
+        writing = self._writing
+        for key, seq, *_ in rows:
+            self.stored += 1
+            if writing.get(key) == seq:
+                del writing[key]
+
+    @property
+    def oldest_needed(self) -> int:
+        """The first journal entry that a recovery would have to replay."""
+        for first in self._dirty.values():
+            return first
+        return self.seq + 1
+
+    def recover(
+        self, stored: int, due: Iterable[tuple[str, int]], sizes: dict[str, int], now_ms: int
+    ) -> None:
+        """Prepares an empty shard for the replay of the journal's tail.
+
+        Args:
+            stored: How many entities the store holds.
+            due: Key and earliest timer (ms) of each stored entity that has one.
+            sizes: Members by `workspace/segment`.
+            now_ms: The time of the last entry before the tail.
+        """
+        self.stored = self.entities = stored
+        self.sizes.update(sizes)
+        self.now = now_ms
+        self._heap = [(due_ms, key) for key, due_ms in due]
+        heapq.heapify(self._heap)
+
+    def unsettled(self, pending: Iterable[str]) -> Effects:
+        """All effects that no receiver has settled, to be handed over again with the same ids.
+
+        Args:
+            pending: Keys of stored entities that had some; hot ones are found here.
+        """
+        effects = Effects(self.sizes)
+        self.outbox = 0
+        hot = {key: e for key, e in [*self._old.items(), *self._young.items()] if e.outbox}
+        for key in [*hot, *(key for key in pending if key not in hot)]:
+            entity = hot.get(key) or self.peek(key)
+            if entity is None:
+                continue
+            self.outbox += len(entity.outbox)
+            for effect_id, forward in entity.outbox.items():
+                if forward is not None:
+                    command = commands.unpack_command(forward[1])
+                    effects.forwards.append((key, effect_id, forward[0], command))
+                    continue
+                message = entity.messages[effect_id]
+                offer = message.offer(key, entity.workspace)
+                (effects.cancels if message.cancelled else effects.sends).append(offer)
+        return effects
+
+    def watch(self, feed: list[list[Any]] | None) -> None:
+        """Starts (or, with None, stops) writing feed lines into a list that the host empties."""
+        self._act.feed = feed
+
+
+def _first(dirty: dict[str, int], limit: int, up_to_seq: int) -> Iterable[str]:
+    for count, (key, first) in enumerate(dirty.items()):
+        if count >= limit or first > up_to_seq:
+            return
+        yield key
+
+
+_NO_ROUTES = Routes(())

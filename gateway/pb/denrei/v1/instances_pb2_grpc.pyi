@@ -1,0 +1,7 @@
+import grpc.aio
+from gateway.pb.denrei.v1 import instances_pb2
+
+class InstancesServiceStub:
+    def __init__(self, channel: grpc.aio.Channel) -> None: ...
+    GetInstance: grpc.aio.UnaryUnaryMultiCallable[instances_pb2.GetInstanceRequest, instances_pb2.Instance]
+    ListInstances: grpc.aio.UnaryUnaryMultiCallable[instances_pb2.ListInstancesRequest, instances_pb2.ListInstancesResponse]

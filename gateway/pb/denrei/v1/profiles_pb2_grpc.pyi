@@ -1,0 +1,6 @@
+import grpc.aio
+from gateway.pb.denrei.v1 import profiles_pb2
+
+class ProfilesServiceStub:
+    def __init__(self, channel: grpc.aio.Channel) -> None: ...
+    GetProfile: grpc.aio.UnaryUnaryMultiCallable[profiles_pb2.GetProfileRequest, profiles_pb2.Profile]

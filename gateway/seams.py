@@ -1,0 +1,74 @@
+"""What the gateway needs of the floor below, as it sees it.
+
+The services are written against these, not against actors: so they hold no Ray, and a test runs
+them over real gRPC against a router that it watches.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Protocol
+
+from engine.commands import Command
+
+
+class Router(Protocol):
+    """The way to all shards; `actors.router.Router` is the one that runs.
+
+    Attributes:
+        shards: How many shards there are.
+    """
+
+    shards: int
+
+    def post(
+        self, shard: int, commands: Sequence[Command], size_bytes: int, deadline: float
+    ) -> "asyncio.Future[bytes]":
+        """Sends commands; they have their place in the order when it returns.
+
+        Returns:
+            A future of one `Reason` byte per command; durable and applied by then. It fails with
+            `Overloaded` or `Unavailable`.
+
+        Raises:
+            Overloaded: A queue on the way is full; nothing was accepted.
+        """
+
+    async def query(
+        self, shard: int, name: str, args: dict[str, Any], timeout_s: float = 5.0
+    ) -> Any:
+        """Asks a shard; plain values.
+
+        Raises:
+            Unavailable: No answer in time.
+        """
+
+    def watch(self, workspace: str, key: str = "") -> AsyncIterator[list[Any]]:
+        """Feed lines `[ms, workspace, kind, entity id, subject, detail]`, as they happen.
+
+        Args:
+            workspace: Only this workspace's.
+            key: Only what happens to this entity; empty means all.
+        """
+
+
+class Control(Protocol):
+    """What concerns the system as a whole."""
+
+    async def status(self) -> dict[str, Any]:
+        """`{"hosts": [...], "senders": [...], "gateways": [...]}`: maps with name and serving."""
+
+    async def advance_clock(self, ms: int) -> int:
+        """Moves the event-time clock of all processes; the new time.
+
+        Raises:
+            Conflict: The system does not run on an event-time clock, or the time lies behind it.
+        """
+
+
+class Clock(Protocol):
+    """The time; see `actors.clock`."""
+
+    mode: int
+
+    def now_ms(self) -> int:
+        """Unix milliseconds."""

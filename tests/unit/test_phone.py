@@ -1,0 +1,60 @@
+"""Numbers as people write them, and the shortcut against the library."""
+
+import phonenumbers
+import pytest
+
+from engine.phone import Phones, _parse
+from engine.reasons import Reason
+
+
+@pytest.mark.parametrize(
+    ("written", "e164", "country_code", "reason"),
+    [
+        ("+12025550123", "+12025550123", 1, Reason.ACCEPTED),
+        ("+1 (202) 555-0123", "+12025550123", 1, Reason.ACCEPTED),
+        ("+447400123456", "+447400123456", 44, Reason.ACCEPTED),
+        ("+44 (0)7400 123456", "+447400123456", 44, Reason.ACCEPTED),
+        ("+4407400123456", "+447400123456", 44, Reason.ACCEPTED),
+        ("+15005550006", "+15005550006", 1, Reason.ACCEPTED),
+        ("+390612345678", "+390612345678", 39, Reason.UNROUTABLE_NUMBER),
+        ("+442071838750", "+442071838750", 44, Reason.UNROUTABLE_NUMBER),
+        ("+19002345678", "+19002345678", 1, Reason.UNROUTABLE_NUMBER),
+        ("2025550123", "", 0, Reason.INVALID_NUMBER),
+        ("+15551234567", "", 0, Reason.INVALID_NUMBER),
+        ("+1202555012", "", 0, Reason.INVALID_NUMBER),
+        ("+99912345678", "", 0, Reason.INVALID_NUMBER),
+        ("+1202555012345678901234", "", 0, Reason.INVALID_NUMBER),
+        ("ann@example.com", "", 0, Reason.INVALID_NUMBER),
+        ("", "", 0, Reason.INVALID_NUMBER),
+    ],
+)
+def test_what_a_number_is(written: str, e164: str, country_code: int, reason: Reason) -> None:
+    phone = Phones().read(written)
+    assert (phone.e164, phone.country_code, phone.reason) == (e164, country_code, reason)
+    assert bool(phone.why) == (reason is not Reason.ACCEPTED)
+
+
+def test_a_number_that_is_not_international_is_told_so() -> None:
+    assert "international form" in Phones().read("2025550123").why
+
+
+def test_the_shortcut_says_what_the_library_says() -> None:
+    phones, checked = Phones(), 0
+    for region in sorted(phonenumbers.SUPPORTED_REGIONS):
+        for kind in phonenumbers.PhoneNumberType.values():
+            number = phonenumbers.example_number_for_type(region, kind)
+            if number is None:
+                continue
+            e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+            for written in (e164, e164[:-1] + "7", e164[:-1], e164 + "1", e164[:5] + "0" + e164[6:]):
+                assert phones.read(written) == _parse(written), written
+                checked += 1
+    assert checked > 5_000
+
+
+def test_it_keeps_no_more_than_its_capacity() -> None:
+    phones = Phones(capacity=10)
+    for last in range(100):
+        phones.read(f"+120255501{last:02d}")
+    assert len(phones._known) == 10
+    assert phones.read("+12025550199").reason is Reason.ACCEPTED
