@@ -69,8 +69,11 @@ class ScaledClock:
 
     async def sleep_until(self, ms: int) -> None:
         """See `Clock`."""
-        while (left_ms := ms - self.now_ms()) > 0:
-            await asyncio.sleep(left_ms / 1_000 / self._factor)
+        woken = asyncio.Event()
+        while ms > self.now_ms():
+            woken.clear()
+            self.call_at(ms, woken.set)
+            await woken.wait()
 
 
 class SystemClock(ScaledClock):

@@ -68,7 +68,7 @@ class Host:
                 fail,
                 hot_entities,
                 make_shard,
-            )  # fmt: skip
+            )
             for index, store in sorted(stores.items())
         }
         self._sessions: OrderedDict[str, _Session] = OrderedDict()

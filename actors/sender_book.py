@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from actors.ledger_writer import LedgerWriter
 from actors.sender_reports import Reporter
-from actors.store.ledger import Recovered, refs
+from actors.store.ledger import LedgerState, Recovered, references
 from engine import commands, limits
 from engine.lane_queue import QueuedMessage
 from engine.reasons import Reason
@@ -40,30 +40,36 @@ class MessageBook:
         self._owed: dict[int, int] = {}  # batch: messages whose last word is not journaled
         self.reporter: Reporter
         self.held: dict[str, QueuedMessage | None] = {}
-        self.open: dict[str, str] = {}
+        self.open: dict[str, int] = {}  # id: the batch of the attempt that is in doubt
+        self._recovered: dict[str, int] = {}  # id: its batch, until its shard has the last word
         self.outcomes: dict[int, int] = {}
 
-    def recover(self, messages: list[Recovered], now_ms: int) -> list[Recovered]:
+    def recover(self, state: LedgerState, now_ms: int) -> list[Recovered]:
         """Takes in what the ledger knew.
 
         Returns:
-            The messages whose last word has to be told (again).
+            The messages whose last word has to be told (again), by `tell`.
         """
-        for lane, reference, sent in refs(messages):
-            name = lane.partition("/")[2]
-            self._refs[f"{lane} {reference}"] = Ref(sent.key, sent.id, name, "")
-        tell: list[Recovered] = []
-        for each in messages:
+        for each, reference in references(state.messages):
+            sent = each.message
+            ref = Ref(sent.key, sent.id, each.lane.partition("/")[2], each.carrier)
+            self.remember(each.lane, reference, ref)
+        untold: list[Recovered] = []
+        for each in state.messages:
             if each.closed:
                 self._settled[each.message.id] = now_ms
                 continue
-            if each.result is None and each.message.resend_unknown:
-                self.open[each.message.id] = each.message.key
-                continue
-            self.held[each.message.id] = None
             self._owed[each.batch] = self._owed.get(each.batch, 0) + 1
-            tell.append(each)
-        return tell
+            if each.result is None and each.message.resend_unknown:
+                self.open[each.message.id] = each.batch
+            else:
+                self.held[each.message.id] = None
+                self._recovered[each.message.id] = each.batch
+                untold.append(each)
+        for batch in state.unclosed:
+            if batch not in self._owed:
+                self._writer.close_batch(batch)
+        return untold
 
     def known(self, message_id: str) -> bool:
         """Whether an id was taken before. Cost: 0.1 µs."""
@@ -73,18 +79,19 @@ class MessageBook:
         """A message was admitted."""
         self.held[message.id] = message
         if self.open:
-            self.open.pop(message.id, None)
+            message.batch = self.open.pop(message.id, 0)
 
     def owe(self, batch: int, messages: list[QueuedMessage]) -> None:
-        """Messages are given away in a batch: it stays open until all of them are settled."""
+        """Messages are given away in a batch: it stays open until all of them are settled.
+
+        The batch of an earlier attempt owes nothing any more. Call it before the batch is
+        written, so that both are in one transaction.
+        """
         self._owed[batch] = len(messages)
         for message in messages:
+            if message.batch:
+                self._paid(message.batch)
             message.batch = batch
-
-    def waits_again(self, message: QueuedMessage) -> None:
-        """A message of a batch was not taken and goes into a later batch."""
-        self._paid(message.batch)
-        message.batch = 0
 
     def finish(
         self,
@@ -105,7 +112,7 @@ class MessageBook:
             )
         )  # fmt: skip
 
-    def tell_recovered(self, each: Recovered, at_ms: int) -> None:
+    def tell(self, each: Recovered, at_ms: int) -> None:
         """The last word on a message that a restart has found."""
         result = each.result
         reason = Reason.UNKNOWN_OUTCOME if result is None else Reason(result.reason)
@@ -118,8 +125,6 @@ class MessageBook:
                 "" if result is None else result.provider_id,
             )
         )  # fmt: skip
-        # Its batch is settled through the ids that `settled` gets.
-        self._recovered_batches[each.message.id] = each.batch
 
     def settled(self, message_ids: list[str], now_ms: int) -> None:
         """Shards have journaled the last word on messages."""
@@ -127,8 +132,8 @@ class MessageBook:
         for message_id in message_ids:
             message = self.held.pop(message_id, None)
             batch = message.batch if message is not None else 0
-            if message is None and self._recovered_batches:
-                batch = self._recovered_batches.pop(message_id, 0)
+            if message is None and self._recovered:
+                batch = self._recovered.pop(message_id, 0)
             if batch:
                 self._paid(batch)
             known[message_id] = now_ms
@@ -138,10 +143,6 @@ class MessageBook:
             if len(known) <= limits.SENT_IDS and known[oldest] >= past_ms:
                 break
             del known[oldest]
-
-    def settle_unseen(self, message_id: str, now_ms: int) -> None:
-        """An id that was never taken must not be taken any more."""
-        self._settled[message_id] = now_ms
 
     def remember(self, lane_key: str, reference: str, ref: Ref) -> None:
         """A carrier may tell of a message under this reference. Cost: 0.3 µs."""

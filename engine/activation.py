@@ -83,7 +83,7 @@ class Activation:
         """A new id of 32 hexadecimal characters: a hash of the entity's key and counter."""
         entity = self.entity
         entity.counter += 1
-        return xxh3_128_hexdigest(f"{entity.key}#{entity.counter}")
+        return xxh3_128_hexdigest(f"{entity.key}#{entity.counter}".encode())
 
     def note(self, kind: str, subject: str, why: str) -> None:
         """Adds a line to the user's trail, and to the feed if someone watches."""

@@ -55,7 +55,7 @@ def apply_changes(act: Activation, documents: bytes, expected: int, shards: int)
 
 
 def newest(traits: dict[str, Any]) -> dict[str, Any]:
-    """The catalog's newest documents, for a query: `{version, documents: [[kind, name, version, body]]}`."""
+    """The newest documents, for a query: `{version, documents: [[kind, name, version, body]]}`."""
     documents = []
     for label, history in sorted(traits.get(DOCUMENTS, {}).items()):
         kind, _, name = label.partition("/")

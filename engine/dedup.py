@@ -52,7 +52,7 @@ class SeenIds:
                 self.old = young
             young = self.young = {}
             self.since_ms = now_ms
-        hash_ = xxh3_64_intdigest(id_)
+        hash_ = xxh3_64_intdigest(id_.encode())
         if hash_ in young or hash_ in self.old:
             return SEEN
         if len(young) >= limits.SEEN_IDS:

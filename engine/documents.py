@@ -66,17 +66,14 @@ def _yaml(text: str, source: str) -> Iterator[tuple[Any, int]]:
             yield value, line
         elif isinstance(event, yaml.AliasEvent):
             raise _at(event, source, f"'*{event.anchor}' is an alias; write the value out")
-        elif isinstance(event, yaml.NodeEvent):
-            if event.anchor:
-                raise _at(event, source, f"'&{event.anchor}' is an anchor; write values out")
+        elif isinstance(event, (yaml.ScalarEvent, yaml.CollectionStartEvent)):
+            _refuse_marks(event, source)
             if isinstance(event, yaml.ScalarEvent):
                 stack[-1].add(_scalar(event, source), event, source)
-            else:
-                if event.tag not in (None, "!"):
-                    raise _at(event, source, f"the tag {event.tag!r} is not allowed")
-                if len(stack) > DEPTH:
-                    raise _at(event, source, f"nested more than {DEPTH} deep")
-                stack.append(_Node({} if isinstance(event, yaml.MappingStartEvent) else [], event))
+                continue
+            if len(stack) > DEPTH:
+                raise _at(event, source, f"nested more than {DEPTH} deep")
+            stack.append(_Node({} if isinstance(event, yaml.MappingStartEvent) else [], event))
         elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
             node = stack.pop()
             stack[-1].add(node.finish(), node.start, source)
@@ -112,10 +109,15 @@ class _Node:
         return self.value
 
 
-def _scalar(event: Any, source: str) -> Any:
-    text: str = event.value
+def _refuse_marks(event: Any, source: str) -> None:
+    if event.anchor:
+        raise _at(event, source, f"'&{event.anchor}' is an anchor; write values out")
     if event.tag not in (None, "!"):
         raise _at(event, source, f"the tag {event.tag!r} is not allowed")
+
+
+def _scalar(event: Any, source: str) -> Any:
+    text: str = event.value
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -17,7 +17,7 @@ UNITS_MS: Final = {
     "m": 60_000,
     "s": 1_000,
 }
-_SHAPE: Final = re.compile(r"(?:(\d{1,9})w)?(?:(\d{1,9})d)?(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?")
+_SHAPE: Final = re.compile("".join(rf"(?:([0-9]{{1,9}}){unit})?" for unit in UNITS_MS))
 _EXAMPLES: Final = "write it like 90s, 15m, 2h, 1d, 2w or 1h30m"
 
 
@@ -52,19 +52,21 @@ def render(duration_ms: int) -> str:
     """
     parts = []
     for unit, unit_ms in UNITS_MS.items():
+        if unit == "w" and duration_ms % unit_ms:
+            continue  # 90d, not 12w6d
         number, duration_ms = divmod(duration_ms, unit_ms)
         if number:
             parts.append(f"{number}{unit}")
     return "".join(parts) or "0s"
 
 
-def at_most(bound_ms: int) -> BeforeValidator:
+def up_to(bound_ms: int) -> BeforeValidator:
     """A pydantic validator that reads a duration of at most `bound_ms`."""
 
     def read(value: Any) -> int:
         duration_ms = parse(value)
         if duration_ms > bound_ms:
-            msg = f"{value!r} is longer than {render(bound_ms)}, the longest that is allowed"
+            msg = f"{value!r} is longer than {bound_ms // UNITS_MS['d']}d, the longest that is allowed"
             raise ValueError(msg)
         return duration_ms
 

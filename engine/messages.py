@@ -199,4 +199,4 @@ class Message:
 
 def api_message_id(key: str, request_id: str) -> str:
     """The id of a message that the API asked for: a hash, so that a repeat finds the first."""
-    return xxh3_128_hexdigest(f"{key}!{request_id}")
+    return xxh3_128_hexdigest(f"{key}!{request_id}".encode())

@@ -5,7 +5,7 @@ extension. They exist at the border only; what runs per event is compiled from t
 """
 
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar, cast
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
@@ -81,16 +81,14 @@ def issues_of(error: ValidationError, where: str) -> Iterator[Issue]:
     """A pydantic error as issues, one for each thing that is wrong."""
     for details in error.errors(include_url=False):
         what, hint = _sentence(details)
-        loc = details["loc"]
-        if details["type"] == "missing":
-            loc = loc[:-1]
-        spoken = _spoken(loc)
-        yield Issue(where, f"{spoken}: {what}" if spoken else what, hint, _field(details["loc"]))
+        loc = tuple(part for part in details["loc"] if part != "[key]")
+        spoken = _spoken(loc[:-1] if details["type"] == "missing" else loc)
+        yield Issue(where, f"{spoken}: {what}" if spoken else what, hint, _field(loc))
 
 
 def _sentence(details: ErrorDetails) -> tuple[str, str]:
     type_, value = details["type"], details["input"]
-    context = cast("dict[str, Any]", details.get("ctx", {}))
+    context = details.get("ctx", {})
     if type_ == "refusal":
         return context["what"], context["hint"]
     if type_ == "value_error":

@@ -297,7 +297,7 @@ class Shard:
         heap = self._heap
         until = self.now
         while heap and heap[0][0] <= until:
-            due_ms, key = heapq.heappop(heap)
+            key = heapq.heappop(heap)[1]
             entity = self._young.get(key) or self._touch(key)
             if entity.due_ms is not None and entity.due_ms <= until:
                 self._fire(entity, until)

@@ -53,7 +53,7 @@ def slot_of(key: str) -> int:
 
     Cost: one hash, about 0.3 µs.
     """
-    return xxh3_64_intdigest(key, HASH_SEED) % limits.SLOTS
+    return xxh3_64_intdigest(key.encode(), HASH_SEED) % limits.SLOTS
 
 
 def shard_of(slot: int, shards: int) -> int:

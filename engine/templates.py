@@ -132,7 +132,7 @@ class Template:
         try:
             body = environment.render_template("body", **context)
             subject = environment.render_template("subject", **context) if self._has_subject else ""
-        except Exception as error:  # noqa: BLE001 - filters raise what Python's values raise
+        except Exception as error:  # filters raise what Python's values raise
             if getattr(error, "kind", "") != "UndefinedError":
                 raise RenderError(_sentence(error)) from None
             body, subject = self._render_leniently(context)
@@ -157,7 +157,7 @@ class Template:
                 yield part, f"{name!r} is not known here", hint
                 return
             for name in self._undefined(context, part):
-                yield part, f"{name!r} is not in the sample", f"correct it, or add it to 'sample'"
+                yield part, f"{name!r} is not in the sample", "correct it, or add it to 'sample'"
                 return
         try:
             self.render(context)
@@ -170,7 +170,7 @@ class Template:
         try:
             body = environment.render_template("body", **context)
             return body, environment.render_template("subject", **context)
-        except Exception as error:  # noqa: BLE001 - as in `render`
+        except Exception as error:  # as in `render`
             raise RenderError(_sentence(error)) from None
         finally:
             environment.undefined_behavior = _STRICT
@@ -190,7 +190,7 @@ class Template:
                     if blanked is None:
                         break
                     source = blanked
-                except Exception:  # noqa: BLE001 - as in `render`, where it is told
+                except Exception:  # as in `render`, where it is told
                     break
                 else:
                     break

@@ -103,7 +103,7 @@ class Admission:
 
         Cost: about 6 µs an event with five properties in msgpack.
         """
-        sent_ms = None if sent_at is None else _milliseconds(sent_at, "sent_at")
+        sent_ms = None if sent_at is None else milliseconds(sent_at, "sent_at")
         batch = Batch(len(events))
         place, command_of = batch.place, self._command
         shard_of, slot_of = self._shard_of, slots.slot_of
@@ -182,9 +182,9 @@ class Admission:
             raise Refused(Reason.BAD_TIMESTAMP, "timestamp", text)
         else:
             return received_ms
-        happened_ms = _milliseconds(original, field)
+        happened_ms = milliseconds(original, field)
         if event.HasField("sent_at"):
-            sent_ms = _milliseconds(event.sent_at, "sent_at")
+            sent_ms = milliseconds(event.sent_at, "sent_at")
         if field == "timestamp" and sent_ms is not None and event.HasField("original_timestamp"):
             sent_ms = None  # corrected already
         if sent_ms is not None:
@@ -214,7 +214,12 @@ def check_id(value: str, field: str, chars: int = ID_CHARS) -> None:
             raise Refused(Reason.BAD_KEY, field, text)
 
 
-def _milliseconds(time: Timestamp, field: str) -> int:
+def milliseconds(time: Timestamp, field: str) -> int:
+    """A time as Unix milliseconds.
+
+    Raises:
+        Refused: BAD_TIMESTAMP: it lies before 1970 or after 9999, or is not a time at all.
+    """
     seconds, nanos = time.seconds, time.nanos
     if not 0 <= seconds <= _LAST_SECOND or not 0 <= nanos < 1_000_000_000:
         text = f"{field} is not a time between 1970 and 9999 (seconds {seconds}, nanos {nanos})"

@@ -1,9 +1,9 @@
 """Who calls, and whether they may: API keys, their scopes, and the workspace that they stand for.
 
 A key comes as metadata: `authorization: Bearer dk_...`, or `x-api-key: dk_...`. The store knows
-only hashes, and looking one up is slow on purpose or far away, so verdicts are kept for a few
-seconds: that is how long a revoked key may still work. The cache holds hashes too, and has a
-bound, so that a flood of wrong keys neither fills memory nor reaches the store twice.
+only hashes, and looking one up reads a file, so verdicts are kept for a few seconds: that is how
+long a revoked key may still work. The cache holds hashes too, and has a bound, so that a flood of
+wrong keys neither fills memory nor reaches the store twice.
 
 A development key is printed on a terminal at first start, so it is only good where just the same
 machine can use it: on a loopback address.
@@ -13,8 +13,9 @@ import asyncio
 import hashlib
 import ipaddress
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple
 
+from actors.store.keys import KeyInfo, KeyStore
 from gateway import bounds, errors
 
 PUBLISH: Final = "publish"
@@ -22,7 +23,6 @@ READ: Final = "read"
 DEFINE: Final = "define"
 SEND: Final = "send"
 ADMIN: Final = "admin"
-SCOPES: Final = (PUBLISH, READ, DEFINE, SEND, ADMIN)
 
 # The scope that each method of each service needs. A method that is not here cannot be bound.
 SCOPE_OF: Final[Mapping[str, Mapping[str, str]]] = {
@@ -54,33 +54,6 @@ SCOPE_OF: Final[Mapping[str, Mapping[str, str]]] = {
 }
 
 
-class KeyInfo(Protocol):
-    """A good key, as `actors.store.keys` describes it."""
-
-    @property
-    def id(self) -> str:
-        """Its public id."""
-
-    @property
-    def workspace(self) -> str:
-        """The workspace that it stands for."""
-
-    @property
-    def scopes(self) -> Iterable[str]:
-        """What it may do."""
-
-    @property
-    def dev(self) -> bool:
-        """Whether it is a development key."""
-
-
-class Verifier(Protocol):
-    """What knows the keys; see `actors.store.keys.Keys`."""
-
-    def verify(self, plaintext: str) -> KeyInfo | None:
-        """The key's description if it is good, else None. It may block."""
-
-
 class Caller(NamedTuple):
     """Who calls."""
 
@@ -97,7 +70,7 @@ class Authenticator:
         now_s: A clock that never goes back, seconds.
     """
 
-    def __init__(self, keys: Verifier, loopback: bool, now_s: Callable[[], float]) -> None:
+    def __init__(self, keys: KeyStore, loopback: bool, now_s: Callable[[], float]) -> None:
         self._keys = keys
         self._loopback = loopback
         self._now_s = now_s
@@ -190,12 +163,12 @@ def check_bind(bind: str, keys: Iterable[KeyInfo]) -> None:
 
     Args:
         bind: The address to listen on.
-        keys: All keys that are good now.
+        keys: All keys; revoked ones do not count.
 
     Raises:
         PermissionError: There are development keys and no other, and the address is not loopback.
     """
-    known = list(keys)
+    known = [key for key in keys if key.revoked_ms is None]
     if known and all(key.dev for key in known) and not is_loopback(bind):
         msg = (
             f"will not listen on {bind} with nothing but a development key: make a key with "

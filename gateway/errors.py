@@ -17,6 +17,7 @@ from grpc_status import rpc_status
 
 from engine import limits
 from engine.errors import Conflict, DenreiError, NotFound, Overloaded, Unavailable
+from engine.issues import DefinitionError
 from engine.reasons import Reason
 from gateway.properties import Refused
 
@@ -190,6 +191,8 @@ def from_exception(error: Exception) -> StatusError | None:
         return error
     if isinstance(error, Refused):
         return bad_request(error.reason, [(error.field, error.message)])
+    if isinstance(error, DefinitionError):
+        return _bad_definitions(error)
     if isinstance(error, Overloaded):
         return overloaded(error.what, error.retry_after_ms)
     if isinstance(error, Unavailable):
@@ -200,11 +203,19 @@ def from_exception(error: Exception) -> StatusError | None:
     if isinstance(error, Conflict):
         return _status(code_pb2.FAILED_PRECONDITION, "CONFLICT", str(error))
     if isinstance(error, TimeoutError):
-        text = sentence(Reason.DEADLINE)
-        return _status(code_pb2.DEADLINE_EXCEEDED, Reason.DEADLINE.name, text)
+        return refused(Reason.DEADLINE)
     if isinstance(error, DenreiError):
         return _status(code_pb2.INTERNAL, Reason.INTERNAL.name, str(error))
     return None
+
+
+def _bad_definitions(error: DefinitionError) -> StatusError:
+    """One field violation for each issue; the field is the path in the document."""
+    violations = [
+        (f"{issue.source or issue.where}: {issue.field}".rstrip(": "), str(issue))
+        for issue in error.issues
+    ]
+    return bad_request(Reason.INVALID_DEFINITION, violations, str(error))
 
 
 def internal() -> StatusError:
@@ -234,6 +245,4 @@ def summary(error: Exception) -> tuple[Reason, str, str, int]:
             field = bad.field_violations[0].field
         elif detail.Unpack(retry):
             retry_ms = retry.retry_delay.ToMilliseconds()
-    if isinstance(error, TimeoutError):
-        retry_ms = RETRY_MS
     return reason, field, known.status.message, retry_ms

@@ -1,6 +1,7 @@
 """Makes the stubs in gateway/pb from proto/, and tells whether they are up to date.
 
-The stubs are committed, so that an installation needs no compiler; CI runs this with `--check`.
+The stubs are committed, so that an installation needs no compiler (this module needs the
+development tools); CI runs this with `--check`.
 The .proto files live in `denrei/v1`, and `proto` as a top-level Python name belongs to proto-plus
 (which Ray installs), so the compiler's absolute imports are rewritten to `gateway.pb.denrei.v1`.
 The names inside the descriptors stay `denrei/v1/...`, which is what reflection shows.
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from google.api import field_behavior_pb2
 from google.protobuf import descriptor_pb2
+from grpc_tools import protoc
 
 ROOT = Path(__file__).resolve().parent.parent
 PROTO = ROOT / "proto"
@@ -36,8 +38,6 @@ def generate() -> dict[str, str]:
     Raises:
         RuntimeError: The compiler found an error; it has printed where.
     """
-    from grpc_tools import protoc  # a tool of development, not of an installation
-
     sources = sorted(str(path.relative_to(PROTO)) for path in PROTO.rglob("*.proto"))
     with tempfile.TemporaryDirectory() as scratch:
         out = Path(scratch)
@@ -73,7 +73,7 @@ def generate() -> dict[str, str]:
 
 def _rewrite(text: str) -> str:
     """Points the imports, and the module names of the messages, at gateway.pb."""
-    text = re.sub(r"^from denrei\.v1 import", f"from {PACKAGE} import", text, flags=re.M)
+    text = re.sub(r"^from denrei\.v1 import", f"from {PACKAGE} import", text, flags=re.MULTILINE)
     return text.replace("'denrei.v1.", f"'{PACKAGE}.")
 
 
@@ -102,7 +102,9 @@ def differences(texts: dict[str, str]) -> list[str]:
         for path in OUTPUT.rglob("*.py*")
         if path.suffix != ".pyc"
     }
-    return sorted(path for path in texts.keys() | found.keys() if texts.get(path) != found.get(path))
+    return sorted(
+        path for path in texts.keys() | found.keys() if texts.get(path) != found.get(path)
+    )
 
 
 def write(texts: dict[str, str]) -> None:

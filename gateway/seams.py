@@ -5,7 +5,7 @@ them over real gRPC against a router that it watches.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any, Protocol
 
 from engine.commands import Command
@@ -42,7 +42,7 @@ class Router(Protocol):
             Unavailable: No answer in time.
         """
 
-    def watch(self, workspace: str, key: str = "") -> AsyncIterator[list[Any]]:
+    def watch(self, workspace: str, key: str = "") -> AsyncGenerator[list[Any], None]:
         """Feed lines `[ms, workspace, kind, entity id, subject, detail]`, as they happen.
 
         Args:
@@ -52,16 +52,14 @@ class Router(Protocol):
 
 
 class Control(Protocol):
-    """What concerns the system as a whole."""
+    """What the supervisor and the senders know."""
 
     async def status(self) -> dict[str, Any]:
-        """`{"hosts": [...], "senders": [...], "gateways": [...]}`: maps with name and serving."""
+        """Every actor and the owner of every shard; see `actors.supervisor.Supervisor.status`.
 
-    async def advance_clock(self, ms: int) -> int:
-        """Moves the event-time clock of all processes; the new time.
-
-        Raises:
-            Conflict: The system does not run on an event-time clock, or the time lies behind it.
+        Returns:
+            `actors`: maps with `name`, `state` ("serving" if it does) and whatever else is known
+            of it; `shards`: the host's name by the shard's number as a text.
         """
 
 

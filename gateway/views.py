@@ -1,7 +1,7 @@
 """From the plain values that a shard answers with to the messages of the contract."""
 
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, cast
 
 import msgpack
 from google.protobuf.struct_pb2 import Struct
@@ -9,7 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from engine.reasons import Reason
 from gateway import names
-from gateway.pb.denrei.v1 import instances_pb2, messages_pb2, profiles_pb2
+from gateway.pb.denrei.v1 import instances_pb2, messages_pb2, profiles_pb2, reason_pb2
 from gateway.properties import plain
 
 CHANNELS: Final = {
@@ -38,6 +38,16 @@ def time(ms: int | None) -> Timestamp | None:
     return Timestamp(seconds=ms // 1000, nanos=ms % 1000 * 1_000_000)
 
 
+def reason(code: int) -> reason_pb2.Reason:
+    """A reason's number as the contract's enum, which has the same numbers."""
+    return cast(reason_pb2.Reason, code)
+
+
+def reasons(codes: bytearray) -> Iterable[reason_pb2.Reason]:
+    """A byte for each reason, as the contract's enum; nothing is copied."""
+    return cast(Iterable[reason_pb2.Reason], codes)
+
+
 def struct(values: Mapping[str, Any]) -> Struct:
     """A map for reading; see `properties.plain`."""
     made = Struct()
@@ -54,7 +64,7 @@ def message(key: str, values: Mapping[str, Any]) -> messages_pb2.Message:
         channel=CHANNELS[values["channel"]],
         to=values["to"],
         purpose=PURPOSES[values["purpose"]],
-        status=Reason[values["status"]],
+        status=reason(Reason[values["status"]]),
         body=values["body"],
         subject=values["subject"],
         template=f"templates/{template}" if template else "",
@@ -67,7 +77,7 @@ def message(key: str, values: Mapping[str, Any]) -> messages_pb2.Message:
         warnings=values["warnings"],
         history=[
             messages_pb2.Message.Outcome(
-                time=time(at_ms), status=Reason[status], code=code, detail=detail
+                time=time(at_ms), status=reason(Reason[status]), code=code, detail=detail
             )
             for at_ms, status, code, detail in values["history"]
         ],

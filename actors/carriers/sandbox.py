@@ -306,7 +306,7 @@ class _Draw:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._bits = xxh3_128_intdigest(name)
+        self._bits = xxh3_128_intdigest(name.encode())
         self._left = 8
 
     def below(self, rate: float) -> bool:
@@ -318,7 +318,7 @@ class _Draw:
     def _next(self) -> int:
         if not self._left:
             self._name += "+"
-            self._bits = xxh3_128_intdigest(self._name)
+            self._bits = xxh3_128_intdigest(self._name.encode())
             self._left = 8
         self._left -= 1
         bits = self._bits & 0xFFFF

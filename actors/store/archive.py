@@ -18,6 +18,7 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from struct import Struct
 from typing import Final
+from zlib import crc32
 
 import msgpack
 import zstandard
@@ -30,8 +31,8 @@ from actors.store.identity import Identity
 from engine import limits
 
 FORMAT: Final = 1
-_SKIPPABLE: Final = Struct("<II")
-_SKIPPABLE_MAGIC: Final = 0x184D2A5D
+_FRAME: Final = Struct("<III")  # zstd's skippable frame: magic, length; then a checksum.
+_MAGIC: Final = 0x184D2A5D
 _LEVEL: Final = 3
 _DAY_MS: Final = 86_400_000
 
@@ -143,7 +144,7 @@ class ShardArchive:
         path = self.directory / f"{first:012d}-{last:012d}.zst"
         head = msgpack.packb(astuple(header))
         body = zstandard.ZstdCompressor(_LEVEL, write_checksum=True).compress(b"".join(packed))
-        write_atomically(path, _SKIPPABLE.pack(_SKIPPABLE_MAGIC, len(head)) + head + body)
+        write_atomically(path, _FRAME.pack(_MAGIC, 4 + len(head), crc32(head)) + head + body)
         return path
 
     def _prepare_directory(self) -> None:
@@ -194,10 +195,12 @@ class ShardArchive:
     def _parse_header(self, data: bytes, path: Path) -> tuple[Header, int]:
         """The header, and where the entries begin."""
         try:
-            magic, size = _SKIPPABLE.unpack_from(data)
-            fields = msgpack.unpackb(data[_SKIPPABLE.size : _SKIPPABLE.size + size])
-            if magic != _SKIPPABLE_MAGIC:
-                raise ValueError("not an archive")
+            magic, size, crc = _FRAME.unpack_from(data)
+            start = _FRAME.size + size - 4
+            head = data[_FRAME.size : start]
+            if magic != _MAGIC or crc32(head) != crc:
+                raise ValueError("it is not what was written")
+            fields = msgpack.unpackb(head)
             if fields[0] > FORMAT:
                 raise ForeignStore(
                     f"{path} has format {fields[0]}; this denrei reads formats up to {FORMAT}",
@@ -213,7 +216,7 @@ class ShardArchive:
                 f"{path} belongs to shard {header.shard} of store {header.store_id}",
                 "Move it to the archive it came from",
             )
-        return header, _SKIPPABLE.size + size
+        return header, start
 
     def read(self, path: Path) -> Iterator[Entry]:
         """The entries of one file, each checked against the one before it.

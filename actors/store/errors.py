@@ -6,8 +6,6 @@ a failed fsync once and then marks the page clean), so the store is poisoned, it
 the next owner reads what is really there.
 """
 
-# ruff: noqa: N818 -- the names say what is wrong, as a person would.
-
 
 class StoreError(Exception):
     """Something is wrong with a store.

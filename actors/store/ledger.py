@@ -114,6 +114,7 @@ class LedgerState:
         fraud: The guard's counters (its snapshot), or None.
         blocks: The guard's blocks.
         messages: All messages of kept batches, oldest first; each once, in its last state.
+        unclosed: The batches that are not closed.
         uses: What each lane has sent; what has no return time comes with `now`.
     """
 
@@ -123,6 +124,7 @@ class LedgerState:
     fraud: list[Any] | None
     blocks: list[Any]
     messages: list[Recovered]
+    unclosed: list[int]
     uses: dict[str, list[Use]]
 
 
@@ -184,6 +186,7 @@ class Ledger:
                 blocks=[msgpack.unpackb(body) for (body,) in self._rows(
                     "SELECT body FROM fraud_block ORDER BY name")],
                 messages=self._messages(),
+                unclosed=[id_ for (id_,) in self._rows("SELECT id FROM batch WHERE NOT closed")],
                 uses=self._uses(now_ms),
             )  # fmt: skip
             self._kept = self._first("SELECT coalesce(sum(messages), 0) FROM batch")
@@ -326,10 +329,10 @@ class Ledger:
         ).fetchall()
 
 
-def refs(messages: Iterable[Recovered]) -> Iterator[tuple[str, str, SentId]]:
-    """What finds the messages that a carrier may still tell of: lane, reference, message."""
+def references(messages: Iterable[Recovered]) -> Iterator[tuple[Recovered, str]]:
+    """What finds the messages that a carrier may still tell of: its own id, or ours."""
     for each in messages:
         if each.result is not None and each.result.reason == Reason.SENT:
-            yield each.lane, each.result.provider_id, each.message
+            yield each, each.result.provider_id
         elif each.result is None or each.result.reason == Reason.UNKNOWN_OUTCOME:
-            yield each.lane, each.message.id, each.message
+            yield each, each.message.id

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from engine import limits
 from engine.conditions.registry import Compiled, ConditionModel, Facts, Verdict, register
-from engine.durations import at_most, render
+from engine.durations import render, up_to
 from engine.schema import EventName, refusal
 
 _MOST: Final = limits.WINDOW_EVENTS - 1
@@ -34,7 +34,7 @@ class EventCountCondition(ConditionModel):
     at_least: Count | None = None
     at_most: Count | None = None
     exactly: Count | None = None
-    within: Annotated[int, at_most(limits.WINDOW_DAYS * 86_400_000)] | None = None
+    within: Annotated[int, up_to(limits.WINDOW_DAYS * 86_400_000)] | None = None
 
     @model_validator(mode="after")
     def _counts_make_sense(self) -> "EventCountCondition":

@@ -47,8 +47,8 @@ class Comparison(ConditionModel):
 
     is_: Scalar = Field(None, alias="is")
     is_not: Scalar = None
-    in_: Scalars = Field([], alias="in")
-    not_in: Scalars = []
+    in_: Scalars = Field(default_factory=list, alias="in")
+    not_in: Scalars = Field(default_factory=list)
     above: Orderable = None
     at_least: Orderable = None
     below: Orderable = None

@@ -88,6 +88,8 @@ def read(value: Any) -> ConditionModel:
         ValidationError: It is not a good condition of its kind.
     """
     if isinstance(value, list):
+        if not value:
+            raise refusal("must not be an empty list of conditions")
         value = {"all": value}
     if not isinstance(value, dict):
         raise refusal(f"must be a condition written as a map, not {kind_of(value)}")
@@ -96,7 +98,7 @@ def read(value: Any) -> ConditionModel:
         hint = next(filter(None, (did_you_mean(key, _kinds) for key in value)), "")
         raise refusal(f"is not a condition: it has none of {listed(sorted(_kinds))}", hint)
     if len(kinds) > 1:
-        raise refusal(f"is two conditions at once: {listed(kinds)}", "write them as a list")
+        raise refusal(f"is two conditions at once: {' and '.join(kinds)}", "write them as a list")
     return _kinds[kinds[0]].model_validate(value)
 
 

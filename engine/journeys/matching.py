@@ -14,8 +14,8 @@ from engine.conditions import Condition, compile_all
 from engine.conditions.operators import resolver
 from engine.journeys.context import properties_of, text_of
 from engine.journeys.instance import Instance
-from engine.uses import Use
 from engine.schema import EventName, PropertyPath, Strict
+from engine.uses import Use
 
 if TYPE_CHECKING:
     from engine.activation import Activation, EventView

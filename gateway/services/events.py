@@ -6,15 +6,14 @@ from collections.abc import AsyncIterator
 from engine import limits
 from engine.errors import DenreiError
 from engine.reasons import Reason
-from gateway import bounds, errors
+from gateway import bounds, errors, views
 from gateway.admission import Admission
 from gateway.batch import Batch
 from gateway.binding import Call
-from gateway.pb.denrei.v1 import events_pb2, reason_pb2
+from gateway.pb.denrei.v1 import events_pb2
 from gateway.properties import Refused
+from gateway.replies import fill
 from gateway.seams import Clock, Router
-
-Response = events_pb2.PublishBatchResponse | events_pb2.PublishStreamResponse
 
 
 class EventsService:
@@ -48,7 +47,7 @@ class EventsService:
             raise errors.refused(item.reason, message=item.message)
         (command,) = batch.parts[0].commands
         return events_pb2.PublishResponse(
-            message_id=command[2], outcome=reason_pb2.Reason.ValueType(batch.outcomes[0])
+            message_id=command[2], outcome=views.reason(batch.outcomes[0])
         )
 
     async def publish_batch(
@@ -61,7 +60,7 @@ class EventsService:
         """
         batch = self._admit(request, call)
         await batch.settle(batch.post(self._router, call.deadline), call.deadline)
-        return fill(events_pb2.PublishBatchResponse(outcomes=batch.outcomes), batch)
+        return fill(events_pb2.PublishBatchResponse(outcomes=views.reasons(batch.outcomes)), batch)
 
     async def publish_stream(
         self, requests: AsyncIterator[events_pb2.PublishStreamRequest], call: Call
@@ -76,7 +75,7 @@ class EventsService:
             try:
                 await batch.settle(futures, deadline)
                 response = events_pb2.PublishStreamResponse(
-                    sequence=sequence, outcomes=batch.outcomes
+                    sequence=sequence, outcomes=views.reasons(batch.outcomes)
                 )
                 fill(response, batch)
             except (DenreiError, TimeoutError) as error:
@@ -112,7 +111,9 @@ class EventsService:
         batch = self._admission.admit(call.workspace, events, self._clock.now_ms(), sent_at)
         if batch.size_bytes > limits.BATCH_BYTES:
             text = f"{batch.size_bytes} bytes are more than {limits.BATCH_BYTES}"
-            raise errors.bad_request(Reason.TOO_LARGE, [("events", f"{text}; send several batches")])
+            raise errors.bad_request(
+                Reason.TOO_LARGE, [("events", f"{text}; send several batches")]
+            )
         return batch
 
 
@@ -141,21 +142,10 @@ class _Window:
         self._left.set()
 
 
-def fill[T: Response](response: T, batch: Batch) -> T:
-    """Adds a batch's rejections to its response."""
-    for index, reason, field, message, retry in batch.rejected:
-        response.rejections.add(
-            index=index, reason=reason, field=field, message=message, retry=retry
-        )
-    if batch.retry_ms:
-        response.retry_delay.FromMilliseconds(batch.retry_ms)
-    return response
-
-
 def _refused(sequence: int, items: int, error: Exception) -> events_pb2.PublishStreamResponse:
     """The acknowledgement of a chunk that was refused as a whole."""
     reason, field, message, retry_ms = errors.summary(error)
-    response = events_pb2.PublishStreamResponse(sequence=sequence, outcomes=[reason] * items)
+    response = events_pb2.PublishStreamResponse(sequence=sequence, outcomes=[views.reason(reason)] * items)
     response.rejections.add(
         index=-1, reason=reason, field=field, message=message, retry=retry_ms > 0
     )

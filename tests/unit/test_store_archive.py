@@ -55,7 +55,12 @@ def test_from_a_number_on(tmp_path: Path, from_seq: int) -> None:
 
 @pytest.mark.parametrize(
     ("from_ms", "to_ms", "expected"),
-    [(5_000, 8_000, [5, 6, 7]), (19_001, 23_000, [20, 21, 22]), (31_000, 99_000, []), (0, 1_000, [])],
+    [
+        (5_000, 8_000, [5, 6, 7]),
+        (19_001, 23_000, [20, 21, 22]),
+        (31_000, 99_000, []),
+        (0, 1_000, []),
+    ],
 )
 def test_between_two_times(tmp_path: Path, from_ms: int, to_ms: int, expected: list[int]) -> None:
     archived(tmp_path)
@@ -181,5 +186,10 @@ def test_a_file_is_plain_zstandard_behind_its_header(tmp_path: Path) -> None:
     archive = archive_of(tmp_path, ArchivePolicy())
     path = archive.append(entries(1, 3), 0)
     header = archive.header(path)
-    assert (header.first_seq, header.last_seq, header.first_ms, header.last_ms) == (1, 3, 1000, 3000)
+    assert (header.first_seq, header.last_seq, header.first_ms, header.last_ms) == (
+        1,
+        3,
+        1000,
+        3000,
+    )
     assert path.read_bytes()[:4] == (0x184D2A5D).to_bytes(4, "little")

@@ -36,9 +36,7 @@ def test_a_store_that_is_there_keeps_its_identity(tmp_path: Path) -> None:
 
 def test_another_number_of_shards_is_refused(tmp_path: Path) -> None:
     create(tmp_path, shards=4)
-    with pytest.raises(
-        ForeignStore, match="was created with 4 shards; it cannot be opened with 8"
-    ):
+    with pytest.raises(ForeignStore, match="was created with 4 shards; it cannot be opened with 8"):
         create(tmp_path, shards=8)
 
 

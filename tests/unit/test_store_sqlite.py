@@ -206,9 +206,7 @@ def test_commits_are_synced(tmp_path: Path) -> None:
     """What law 1 rests on: the writing connection syncs its log at every commit."""
     shard = create(tmp_path).open_shard(0, 0)
     assert isinstance(shard, SqliteShardStore)
-    pragmas = {
-        name: shard._writer.pragma(name) for name in ("journal_mode", "synchronous")
-    }
+    pragmas = {name: shard._writer.pragma(name) for name in ("journal_mode", "synchronous")}
     assert pragmas == {"journal_mode": "wal", "synchronous": 2}
     shard.close()
 

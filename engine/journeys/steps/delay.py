@@ -6,7 +6,7 @@ came to it, so delays in a row add up exactly.
 
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from engine.durations import at_most, render
+from engine.durations import render, up_to
 from engine.journeys.instance import Instance
 from engine.journeys.steps.registry import DELAY_MS, Move, OneWayModel, Step, park, register
 
@@ -22,7 +22,7 @@ class DelayModel(OneWayModel):
     noun: ClassVar[str] = "a delay step"
     key: ClassVar[str] = "delay"
     waits: ClassVar[bool] = True
-    delay: Annotated[int, at_most(DELAY_MS)]
+    delay: Annotated[int, up_to(DELAY_MS)]
 
     def compile(self, name: str, key_path: str) -> Step:
         """Compiles the step."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from pydantic import Field, model_validator
 
 from engine import limits
-from engine.durations import at_most, render
+from engine.durations import render, up_to
 from engine.journeys.instance import Instance
 from engine.journeys.matching import EventMatch, EventRule, by_event
 from engine.journeys.steps.registry import (
@@ -52,7 +52,7 @@ class HoldModel(StepModel):
     noun: ClassVar[str] = "a hold step"
     key: ClassVar[str] = "hold"
     waits: ClassVar[bool] = True
-    hold: Annotated[int, at_most(DELAY_MS)]
+    hold: Annotated[int, up_to(DELAY_MS)]
     on: Annotated[list[BranchModel], Field(min_length=1, max_length=limits.BRANCHES)] = Field(
         default_factory=list, validate_default=False
     )
@@ -71,7 +71,8 @@ class HoldModel(StepModel):
     def compile(self, name: str, key_path: str) -> Step:
         """Compiles the step."""
         branches = [_Branch(branch, key_path) for branch in self.on]
-        return _Hold(name, self.hold, branches, (self.timeout, f"timeout after {render(self.hold)}"))
+        timeout = (self.timeout, f"timeout after {render(self.hold)}")
+        return _Hold(name, self.hold, branches, timeout)
 
 
 class _Branch:

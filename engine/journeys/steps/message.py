@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from engine import limits
 from engine.conditions.operators import resolver
-from engine.durations import at_most
+from engine.durations import up_to
 from engine.journeys.context import properties_of, text_of
 from engine.journeys.instance import Instance
 from engine.journeys.steps.registry import DELAY_MS, Move, OneWayModel, Step, register
-from engine.messages import ADDRESS_TRAITS, SendRequest
+from engine.messages import SendRequest
 from engine.names import DefinitionName
 from engine.reasons import Reason
 from engine.schema import Strict, path_under
@@ -35,7 +35,7 @@ class MessageFields(Strict):
     template: DefinitionName
     to: Annotated[str, path_under("traits", "properties")] | None = None
     lane: DefinitionName | None = None
-    validity: Annotated[int, at_most(DELAY_MS)] = limits.VALIDITY_MS
+    validity: Annotated[int, up_to(DELAY_MS)] = limits.VALIDITY_MS
     resend_unknown: bool = False
 
 
@@ -60,13 +60,14 @@ class MessageModel(OneWayModel):
 
 
 class _Message(Step):
-    __slots__ = ("_fields", "_find", "_from_event", "_then")
+    __slots__ = ("_fields", "_find", "_from_event", "_then", "_to")
 
     def __init__(self, name: str, fields: MessageFields, then: str) -> None:
         super().__init__(name)
-        root, _, path = (fields.to or f"traits.{ADDRESS_TRAITS[fields.channel]}").partition(".")
-        self._find = resolver(path)
+        root, _, path = (fields.to or "").partition(".")
+        self._find = resolver(path) if path else None
         self._from_event = root == "properties"
+        self._to = fields.to
         self._fields = (
             fields.channel, fields.purpose, fields.template, fields.validity, fields.lane or "",
             fields.resend_unknown,
@@ -81,17 +82,22 @@ class _Message(Step):
         channel, purpose, name, validity_ms, lane, resend_unknown = self._fields
         template = act.program.templates.get(name)
         if template is None or template.channel != channel:
-            return self._not_sent(act, instance, f"TEMPLATE_MISSING, no {channel} template {name!r}")
+            why = f"TEMPLATE_MISSING, no {channel} template {name!r}"
+            return self._not_sent(act, instance, why)
         newest = properties_of(instance.newest)
+        to = ""  # the profile's address for the channel
+        if self._find is not None:
+            to = text_of(self._find(newest if self._from_event else act.entity.traits))
+            if not to:
+                return self._not_sent(act, instance, f"NO_ADDRESS, there is no {self._to}")
         try:
             rendered = template.render(_context(act, instance, newest))
         except RenderError as error:
             return self._not_sent(act, instance, f"RENDER_FAILED, template {name!r}: {error}")
-        source = newest if self._from_event else act.entity.traits
         message_id, reason = act.send(
             SendRequest(
                 channel,
-                text_of(self._find(source)),
+                to,
                 purpose,
                 rendered.body,
                 rendered.subject,

@@ -128,7 +128,7 @@ def read(value: Any) -> StepModel:
         hint = next(filter(None, (did_you_mean(key, _kinds) for key in value)), "")
         raise refusal(f"is not a step: it has none of {listed(sorted(_kinds))}", hint)
     if len(kinds) > 1:
-        raise refusal(f"is two steps at once: {listed(kinds)}", "make them two steps")
+        raise refusal(f"is two steps at once: {' and '.join(kinds)}", "make them two steps")
     return _kinds[kinds[0]].model_validate(value)
 
 

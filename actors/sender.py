@@ -1,0 +1,284 @@
+"""A sender: admits messages from shards, sends them through lanes, and tells what became of them.
+
+A lane lives in exactly one sender, so its limits need no agreement with anybody. A message is safe
+here without being written at its admission: its shard keeps it in its outbox until it has the last
+word, and offers it again when this sender's incarnation changes. What must be written before it
+happens is in the ledger: that an id is about to be given to a carrier. So after any crash an id is
+either still to be sent, or has its last word, or is an unknown outcome; see `sender_book`,
+`sender_lane`, `store/ledger`.
+
+`SenderCore` knows nothing of Ray. Its clock, its way to the shards, and its seed are handed in.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgpack
+
+from actors.clock import Clock, EventClock
+from actors.ledger_writer import LedgerWriter
+from actors.sender_book import MessageBook
+from actors.sender_lane import LaneRunner, Shared
+from actors.sender_reports import Report, Reporter
+from actors.sender_screen import Screen
+from actors.store.errors import StoreError
+from actors.store.ledger import Ledger
+from engine import limits, sms
+from engine.fraud import FraudGuard, FraudPolicy
+from engine.issues import DefinitionError
+from engine.lane_definition import Lane, lane_from
+from engine.lane_queue import QueuedMessage
+from engine.messages import SMS
+from engine.rates import Use
+from engine.reasons import Reason
+
+_RETRY_MS = 200
+_log = logging.getLogger("denrei.sender")
+
+
+class SenderCore:
+    """One sender; see the module's text.
+
+    Args:
+        name: Its name, such as `sender-sms-1`; its ledger is `<name>.ledger` in `directory`.
+        directory: Where the ledger is; made if it is missing.
+        clock: The node's clock.
+        report: The way to the shards; see `sender_reports`.
+        shards: How many shards there are.
+        seed: For jitter and for carriers that simulate.
+        fail: Called when the ledger cannot be written any more; the owner has to exit.
+        policy: The figures of the fraud check.
+
+    Raises:
+        StoreError: The ledger is locked, foreign or damaged.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        directory: Path,
+        clock: Clock,
+        report: Report,
+        shards: int,
+        seed: int = 0,
+        fail: Callable[[StoreError], object] = lambda error: None,
+        policy: FraudPolicy | None = None,
+    ) -> None:
+        self.name = name
+        self._clock = clock
+        self._seed = seed
+        directory.mkdir(parents=True, exist_ok=True)
+        ledger = Ledger(directory / f"{name}.ledger", name)
+        now_ms = clock.now_ms()
+        state = ledger.load(now_ms)
+        self.incarnation = str(state.incarnation)
+        self._epochs = state.epochs
+        self._uses: dict[str, list[Use]] = state.uses
+        self._writer = LedgerWriter(ledger, clock, fail)
+        self._book = MessageBook(self._writer)
+        self._book.reporter = Reporter(shards, report, self._settled)
+        guard = FraudGuard(policy)
+        guard.restore(state.fraud, state.blocks)
+        self._screen = Screen(guard, self._writer)
+        self._shared = Shared(clock, self._writer, self._book, self._screen, seed, state.next_batch)
+        self._untold = self._book.recover(state, now_ms)
+        self._definitions: dict[str, dict[str, Lane]] = {}
+        self._versions: dict[str, int] = {}
+        self._lanes: dict[str, LaneRunner] = {}
+        self._draining = False
+        self.counts = dict.fromkeys(("offered", "admitted", "duplicate", "full", "stale"), 0)
+
+    async def start(self) -> None:
+        """Tells the shards what the ledger knew and they may not: outcomes, also unknown ones."""
+        now_ms = self._clock.now_ms()
+        for each in self._untold:
+            self._book.tell(each, now_ms)
+        self._untold = []
+
+    async def offer(self, batch: bytes) -> bytes:
+        """Takes messages from a shard.
+
+        Args:
+            batch: msgpack `[shard, epoch, shard_now_ms, messages, {workspace: lanes version}]`; a
+                message is what `engine.messages.Message.offer` makes, expiring by the shard's
+                clock. No messages is a heartbeat.
+
+        Returns:
+            msgpack `[code, admissions, retry_after_ms, incarnation]`. Code `ok`: one `Reason` byte
+            a message: QUEUED, DUPLICATE (it is here already: fine) or QUEUE_FULL (offer it again
+            after the delay). Code `stale_epoch`: a newer owner of the shard was seen. Code
+            `need_lanes`: call `configure` first. With another code than `ok` nothing was taken.
+            A new incarnation means that what waited in memory is gone: offer all that is unsettled.
+
+        Durability: None: the shard's outbox keeps the message until its last word.
+        Cost: 4 µs a message.
+        """
+        shard, epoch, shard_now_ms, messages, versions = msgpack.unpackb(batch)
+        known_epoch = self._epochs.get(shard, -1)
+        if epoch < known_epoch:
+            self.counts["stale"] += 1
+            return self._reply("stale_epoch")
+        if messages and any(
+            self._versions.get(message[2], -1) < versions.get(message[2], 0) for message in messages
+        ):
+            return self._reply("need_lanes")
+        if epoch > known_epoch:
+            self._epochs[shard] = epoch
+            await self._writer.epoch(shard, epoch)
+        if isinstance(self._clock, EventClock):
+            self._clock.saw(shard_now_ms)
+        now_ms = self._clock.now_ms()
+        ahead_ms = now_ms - shard_now_ms
+        admissions = bytearray()
+        touched: dict[str, LaneRunner] = {}
+        for message in messages:
+            admissions.append(self._admit(message, ahead_ms, touched))
+        for runner in touched.values():
+            runner.wake()
+        self.counts["offered"] += len(messages)
+        full = admissions.count(Reason.QUEUE_FULL)
+        self.counts["full"] += full
+        return self._reply("ok", bytes(admissions), _RETRY_MS if full else 0)
+
+    async def configure(self, workspace: str, version: int, lanes: bytes) -> None:
+        """Takes the lanes of a workspace; an older version than the known one changes nothing.
+
+        Args:
+            workspace: The workspace.
+            version: Its catalog's version.
+            lanes: msgpack `{name: body}`, all lanes that are defined.
+        """
+        if version < self._versions.get(workspace, -1):
+            return
+        defined: dict[str, Lane] = {}
+        for name, body in msgpack.unpackb(lanes).items():
+            try:
+                defined[name] = lane_from(body)
+            except DefinitionError:
+                _log.exception("lane %s/%s is not used", workspace, name)
+        self._versions[workspace] = version
+        self._definitions[workspace] = defined
+        for key, runner in list(self._lanes.items()):
+            if key.partition("/")[0] == workspace:
+                lane = defined.get(runner.lane.name)
+                if lane is None:
+                    runner.remove()
+                else:
+                    runner.configure(lane)
+
+    async def cancel(self, batch: bytes) -> None:
+        """Keeps messages from leaving. One that has left stays as it is; its receipt says so.
+
+        Args:
+            batch: msgpack `[shard, epoch, messages]`; each an id, or the whole offer, so that one
+                that is not here yet is refused when it comes.
+        """
+        shard, epoch, messages = msgpack.unpackb(batch)
+        if epoch < self._epochs.get(shard, -1):
+            return
+        for message in messages:
+            self._cancel(message)
+
+    async def drain(self, timeout_s: float) -> bool:
+        """Stops sending and finishes what is under way, for a clean shutdown.
+
+        What waits stays unsettled in the shards, which offer it again to the next incarnation.
+
+        Returns:
+            True if everything was told and written in time.
+        """
+        self._draining = True
+        told = False
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await asyncio.gather(*(runner.land() for runner in self._lanes.values()))
+                await self._book.reporter.idle()
+                self._writer.fraud(self._screen.snapshot())
+                with contextlib.suppress(StoreError):
+                    await self._writer.flush()
+                    told = True
+        return told
+
+    async def close(self) -> None:
+        """Ends everything; `drain` first, or it is as if the process had died."""
+        await asyncio.gather(*(runner.stop() for runner in self._lanes.values()))
+        await self._book.reporter.stop()
+        await self._writer.close()
+
+    def status(self) -> dict[str, Any]:
+        """Plain values for a status page and for metrics."""
+        return {
+            "name": self.name,
+            "incarnation": self.incarnation,
+            "held": len(self._book.held),
+            "in_doubt": len(self._book.open),
+            "receipts_waiting": len(self._book.reporter),
+            "receipts_told": self._book.reporter.told,
+            "commits": self._writer.commits,
+            "counts": dict(self.counts),
+            "outcomes": {Reason(each).name: n for each, n in self._book.outcomes.items()},
+            "blocks": self._screen.blocks(self._clock.now_ms()),
+            "lanes": [runner.status() for runner in self._lanes.values()],
+        }
+
+    def _admit(self, fields: list[Any], ahead_ms: int, touched: dict[str, LaneRunner]) -> Reason:
+        (
+            id_, key, workspace, lane, channel, to, purpose, body, subject, expires_ms, resend,
+        ) = fields  # fmt: skip
+        book = self._book
+        if book.known(id_):
+            self.counts["duplicate"] += 1
+            return Reason.DUPLICATE
+        if self._draining or len(book.held) >= limits.SENDER_QUEUE_MESSAGES:
+            return Reason.QUEUE_FULL
+        units = sms.segments(body).parts if channel == SMS else 1
+        message = QueuedMessage(
+            id_, key, workspace, lane, channel, to, purpose, body, subject,
+            expires_ms + ahead_ms, resend, units,
+        )  # fmt: skip
+        runner = self._lanes.get(f"{workspace}/{lane}") or self._new_lane(workspace, lane)
+        if runner is None or runner.lane.name not in self._definitions[workspace]:
+            book.hold(message)
+            why = f"lane '{lane}' is not defined"
+            book.finish(message, Reason.NO_ROUTE, self._clock.now_ms(), detail=why)
+            return Reason.QUEUED
+        reason = runner.offer(message)
+        if reason is Reason.QUEUED:
+            book.hold(message)
+            touched[runner.key] = runner
+            self.counts["admitted"] += 1
+        return reason
+
+    def _new_lane(self, workspace: str, name: str) -> LaneRunner | None:
+        lane = self._definitions.get(workspace, {}).get(name)
+        if lane is None or len(self._lanes) >= limits.LANES:
+            return None
+        key = f"{workspace}/{name}"
+        runner = self._lanes[key] = LaneRunner(key, lane, self._uses.pop(key, ()), self._shared)
+        return runner
+
+    def _cancel(self, offer: str | list[Any]) -> None:
+        now_ms = self._clock.now_ms()
+        id_ = offer if isinstance(offer, str) else offer[0]
+        held = self._book.held.get(id_)
+        if held is not None:
+            runner = self._lanes.get(f"{held.workspace}/{held.lane}")
+            if runner is not None and runner.cancel(id_) is not None:
+                self._book.finish(held, Reason.CANCELLED, now_ms, code=held.code)
+        elif not isinstance(offer, str) and not self._book.known(id_):
+            doubt = id_ in self._book.open
+            message = QueuedMessage(*offer)
+            self._book.hold(message)
+            reason = Reason.UNKNOWN_OUTCOME if doubt else Reason.CANCELLED
+            self._book.finish(message, reason, now_ms)
+
+    def _settled(self, message_ids: list[str]) -> None:
+        self._book.settled(message_ids, self._clock.now_ms())
+
+    def _reply(self, code: str, admissions: bytes = b"", retry_after_ms: int = 0) -> bytes:
+        packed: bytes = msgpack.packb([code, admissions, retry_after_ms, self.incarnation])
+        return packed

@@ -1,0 +1,62 @@
+"""The kinds of definitions, and the one list of them.
+
+A kind is a model, a way to compile it, what it uses of other definitions, and what only a second
+look finds wrong with it. Everything else (texts, versions, references, the catalog) treats kinds
+alike.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from engine.issues import Issue
+from engine.journeys.compile import compile_journey
+from engine.journeys.model import JourneyModel, check_journey
+from engine.lane_definition import LaneModel, compile_lane
+from engine.schema import Strict
+from engine.segment_definition import SegmentModel, compile_segment
+from engine.templates import TemplateModel, check_template, compile_template
+from engine.uses import Use
+
+JOURNEY: Final = "journey"
+SEGMENT: Final = "segment"
+TEMPLATE: Final = "template"
+LANE: Final = "lane"
+
+
+def _no_issues(model: Any, where: str) -> Iterator[Issue]:
+    return iter(())
+
+
+def _no_uses(model: Any) -> Iterator[Use]:
+    return iter(())
+
+
+def _uses_of_segment(model: SegmentModel) -> Iterator[Use]:
+    for name in model.when.compile().segments:
+        yield Use(SEGMENT, name, "when")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of definition.
+
+    Attributes:
+        model: Its pydantic model; the field named like the kind holds the name.
+        compile: `(model, version)` to the compiled object.
+        check: `(model, where)` to what is wrong with it.
+        uses: What it needs of others.
+    """
+
+    model: type[Strict]
+    compile: Callable[[Any, int], Any]
+    check: Callable[[Any, str], Iterable[Issue]] = _no_issues
+    uses: Callable[[Any], Iterable[Use]] = _no_uses
+
+
+KINDS: Final = {
+    JOURNEY: Kind(JourneyModel, compile_journey, check_journey, JourneyModel.uses),
+    SEGMENT: Kind(SegmentModel, lambda model, _: compile_segment(model), uses=_uses_of_segment),
+    TEMPLATE: Kind(TemplateModel, lambda model, _: compile_template(model), check_template),
+    LANE: Kind(LaneModel, lambda model, _: compile_lane(model)),
+}

@@ -1,0 +1,131 @@
+"""The Ray shell of a gateway: wires a GatewayServer to the shards and keeps it open.
+
+It holds no state: when its process dies Ray starts it again, and clients come back to it with the
+same ids.
+"""
+
+import asyncio
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from actors import placement
+from actors.clock import make_clock
+from actors.directory import RayDirectory
+from actors.router import Router
+from actors.store.keys import KeyStore
+from gateway.server import GatewayServer, Tls
+
+logger = logging.getLogger(__name__)
+
+_STATUS_S = 2.0
+_GRACE_S = 10.0
+
+
+def wire(settings: dict[str, Any]) -> tuple[GatewayServer, Router]:
+    """A gateway's parts, put together.
+
+    Args:
+        settings: `Settings.plain()`.
+    """
+    directory = RayDirectory(settings)
+    router = Router(directory)
+    keys = KeyStore(Path(settings["store"]))
+    clock = make_clock(settings["clock"])
+    return GatewayServer(router, RayControl(directory), keys, clock), router
+
+
+class RayControl:
+    """Asks the supervisor and the senders; see `gateway.seams.Control`.
+
+    Args:
+        directory: Finds them.
+    """
+
+    def __init__(self, directory: RayDirectory) -> None:
+        self._directory = directory
+
+    async def status(self) -> dict[str, Any]:
+        """See `Control`. An actor that does not answer is shown as it was known last."""
+        status: dict[str, Any] = await self._ask(placement.SUPERVISOR) or {
+            "actors": [], "shards": {}
+        }  # fmt: skip
+        senders = [actor for actor in status["actors"] if actor["name"].startswith("sender-")]
+        told = await asyncio.gather(*(self._ask(actor["name"]) for actor in senders))
+        for actor, answer in zip(senders, told, strict=True):
+            actor.update({**(answer or {}), **actor})
+        return status
+
+    async def _ask(self, name: str) -> dict[str, Any] | None:
+        try:
+            async with asyncio.timeout(_STATUS_S):
+                answer: dict[str, Any] = await self._directory.handle(name).status.remote()
+        except Exception as error:
+            self._directory.forget(name)
+            logger.warning("%s did not answer: %s", name, type(error).__name__)
+            return None
+        return answer
+
+
+@ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=0, enable_task_events=False)
+class GatewayActor:
+    """A gateway as an actor named `gateway-<index>`.
+
+    Args:
+        index: Which gateway; they share the port.
+        settings: `Settings.plain()`.
+    """
+
+    def __init__(self, index: int, settings: dict[str, Any]) -> None:
+        self._name = placement.gateway_name(index)
+        self._settings = settings
+        self._ready: asyncio.Task[str] | None = None
+        self._server: GatewayServer | None = None
+        self._router: Router | None = None
+        self._port = 0
+
+    def __repr__(self) -> str:
+        return self._name
+
+    async def start(self) -> str:
+        """Opens the door; later calls wait for the first.
+
+        Returns:
+            An empty text, or why it can't serve.
+        """
+        if self._ready is None:
+            self._ready = asyncio.get_running_loop().create_task(self._open())
+        return await asyncio.shield(self._ready)
+
+    async def stop(self) -> None:
+        """Lets calls in work end, and closes."""
+        if self._server is not None and self._router is not None:
+            await self._server.stop(_GRACE_S)
+            await self._router.close()
+            self._server = None
+
+    async def pid(self) -> int:
+        """The process, for operators and tests."""
+        return os.getpid()
+
+    async def port(self) -> int:
+        """The port it listens on; 0 while it does not."""
+        return self._port
+
+    async def _open(self) -> str:
+        settings = self._settings
+        tls = settings["tls"]
+        paths = {name: Path(path) for name, path in (tls or {}).items() if path}
+        try:
+            server, self._router = wire(settings)
+            self._port = await server.start(
+                f"{settings['bind']}:{settings['grpc_port']}", Tls(**paths) if tls else None
+            )
+        except Exception as error:
+            logger.exception("%s can't open its door", self._name)
+            return f"{type(error).__name__}: {error}"
+        self._server = server
+        return ""
