@@ -121,9 +121,9 @@ class ManualClock:
     async def sleep_until(self, ms: int) -> None:
         """See `Clock`."""
         if ms > self._now_ms:
-            woken = asyncio.get_running_loop().create_future()
-            self.call_at(ms, lambda: woken.done() or woken.set_result(None))
-            await woken
+            woken = asyncio.Event()
+            self.call_at(ms, woken.set)
+            await woken.wait()
 
     def advance(self, ms: int) -> None:
         """Moves the time and makes the calls that fall due, each at its own time."""

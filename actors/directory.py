@@ -74,15 +74,18 @@ class RayLink(HostLink):
 
     async def submit(self, call: bytes) -> bytes:
         """See `HostLink`."""
-        return await self._call("submit", call)
+        reply: bytes = await self._call("submit", call)
+        return reply
 
     async def query(self, call: bytes) -> bytes:
         """See `HostLink`."""
-        return await self._call("query", call)
+        reply: bytes = await self._call("query", call)
+        return reply
 
     async def offer(self, batch: bytes) -> bytes:
         """See `SenderLink`."""
-        return await self._call("offer", batch)
+        reply: bytes = await self._call("offer", batch)
+        return reply
 
     async def cancel(self, batch: bytes) -> None:
         """See `SenderLink`."""

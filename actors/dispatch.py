@@ -150,7 +150,7 @@ class _Pump:
         self.name = name
         self._dispatcher = dispatcher
         self._offers: dict[int, deque[tuple[Any, ...]]] = {}
-        self._cancels: dict[int, list[str]] = {}
+        self._cancels: dict[int, list[tuple[Any, ...]]] = {}
         self._configure: dict[str, tuple[int, ShardRunner]] = {}
         self._incarnation: str | None = None
         self._news = asyncio.Event()

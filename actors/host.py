@@ -100,6 +100,16 @@ class Host:
         await asyncio.gather(*(runner.stop() for runner in self.runners.values()))
         self._executor.shutdown(wait=True)
 
+    async def crash(self) -> None:
+        """Ends at once, as the death of the process would: nothing is drained or written."""
+        if self._refreshing is not None:
+            self._refreshing.cancel()
+            await asyncio.gather(self._refreshing, return_exceptions=True)
+        await self.dispatcher.stop()
+        for runner in self.runners.values():
+            await runner.crash()
+        self._executor.shutdown(wait=True)
+
     # --- commands ---------------------------------------------------------------------------
 
     async def submit(self, call: bytes) -> bytes:

@@ -6,6 +6,7 @@ it), and authentication chosen explicitly. Ray ends with the process that starte
 """
 
 import os
+import socket
 import time
 import uuid
 from pathlib import Path
@@ -71,6 +72,8 @@ class Instance:
                 f"choose at most {shards} hosts"
             )
             raise InstanceFailed(msg)
+        if settings.grpc_port == 0:
+            settings.grpc_port = free_port(settings.bind)
         start_ray(settings)
         self._supervisor = Supervisor.options(
             name=placement.SUPERVISOR,
@@ -82,6 +85,12 @@ class Instance:
         if failed:
             words = "; ".join(f"{name}: {error}" for name, error in sorted(failed.items()))
             raise InstanceFailed(words)
+
+    @property
+    def address(self) -> str:
+        """Where the gateways listen."""
+        host = f"[{self.settings.bind}]" if ":" in self.settings.bind else self.settings.bind
+        return f"{host}:{self.settings.grpc_port}"
 
     def status(self) -> dict[str, Any]:
         """See `Supervisor.status`."""
@@ -95,6 +104,15 @@ class Instance:
             ray.kill(self._supervisor, no_restart=True)
             self._supervisor = None
         ray.shutdown()
+
+
+def free_port(bind: str) -> int:
+    """A port that nobody listens on. Gateways keep it over restarts, so it is chosen once."""
+    family = socket.AF_INET6 if ":" in bind else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.bind((bind, 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def open_store(settings: Settings) -> SqliteStore:

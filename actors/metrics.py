@@ -11,7 +11,7 @@ from ray.util.metrics import Counter, Gauge, Histogram
 
 from actors.host import Host
 
-_BATCH_SIZES = [1, 3, 10, 30, 100, 300, 1_000, 3_000]
+_BATCH_SIZES = [1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1_000.0, 3_000.0]
 _SECONDS = [0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0]
 
 

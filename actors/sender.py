@@ -43,61 +43,77 @@ _log = logging.getLogger("denrei.sender")
 class SenderCore:
     """One sender; see the module's text.
 
-    Args:
-        name: Its name, such as `sender-sms-1`; its ledger is `<name>.ledger` in `directory`.
-        directory: Where the ledger is; made if it is missing.
-        clock: The node's clock.
-        report: The way to the shards; see `sender_reports`.
-        shards: How many shards there are.
-        seed: For jitter and for carriers that simulate.
-        fail: Called when the ledger cannot be written any more; the owner has to exit.
-        policy: The figures of the fraud check.
-
-    Raises:
-        StoreError: The ledger is locked, foreign or damaged.
+    Make it with `open`, end it with `drain` and `close`.
     """
 
     def __init__(
         self,
         name: str,
-        directory: Path,
+        ledger: Ledger,
         clock: Clock,
         report: Report,
         shards: int,
-        seed: int = 0,
-        fail: Callable[[StoreError], object] = lambda error: None,
-        policy: FraudPolicy | None = None,
+        seed: int,
+        fail: Callable[[StoreError], object],
+        policy: FraudPolicy | None,
     ) -> None:
         self.name = name
         self._clock = clock
-        self._seed = seed
-        directory.mkdir(parents=True, exist_ok=True)
-        ledger = Ledger(directory / f"{name}.ledger", name)
         now_ms = clock.now_ms()
         state = ledger.load(now_ms)
         self.incarnation = str(state.incarnation)
         self._epochs = state.epochs
         self._uses: dict[str, list[Use]] = state.uses
         self._writer = LedgerWriter(ledger, clock, fail)
-        self._book = MessageBook(self._writer)
-        self._book.reporter = Reporter(shards, report, self._settled)
+        self._book = MessageBook(self._writer, shards)
+        self._book.reporter = Reporter(report, self._settled)
         guard = FraudGuard(policy)
         guard.restore(state.fraud, state.blocks)
         self._screen = Screen(guard, self._writer)
         self._shared = Shared(clock, self._writer, self._book, self._screen, seed, state.next_batch)
-        self._untold = self._book.recover(state, now_ms)
         self._definitions: dict[str, dict[str, Lane]] = {}
         self._versions: dict[str, int] = {}
         self._lanes: dict[str, LaneRunner] = {}
         self._draining = False
         self.counts = dict.fromkeys(("offered", "admitted", "duplicate", "full", "stale"), 0)
-
-    async def start(self) -> None:
-        """Tells the shards what the ledger knew and they may not: outcomes, also unknown ones."""
-        now_ms = self._clock.now_ms()
-        for each in self._untold:
+        for each in self._book.recover(state, now_ms):
             self._book.tell(each, now_ms)
-        self._untold = []
+
+    @classmethod
+    async def open(
+        cls,
+        name: str,
+        directory: Path,
+        clock: Clock,
+        report: Report,
+        shards: int,
+        *,
+        seed: int = 0,
+        fail: Callable[[StoreError], object] = lambda error: None,
+        policy: FraudPolicy | None = None,
+        wait_s: float = 10.0,
+    ) -> "SenderCore":
+        """Opens a sender's ledger and tells the shards what it knew and they may not.
+
+        Args:
+            name: Its name, such as `sender-sms-1`; its ledger is `<name>.ledger` in `directory`.
+            directory: Where the ledger is; made if it is missing.
+            clock: The node's clock.
+            report: The way to the shards; see `sender_reports`.
+            shards: How many shards there are.
+            seed: For jitter and for carriers that simulate.
+            fail: Called when the ledger cannot be written any more; the owner has to exit.
+            policy: The figures of the fraud check.
+            wait_s: How long to wait for the process that had the ledger before.
+
+        Raises:
+            StoreError: The ledger is locked, foreign or damaged.
+
+        Durability: The new incarnation is synced when it returns.
+        """
+        path = directory / f"{name}.ledger"
+        ledger = await asyncio.to_thread(Ledger, path, name, wait_s)
+        return cls(name, ledger, clock, report, shards, seed, fail, policy)
 
     async def offer(self, batch: bytes) -> bytes:
         """Takes messages from a shard.
@@ -136,7 +152,7 @@ class SenderCore:
         admissions = bytearray()
         touched: dict[str, LaneRunner] = {}
         for message in messages:
-            admissions.append(self._admit(message, ahead_ms, touched))
+            admissions.append(self._admit(message, shard, ahead_ms, touched))
         for runner in touched.values():
             runner.wake()
         self.counts["offered"] += len(messages)
@@ -181,7 +197,7 @@ class SenderCore:
         if epoch < self._epochs.get(shard, -1):
             return
         for message in messages:
-            self._cancel(message)
+            self._cancel(message, shard)
 
     async def drain(self, timeout_s: float) -> bool:
         """Stops sending and finishes what is under way, for a clean shutdown.
@@ -225,7 +241,9 @@ class SenderCore:
             "lanes": [runner.status() for runner in self._lanes.values()],
         }
 
-    def _admit(self, fields: list[Any], ahead_ms: int, touched: dict[str, LaneRunner]) -> Reason:
+    def _admit(
+        self, fields: list[Any], shard: int, ahead_ms: int, touched: dict[str, LaneRunner]
+    ) -> Reason:
         (
             id_, key, workspace, lane, channel, to, purpose, body, subject, expires_ms, resend,
         ) = fields  # fmt: skip
@@ -235,10 +253,10 @@ class SenderCore:
             return Reason.DUPLICATE
         if self._draining or len(book.held) >= limits.SENDER_QUEUE_MESSAGES:
             return Reason.QUEUE_FULL
-        units = sms.segments(body).parts if channel == SMS else 1
+        units = sms.parts(body) if channel == SMS else 1
         message = QueuedMessage(
             id_, key, workspace, lane, channel, to, purpose, body, subject,
-            expires_ms + ahead_ms, resend, units,
+            expires_ms + ahead_ms, resend, units, shard,
         )  # fmt: skip
         runner = self._lanes.get(f"{workspace}/{lane}") or self._new_lane(workspace, lane)
         if runner is None or runner.lane.name not in self._definitions[workspace]:
@@ -261,7 +279,7 @@ class SenderCore:
         runner = self._lanes[key] = LaneRunner(key, lane, self._uses.pop(key, ()), self._shared)
         return runner
 
-    def _cancel(self, offer: str | list[Any]) -> None:
+    def _cancel(self, offer: str | list[Any], shard: int) -> None:
         now_ms = self._clock.now_ms()
         id_ = offer if isinstance(offer, str) else offer[0]
         held = self._book.held.get(id_)
@@ -272,6 +290,7 @@ class SenderCore:
         elif not isinstance(offer, str) and not self._book.known(id_):
             doubt = id_ in self._book.open
             message = QueuedMessage(*offer)
+            message.shard = shard
             self._book.hold(message)
             reason = Reason.UNKNOWN_OUTCOME if doubt else Reason.CANCELLED
             self._book.finish(message, reason, now_ms)

@@ -7,23 +7,15 @@ whose fate a crash has left open, and which may be sent again, is *open*: the ne
 new attempt.
 """
 
-from typing import NamedTuple
-
 from actors.ledger_writer import LedgerWriter
 from actors.sender_reports import Reporter
 from actors.store.ledger import LedgerState, Recovered, references
-from engine import commands, limits
+from engine import commands, limits, slots
 from engine.lane_queue import QueuedMessage
 from engine.reasons import Reason
 
-
-class Ref(NamedTuple):
-    """The message that a carrier's receipt is about."""
-
-    key: str
-    id: str
-    lane: str
-    carrier: str
+Ref = tuple[int, str, str, str, str]
+"""The message that a carrier's receipt is about: its shard, key, id, lane and carrier."""
 
 
 class MessageBook:
@@ -31,10 +23,12 @@ class MessageBook:
 
     Args:
         writer: The ledger.
+        shards: How many shards there are.
     """
 
-    def __init__(self, writer: LedgerWriter) -> None:
+    def __init__(self, writer: LedgerWriter, shards: int) -> None:
         self._writer = writer
+        self._shards = shards
         self._settled: dict[str, int] = {}
         self._refs: dict[str, Ref] = {}
         self._owed: dict[int, int] = {}  # batch: messages whose last word is not journaled
@@ -52,7 +46,8 @@ class MessageBook:
         """
         for each, reference in references(state.messages):
             sent = each.message
-            ref = Ref(sent.key, sent.id, each.lane.partition("/")[2], each.carrier)
+            lane = each.lane.partition("/")[2]
+            ref = (self._shard_of(sent.key), sent.key, sent.id, lane, each.carrier)
             self.remember(each.lane, reference, ref)
         untold: list[Recovered] = []
         for each in state.messages:
@@ -106,24 +101,26 @@ class MessageBook:
         """The last word on a held message: its shard is told, then it is settled."""
         self.outcomes[reason] = self.outcomes.get(reason, 0) + 1
         self.reporter.add(
+            message.shard,
             commands.receipt(
                 message.key, message.id, reason, at_ms, True, carrier, message.lane, code, detail,
                 provider_id,
-            )
+            ),
         )  # fmt: skip
 
     def tell(self, each: Recovered, at_ms: int) -> None:
         """The last word on a message that a restart has found."""
         result = each.result
-        reason = Reason.UNKNOWN_OUTCOME if result is None else Reason(result.reason)
-        code, detail = ("", "the sender restarted") if result is None else result[1:3]
+        if result is None:
+            result = (Reason.UNKNOWN_OUTCOME, "", "the sender ended during the submit", "")
+        reason, code, detail, provider_id = result
         self.outcomes[reason] = self.outcomes.get(reason, 0) + 1
         self.reporter.add(
+            self._shard_of(each.message.key),
             commands.receipt(
                 each.message.key, each.message.id, reason, at_ms, True, each.carrier,
-                each.lane.partition("/")[2], code, detail,
-                "" if result is None else result.provider_id,
-            )
+                each.lane.partition("/")[2], code, detail, provider_id,
+            ),
         )  # fmt: skip
 
     def settled(self, message_ids: list[str], now_ms: int) -> None:
@@ -154,6 +151,9 @@ class MessageBook:
         """The message that a receipt is about; after its last receipt it is forgotten."""
         name = f"{lane_key} {reference}"
         return self._refs.pop(name, None) if last else self._refs.get(name)
+
+    def _shard_of(self, key: str) -> int:
+        return slots.shard_of(slots.slot_of(key), self._shards)
 
     def _paid(self, batch: int) -> None:
         left = self._owed[batch] - 1

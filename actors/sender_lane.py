@@ -25,7 +25,7 @@ from actors.carriers.base import (
 )
 from actors.clock import Clock, Handle
 from actors.ledger_writer import LedgerWriter
-from actors.sender_book import MessageBook, Ref
+from actors.sender_book import MessageBook
 from actors.sender_reports import Delivery
 from actors.sender_screen import Screen
 from actors.store.errors import StoreError
@@ -40,6 +40,8 @@ IN_FLIGHT_MESSAGES: Final = 8 * limits.SUBMIT_MESSAGES
 SUBMIT_TIMEOUT_S: Final = 60.0
 # How often a lane that is held up looks for messages that have expired behind the first.
 _SWEEP_MS: Final = 60_000
+_LAST: Final = frozenset({Reason.UNDELIVERED, Reason.READ})
+_NAMES: Final = {reason: reason.name.lower() for reason in Reason}
 _log = logging.getLogger("denrei.sender")
 
 
@@ -353,20 +355,20 @@ class LaneRunner:
         outcome, provider_id, code, detail, _ = result
         message.attempt += 1
         if outcome is Outcome.ACCEPTED:
-            return Result(Reason.SENT, code, detail, provider_id)
+            return (Reason.SENT, code, detail, provider_id)
         message.code = code
         if outcome is Outcome.REJECTED:
-            return Result(Reason.CARRIER_REJECTED, code, detail, "")
+            return (Reason.CARRIER_REJECTED, code, detail, "")
         if outcome is Outcome.THROTTLED:
-            return Result(Reason.QUEUED, code, detail, "")
+            return (Reason.QUEUED, code, detail, "")
         if outcome is Outcome.UNKNOWN and not message.resend_unknown:
-            return Result(Reason.UNKNOWN_OUTCOME, code, detail, "")
+            return (Reason.UNKNOWN_OUTCOME, code, detail, "")
         message.failures += 1
         if message.failures < limits.SEND_ATTEMPTS:
-            return Result(Reason.QUEUED, code, detail, "")
+            return (Reason.QUEUED, code, detail, "")
         if outcome is Outcome.UNKNOWN:
-            return Result(Reason.UNKNOWN_OUTCOME, code, detail, "")
-        return Result(Reason.CARRIER_UNAVAILABLE, code, detail, "")
+            return (Reason.UNKNOWN_OUTCOME, code, detail, "")
+        return (Reason.CARRIER_UNAVAILABLE, code, detail, "")
 
     def _tell(self, batch: _Batch, told: list[Result], at_ms: int) -> None:
         """The results are synced: tells the shards, and lines up what is tried again."""
@@ -379,7 +381,7 @@ class LaneRunner:
             book.finish(message, Reason(reason), at_ms, carrier, code, detail, provider_id)
             if reason == Reason.SENT or reason == Reason.UNKNOWN_OUTCOME:
                 reference = provider_id or message.id
-                ref = Ref(message.key, message.id, message.lane, carrier)
+                ref = (message.shard, message.key, message.id, message.lane, carrier)
                 book.remember(self.key, reference, ref)
                 if reference in self._early:
                     for _, receipt, delivery in self._early.pop(reference):
@@ -427,14 +429,15 @@ class LaneRunner:
         if ref is None and reference:
             ref = book.find(self.key, reference, last)
         if ref is not None:
-            self._count(reason.name.lower())
+            shard, key, message_id, lane, carrier = ref
+            self._count(_NAMES[reason])
             book.reporter.add(
+                shard,
                 commands.receipt(
-                    ref.key, ref.id, reason, at_ms, False, ref.carrier, ref.lane, code, detail,
-                    provider_id,
+                    key, message_id, reason, at_ms, False, carrier, lane, code, detail, provider_id
                 ),
                 delivery,
-            )  # fmt: skip
+            )
         elif self._flying and len(self._early) < IN_FLIGHT_MESSAGES:
             # It may be of a batch whose results are not told yet: it waits for those.
             waiting = self._early.setdefault(provider_id or reference, [])
@@ -464,7 +467,7 @@ class LaneRunner:
 
     def _finish(self, message: QueuedMessage, reason: Reason, code: str, detail: str) -> None:
         now_ms = self._shared.clock.now_ms()
-        self._count(reason.name.lower())
+        self._count(_NAMES[reason])
         self._shared.book.finish(message, reason, now_ms, self.lane.carrier, code, detail)
 
     def _count(self, what: str, by: int = 1) -> None:
@@ -475,6 +478,3 @@ class LaneRunner:
         self._landed.set()
         if not task.cancelled() and task.exception() is not None:
             _log.error("lane %s: a batch failed", self.key, exc_info=task.exception())
-
-
-_LAST: Final = frozenset({Reason.UNDELIVERED, Reason.READ})

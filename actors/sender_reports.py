@@ -9,9 +9,9 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
-from engine import commands, limits, slots
+from engine import commands, limits
 from engine.errors import DenreiError, Overloaded
 from engine.reasons import Reason
 
@@ -19,7 +19,7 @@ Report = Callable[[int, Sequence[commands.Command], int], Awaitable[bytes]]
 """Takes a shard, commands and about their size; one `Reason` byte a command once journaled."""
 
 _LATER: Final = frozenset({Reason.OVERLOADED, Reason.UNAVAILABLE, Reason.DEADLINE})
-_COMMAND_BYTES: Final = 120
+_COMMAND_BYTES: Final = 200
 _PAUSE_S: Final = 0.05
 _LONGEST_PAUSE_S: Final = 2.0
 _log = logging.getLogger("denrei.sender")
@@ -41,23 +41,20 @@ class Delivery:
             self.done.set_result(None)
 
 
-class _Item(NamedTuple):
-    command: commands.Command
-    size: int
-    delivery: Delivery | None
+# A command, about its size, and the carrier's batch of receipts that it came with. A plain tuple,
+# like all that is made once a message: a named one costs three times as much to make.
+_Item = tuple[commands.Command, int, Delivery | None]
 
 
 class Reporter:
     """The queues to the shards.
 
     Args:
-        shards: How many there are.
         report: The way to them; it raises a `DenreiError` if nothing is known.
         settled: Called with the ids of messages whose last word is journaled.
     """
 
-    def __init__(self, shards: int, report: Report, settled: Callable[[list[str]], object]) -> None:
-        self._shards = shards
+    def __init__(self, report: Report, settled: Callable[[list[str]], object]) -> None:
         self._report = report
         self._settled = settled
         self._queues: dict[int, deque[_Item]] = {}
@@ -71,14 +68,12 @@ class Reporter:
     def __len__(self) -> int:
         return self._waiting
 
-    def add(self, command: commands.Command, delivery: Delivery | None = None) -> None:
-        """Queues a receipt. Cost: 1 µs."""
-        shard = slots.shard_of(slots.slot_of(command[1]), self._shards)
+    def add(self, shard: int, command: commands.Command, delivery: Delivery | None = None) -> None:
+        """Queues a receipt for the shard of its message. Cost: 0.5 µs."""
         queue = self._queues.get(shard)
         if queue is None:
             queue = self._queues[shard] = deque()
-        size = _COMMAND_BYTES + len(command[1]) + len(command[8]) + len(command[9])
-        queue.append(_Item(command, size, delivery))
+        queue.append((command, _COMMAND_BYTES + len(command[1]) + len(command[9]), delivery))
         self._waiting += 1
         if shard not in self._tasks:
             self._idle.clear()
@@ -103,7 +98,7 @@ class Reporter:
             while queue:
                 items, size = _take(queue)
                 try:
-                    results = await self._report(shard, [item.command for item in items], size)
+                    results = await self._report(shard, [item[0] for item in items], size)
                 except Overloaded as error:
                     pause_s = error.retry_after_ms / 1_000
                     later = items
@@ -131,14 +126,17 @@ class Reporter:
         """Lets go of what is journaled; what has to be told again."""
         later: list[_Item] = []
         settled: list[str] = []
+        if len(results) != len(items):
+            return items
         for item, result in zip(items, results, strict=True):
             if result in _LATER:
                 later.append(item)
                 continue
-            if item.command[5]:
-                settled.append(item.command[2])
-            if item.delivery is not None:
-                item.delivery.told()
+            command, _, delivery = item
+            if command[5]:
+                settled.append(command[2])
+            if delivery is not None:
+                delivery.told()
         self._waiting -= len(items) - len(later)
         self.told += len(items) - len(later)
         if settled:
@@ -150,9 +148,9 @@ def _take(queue: deque[_Item]) -> tuple[list[_Item], int]:
     items: list[_Item] = []
     size = 0
     while queue and len(items) < limits.CALL_COMMANDS:
-        size += queue[0].size
+        size += queue[0][1]
         if items and size > limits.CALL_BYTES:
-            size -= queue[0].size
+            size -= queue[0][1]
             break
         items.append(queue.popleft())
     return items, size

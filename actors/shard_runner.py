@@ -23,6 +23,7 @@ from actors.clock import Clock, Handle
 from actors.store.base import Commit, DefinitionRow, EntityRow, Entry, ShardStore
 from engine import commands, limits
 from engine.errors import Overloaded, Unavailable
+from engine.reasons import Reason
 from engine.shard import Effects, Shard
 from engine.slots import slot_of
 
@@ -43,6 +44,7 @@ class RunnerStats:
     refused: int = 0
     entered: dict[str, int] = field(default_factory=dict)
     left: dict[str, int] = field(default_factory=dict)
+    outcomes: dict[int, int] = field(default_factory=dict)
 
 
 class ShardRunner:
@@ -135,6 +137,17 @@ class ShardRunner:
                 alarm.cancel()
         self.store.close()
 
+    async def crash(self) -> None:
+        """Ends at once, as the death of the process would."""
+        self._stopping = True
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        for alarm in (self._alarm, self._checkpoint_alarm):
+            if alarm is not None:
+                alarm.cancel()
+        self.store.close()
+
     # --- coming in --------------------------------------------------------------------------
 
     def admit(self, chunk: bytes, count: int, control: bool) -> asyncio.Future[bytes]:
@@ -201,7 +214,7 @@ class ShardRunner:
                     self._set_alarm()
                     await self._wake.wait()
                     self._wake.clear()
-        except BaseException as error:
+        except Exception as error:
             for _, _, future in self._waiting:
                 future.cancel()
             self._fail(error)
@@ -303,6 +316,7 @@ class ShardRunner:
         stats.apply_s += perf_counter() - started
         _add(stats.entered, effects.entered)
         _add(stats.left, effects.left)
+        _add(stats.outcomes, effects.outcomes)
         self._dispatch(self, effects)
 
     def _keep_definitions(self, seq: int, effects: Effects) -> None:
@@ -365,6 +379,10 @@ class ShardRunner:
             "replayed": self.stats.replayed,
             "recovery_s": self.stats.recovery_s,
             "refused": self.stats.refused,
+            **{
+                f"messages_{Reason(reason).name.lower()}": count
+                for reason, count in sorted(self.stats.outcomes.items())
+            },
             "installed": {name: program.version for name, program in shard.programs.items()},
         }
 
@@ -380,6 +398,6 @@ def _newest_event_ms(payload: bytes) -> int:
     return max(times, default=0)
 
 
-def _add(total: dict[str, int], more: dict[str, int]) -> None:
+def _add(total: dict[Any, int], more: dict[Any, int]) -> None:
     for name, count in more.items():
         total[name] = total.get(name, 0) + count

@@ -26,9 +26,8 @@ _START_S = 60.0
 _STOP_S = 60.0
 
 
-@ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=0)
-class Supervisor:
-    """The supervisor as an actor; see the module's text.
+class SupervisorProcess:
+    """The supervisor; see the module's text.
 
     Args:
         settings: `Settings.plain()`.
@@ -121,7 +120,7 @@ class Supervisor:
         try:
             handle = self._handle(name)
             async with asyncio.timeout(_START_S):
-                error = await handle.start.remote()
+                failure = await handle.start.remote()
                 pid = await handle.pid.remote()
         except asyncio.CancelledError:
             raise
@@ -132,14 +131,13 @@ class Supervisor:
         if state["pid"] not in (0, pid):
             state["restarts"] += 1
             logger.warning("%s came back as process %d", name, pid)
-        state.update(state="failed" if error else "serving", error=error, pid=pid)
+        state.update(state="failed" if failure else "serving", error=failure, pid=pid)
 
     def _handle(self, name: str) -> Any:
-        try:
-            return ray.get_actor(name, namespace=placement.NAMESPACE)
-        except ValueError:
-            pass
-        options = {
+        with contextlib.suppress(ValueError):
+            found: Any = ray.get_actor(name, namespace=placement.NAMESPACE)
+            return found
+        options: dict[str, Any] = {
             "name": name,
             "namespace": placement.NAMESPACE,
             "lifetime": "detached",
@@ -161,3 +159,6 @@ class Supervisor:
                 await handle.stop.remote()
             ray.kill(handle, no_restart=True)
         self._state.get(name, {})["state"] = "stopped"
+
+
+Supervisor = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=0)(SupervisorProcess)

@@ -33,6 +33,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=500)
     parser.add_argument("--in-flight", type=int, default=8)
     parser.add_argument("--rate", type=float, default=0.0, help="events per second; 0: closed loop")
+    parser.add_argument("--announce", action="store_true", help="print a line at the start")
     parser.add_argument("--seconds", type=float, default=0.0, help="stop early")
     args = parser.parse_args()
     source = {
@@ -62,6 +63,8 @@ async def publish(args: argparse.Namespace, batches: list[bytes]) -> dict[str, f
             METHOD, response_deserializer=events_pb2.PublishBatchResponse.FromString
         )
         await channel.channel_ready()
+        if args.announce:
+            print("begin", flush=True)
         started = time.perf_counter()
         until = started + args.seconds if args.seconds else float("inf")
 

@@ -117,6 +117,8 @@ class Activation:
         reason = Reason.QUEUED if lane else (Reason.NO_ROUTE if to else Reason.NO_ADDRESS)
         message.record(reason, self.now)
         self._keep(message)
+        outcomes = self.effects.outcomes
+        outcomes[reason] = outcomes.get(reason, 0) + 1
         if lane:
             entity.outbox[message.id] = None
             self.effects.sends.append(message.offer(entity.key, entity.workspace))

@@ -66,7 +66,8 @@ def up_to(bound_ms: int) -> BeforeValidator:
     def read(value: Any) -> int:
         duration_ms = parse(value)
         if duration_ms > bound_ms:
-            msg = f"{value!r} is longer than {bound_ms // UNITS_MS['d']}d, the longest that is allowed"
+            bound = f"{bound_ms // UNITS_MS['d']}d"
+            msg = f"{value!r} is longer than {bound}, the longest that is allowed"
             raise ValueError(msg)
         return duration_ms
 

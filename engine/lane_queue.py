@@ -39,6 +39,7 @@ class QueuedMessage:
         expires_ms: When it becomes worthless, on the sender's clock.
         resend_unknown: Whether an unknown outcome is sent again.
         units: What it costs in the lane's limits.
+        shard: The shard of its key.
         attempt: How often it was given to the carrier before.
         failures: How many of these attempts failed, throttling not counted.
         code: The carrier's last complaint, for the record.
@@ -48,8 +49,8 @@ class QueuedMessage:
 
     __slots__ = (
         "attempt", "batch", "body", "channel", "code", "expires_ms", "failures", "id", "key",
-        "lane", "level", "purpose", "queued", "resend_unknown", "subject", "to", "units",
-        "workspace",
+        "lane", "level", "purpose", "queued", "resend_unknown", "shard", "subject", "to",
+        "units", "workspace",
     )  # fmt: skip
 
     def __init__(
@@ -66,6 +67,7 @@ class QueuedMessage:
         expires_ms: int,
         resend_unknown: bool,
         units: int = 1,
+        shard: int = 0,
     ) -> None:
         self.id = id_
         self.key = key
@@ -79,6 +81,7 @@ class QueuedMessage:
         self.expires_ms = expires_ms
         self.resend_unknown = resend_unknown
         self.units = units
+        self.shard = shard
         self.level = _LEVELS.get(purpose, len(CLASSES) - 1)
         self.attempt = 0
         self.failures = 0

@@ -13,7 +13,7 @@ import msgpack
 from engine import limits
 from engine.activation import Activation, EventView
 from engine.commands import ALIAS, GROUP, IDENTIFY, PAGE, SCREEN
-from engine.program import Segment
+from engine.segment_definition import Segment
 from engine.reasons import Reason
 from engine.slots import PROFILES
 
@@ -107,7 +107,11 @@ def _moved(act: Activation, name: str, entered: bool, why: str) -> None:
     act.note("segment", name, ("entered: " if entered else "left: ") + why)
     sizes = act.effects.sizes
     label = f"{entity.workspace}/{name}"
-    sizes[label] = sizes.get(label, 0) + (1 if entered else -1)
+    size = sizes.get(label, 0) + (1 if entered else -1)
+    if size:
+        sizes[label] = size
+    else:
+        sizes.pop(label, None)
     moves = act.effects.entered if entered else act.effects.left
     moves[label] = moves.get(label, 0) + 1
     for dependent in act.program.segments_by_segment.get(name, ()):

@@ -139,9 +139,13 @@ def model_of(kind: str, name: str, body: Body) -> Strict:
     if kind not in KINDS:
         raise DefinitionError([Issue(where, f"there is no kind {kind!r} of definition")])
     try:
-        return KINDS[kind].model.model_validate(body)
+        model = KINDS[kind].model.model_validate(body)
     except ValidationError as error:
         raise DefinitionError(issues_of(error, where)) from None
+    if getattr(model, kind) != name:
+        what = f"its body has another name: {getattr(model, kind)!r}"
+        raise DefinitionError([Issue(where, what, field=kind)])
+    return model
 
 
 def _compile(kind: str, name: str, model: Strict, version: int) -> Any:

@@ -39,7 +39,8 @@ def send_by_api(act: Activation, message_id: str, spec: bytes) -> Reason:
     if entity.seen.add("send " + message_id, act.now):
         return Reason.DUPLICATE
     values = msgpack.unpackb(spec)
-    body, subject, warnings = values.get("body", ""), values.get("subject", ""), ()
+    body, subject = values.get("body", ""), values.get("subject", "")
+    warnings: tuple[str, ...] = ()
     channel = values["channel"]
     template = values.get("template", "")
     if template:
@@ -87,6 +88,8 @@ def take_receipt(act: Activation, command: commands.Command) -> Reason:
         message.provider_id = provider_id
     if not moved:
         return Reason.DUPLICATE
+    outcomes = act.effects.outcomes
+    outcomes[reason] = outcomes.get(reason, 0) + 1
     name = Reason(reason).name
     if reason in _NOTED:
         words = ", ".join(part for part in (code, detail) if part)

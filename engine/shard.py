@@ -47,10 +47,12 @@ class Effects:
         sizes: `workspace/segment` to its number of members; the shard's own map.
         entered: `workspace/segment` to how many entered, since the host last took the counts.
         left: The same for those that left.
+        outcomes: `Reason` to how many messages reached it in this entry.
     """
 
     __slots__ = (
-        "cancels", "entered", "forwards", "installed", "left", "results", "sends", "sizes",
+        "cancels", "entered", "forwards", "installed", "left", "outcomes", "results", "sends",
+        "sizes",
     )  # fmt: skip
 
     def __init__(self, sizes: dict[str, int]) -> None:
@@ -62,6 +64,7 @@ class Effects:
         self.sizes = sizes
         self.entered: dict[str, int] = {}
         self.left: dict[str, int] = {}
+        self.outcomes: dict[int, int] = {}
 
 
 class Shard:
@@ -447,10 +450,13 @@ class Shard:
 
     @property
     def oldest_needed(self) -> int:
-        """The first journal entry that a recovery would have to replay."""
+        """The first journal entry that a recovery would have to replay.
+
+        The newest one always is: it holds the shard's time.
+        """
         for first in self._dirty.values():
             return first
-        return self.seq + 1
+        return max(1, self.seq)
 
     def recover(
         self, stored: int, due: Iterable[tuple[str, int]], sizes: dict[str, int], now_ms: int

@@ -47,7 +47,7 @@ class Segments(NamedTuple):
 def segments(text: str) -> Segments:
     """Counts the encoding, units and parts of a text.
 
-    Cost: about 1 µs for 100 plain characters; the walk takes 0.1 µs a character.
+    Cost: about 2 µs for 60 characters; the walk takes 0.1 µs a character.
     """
     if _GSM.fullmatch(text) is not None:
         double = _EXTENDED.findall(text)
@@ -61,6 +61,20 @@ def segments(text: str) -> Segments:
     if not double:
         return Segments(encoding, units, -(-units // room))
     return Segments(encoding, units, len(_split(text, frozenset(double), room)))
+
+
+def parts(text: str) -> int:
+    """The parts alone, quicker: a short text of plain ASCII is one, whatever it holds.
+
+    The only printable character of ASCII that GSM 03.38 lacks is the grave accent, and 80
+    characters fit into one part even if all of them take two septets.
+
+    Cost: 0.2 µs for a short plain text, else that of `segments`.
+    """
+    short = len(text) <= GSM_SINGLE_SEPTETS // 2
+    if short and text.isascii() and text.isprintable() and "`" not in text:
+        return 1
+    return segments(text).parts
 
 
 def split(text: str) -> list[str]:

@@ -57,7 +57,7 @@ class _Shape(NamedTuple):
     data: tuple[str, ...]
 
 
-_SHAPES: Final = {
+_SHAPES: Final[dict[int, _Shape]] = {
     events_pb2.TRACK: _Shape(commands.TRACK, "event", True, NAME_CHARS, _PROPERTIES),
     events_pb2.IDENTIFY: _Shape(commands.IDENTIFY, "", False, 0, _TRAITS),
     events_pb2.PAGE: _Shape(commands.PAGE, "name", False, NAME_CHARS, _PROPERTIES),

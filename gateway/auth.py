@@ -126,9 +126,9 @@ def _plaintext(metadata: Iterable[tuple[str, Any]]) -> str:
     """The key in a call's metadata."""
     for name, value in metadata:
         if name == "x-api-key":
-            text = value
+            text = str(value)
         elif name == "authorization":
-            kind, _, text = value.partition(" ")
+            kind, _, text = str(value).partition(" ")
             if kind.lower() != "bearer":
                 text = "authorization is not of the form 'Bearer dk_...'"
                 raise errors.unauthenticated(text)

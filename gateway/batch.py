@@ -16,9 +16,9 @@ from gateway.seams import Router
 
 
 class Rejected(NamedTuple):
-    """An item of a batch that was not taken."""
+    """An item of a batch that was not taken, by its position in it."""
 
-    index: int
+    position: int
     reason: Reason
     field: str
     message: str

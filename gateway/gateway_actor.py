@@ -16,6 +16,7 @@ from actors import placement
 from actors.clock import make_clock
 from actors.directory import RayDirectory
 from actors.router import Router
+from actors.shard_host import ACTOR_OPTIONS, tune_collector
 from actors.store.keys import KeyStore
 from gateway.server import GatewayServer, Tls
 
@@ -70,9 +71,8 @@ class RayControl:
         return answer
 
 
-@ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=0, enable_task_events=False)
-class GatewayActor:
-    """A gateway as an actor named `gateway-<index>`.
+class GatewayProcess:
+    """What the actor does; `GatewayActor` is the actor named `gateway-<index>`.
 
     Args:
         index: Which gateway; they share the port.
@@ -126,6 +126,11 @@ class GatewayActor:
             )
         except Exception as error:
             logger.exception("%s can't open its door", self._name)
+            self._ready = None  # the next call tries again
             return f"{type(error).__name__}: {error}"
+        tune_collector()
         self._server = server
         return ""
+
+
+GatewayActor = ray.remote(**ACTOR_OPTIONS)(GatewayProcess)

@@ -2,6 +2,7 @@
 
 from typing import TypeVar
 
+from gateway import views
 from gateway.batch import Batch
 from gateway.pb.denrei.v1 import events_pb2, messages_pb2
 
@@ -15,9 +16,9 @@ Response = TypeVar(
 
 def fill(response: Response, batch: Batch) -> Response:
     """Adds a batch's rejections, and when to try again, to its response."""
-    for index, reason, field, message, retry in batch.rejected:
+    for position, reason, field, message, retry in batch.rejected:
         response.rejections.add(
-            index=index, reason=reason, field=field, message=message, retry=retry
+            index=position, reason=views.reason(reason), field=field, message=message, retry=retry
         )
     if batch.retry_ms:
         response.retry_delay.FromMilliseconds(batch.retry_ms)

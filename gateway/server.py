@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import grpc.aio
-import grpc.aio as grpc_aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
@@ -90,7 +89,8 @@ class GatewayServer:
         self._keys = keys
         self._clock = clock
         self._server: grpc.aio.Server | None = None
-        self._health = health.aio.HealthServicer()
+        # The stubs know the synchronous part only.
+        self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
 
     async def start(self, bind: str, tls: Tls | None = None) -> int:
         """Opens the door.

@@ -40,12 +40,12 @@ def time(ms: int | None) -> Timestamp | None:
 
 def reason(code: int) -> reason_pb2.Reason:
     """A reason's number as the contract's enum, which has the same numbers."""
-    return cast(reason_pb2.Reason, code)
+    return cast("reason_pb2.Reason", code)
 
 
 def reasons(codes: bytearray) -> Iterable[reason_pb2.Reason]:
     """A byte for each reason, as the contract's enum; nothing is copied."""
-    return cast(Iterable[reason_pb2.Reason], codes)
+    return cast("Iterable[reason_pb2.Reason]", codes)
 
 
 def struct(values: Mapping[str, Any]) -> Struct:

@@ -148,6 +148,9 @@ class ShardStore(Protocol):
     def segment_counts(self) -> dict[str, int]:
         """How many entities are in each segment. Cost: one pass over the shard."""
 
+    def entity_count(self) -> int:
+        """How many entities there are. Cost: one pass over the shard."""
+
     def definitions(self) -> list[DefinitionRow]:
         """All definition rows, in the order in which they were journaled."""
 

@@ -126,9 +126,13 @@ class SqliteStore:
                 "Ask for a shard that the store was created with",
             )
         archive = self.archive(shard)
-        return SqliteShardStore(
-            shard, take_over(self.directory, shard, self.identity, archive, wait_s), archive
-        )
+        opened = take_over(self.directory, shard, self.identity, archive, wait_s)
+        try:
+            return SqliteShardStore(shard, opened, archive)
+        except BaseException:
+            opened.writer.close()
+            opened.lock.release()
+            raise
 
 
 def _bear(directory: Path, identity: Identity) -> None:
@@ -143,6 +147,7 @@ def _bear(directory: Path, identity: Identity) -> None:
         shard_file(side, shard).rename(shard_file(directory, shard))
     side.rmdir()
     sync_directory(directory)
+    sync_directory(directory.parent)
     identity.write(directory)
 
 

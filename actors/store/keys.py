@@ -75,9 +75,9 @@ class KeyStore:
     def __init__(self, directory: Path) -> None:
         self._path = directory / FILE_NAME
         self._lock = threading.Lock()
-        self._connection = open_connection(self._path, create=True)
         with store_errors(self._path, "open"):
-            self._path.chmod(0o600)
+            self._path.touch(mode=0o600)  # SQLite gives its log the mode of the file.
+            self._connection = open_connection(self._path)
             self._connection.execute(_TABLE)
 
     def create(

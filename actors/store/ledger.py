@@ -59,18 +59,12 @@ class SentId(NamedTuple):
     resend_unknown: bool
 
 
-class Result(NamedTuple):
-    """What became of a message of a batch.
+Result = tuple[int, str, str, str]
+"""What became of a message of a batch: reason, code, detail, provider id.
 
-    Attributes:
-        reason: SENT, CARRIER_REJECTED, UNKNOWN_OUTCOME …; QUEUED if the carrier has not taken it
-            and it waits for another try.
-    """
-
-    reason: int
-    code: str
-    detail: str
-    provider_id: str
+The reason is SENT, CARRIER_REJECTED, UNKNOWN_OUTCOME …; QUEUED if the carrier has not taken it and
+it waits for another try.
+"""
 
 
 class BatchRow(NamedTuple):
@@ -145,7 +139,7 @@ class Ledger:
     """The ledger of one sender, in one SQLite file that this process owns.
 
     Args:
-        path: The file; made if it is missing.
+        path: The file; made if it is missing, with its directory.
         owner: The sender's name. A ledger of another sender is refused: its lanes' windows and
             its ids would be missed where they belong.
         wait_s: How long to wait for the process that had it before.
@@ -158,6 +152,7 @@ class Ledger:
 
     def __init__(self, path: Path, owner: str, wait_s: float = 10.0) -> None:
         self._path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = FileLock.acquire(path.with_name(path.name + ".lock"), wait_s)
         try:
             self._connection = open_connection(path, create=True, cache_bytes=4 * 1024 * 1024)
@@ -257,10 +252,10 @@ class Ledger:
             sent = [SentId(*each) for each in msgpack.unpackb(ids)]
             told: list[Result | None] = [None] * len(sent)
             if results is not None:
-                told = [Result(*each) for each in msgpack.unpackb(results)]
+                told = [tuple(each) for each in msgpack.unpackb(results)]
             for message, result in zip(sent, told, strict=True):
                 found.pop(message.id, None)
-                if result is None or result.reason != Reason.QUEUED:
+                if result is None or result[0] != Reason.QUEUED:
                     found[message.id] = Recovered(
                         message, batch, lane, carrier, at_ms, result, bool(closed)
                     )
@@ -332,7 +327,7 @@ class Ledger:
 def references(messages: Iterable[Recovered]) -> Iterator[tuple[Recovered, str]]:
     """What finds the messages that a carrier may still tell of: its own id, or ours."""
     for each in messages:
-        if each.result is not None and each.result.reason == Reason.SENT:
-            yield each, each.result.provider_id
-        elif each.result is None or each.result.reason == Reason.UNKNOWN_OUTCOME:
+        if each.result is not None and each.result[0] == Reason.SENT:
+            yield each, each.result[3]
+        elif each.result is None or each.result[0] == Reason.UNKNOWN_OUTCOME:
             yield each, each.message.id

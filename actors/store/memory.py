@@ -140,6 +140,10 @@ class MemoryShardStore:
                 counts[segment] = counts.get(segment, 0) + 1
         return dict(sorted(counts.items()))
 
+    def entity_count(self) -> int:
+        """How many entities there are."""
+        return len(self._rows())
+
     def definitions(self) -> list[DefinitionRow]:
         """All definition rows, in the order in which they were journaled."""
         self._check_alive()

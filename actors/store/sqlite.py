@@ -88,7 +88,7 @@ class SqliteShardStore:
         """Writes all of a commit, or nothing; see `ShardStore.commit`.
 
         Durability: everything in it is synced when this returns.
-        Cost: 0.3 ms with 6 kB of entries, 0.5 ms with 60 kB, and 16 µs a row (a batch of 500); each
+        Cost: 0.3 to 0.4 ms with 6 kB of entries, 0.6 ms with 60 kB; 20 to 30 µs a row of 500; each
         1,000 pages of log, about 10 ms more to copy them into the file.
         """
         self._check_alive()
@@ -220,6 +220,11 @@ class SqliteShardStore:
                 counts[segment] = counts.get(segment, 0) + count
         return dict(sorted(counts.items()))
 
+    def entity_count(self) -> int:
+        """How many entities there are."""
+        count: int = self._fetch("SELECT count(*) FROM entity", ())[0][0]
+        return count
+
     def definitions(self) -> list[DefinitionRow]:
         """All definition rows, in the order in which they were journaled."""
         rows = self._fetch(
@@ -306,12 +311,15 @@ class SqliteShardStore:
             self._passed.close()
             with self._writing, store_errors(self._path, "close"):
                 if self._poison is None:
-                    with transaction(self._writer):
-                        self._advance(self._state._replace(closed=1))
-                    self._writer.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
-                self._writer.close()
+                    self._mark_whole()
         finally:
+            self._writer.close()
             self._lock.release()
+
+    def _mark_whole(self) -> None:
+        with transaction(self._writer):
+            self._advance(self._state._replace(closed=1))
+        self._writer.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
 
     def _on_commit(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
         self._log_pages = pages

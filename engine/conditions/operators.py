@@ -33,7 +33,8 @@ def _orderable(value: Any) -> Any:
 
 def _scalars(value: Any) -> Any:
     if not isinstance(value, list) or not value:
-        raise refusal(f"must be a list with at least one value, not {kind_of(value) or 'empty'}")
+        found = "an empty list" if value == [] else kind_of(value)
+        raise refusal(f"must be a list with at least one value, not {found}")
     return [_scalar(item) for item in value]
 
 

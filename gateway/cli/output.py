@@ -44,9 +44,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> 
     made = Table(title=title or None, title_justify="left", title_style="bold", header_style="dim")
     for column in columns:
         right = column.startswith("#")
-        made.add_column(
-            column.lstrip("#"), justify="right" if right else "left", overflow="fold"
-        )
+        made.add_column(column.lstrip("#"), justify="right" if right else "left", overflow="fold")
     for row in rows:
         made.add_row(*(_cell(value) for value in row))
     return made

@@ -68,9 +68,7 @@ class Owner:
 
     def serves(self, running: Running) -> None:
         """Tells clients where the instance serves."""
-        write_atomically(
-            self._store / RUNNING_FILE, (json.dumps(asdict(running)) + "\n").encode()
-        )
+        write_atomically(self._store / RUNNING_FILE, (json.dumps(asdict(running)) + "\n").encode())
 
     def release(self) -> None:
         """Gives the claim back."""

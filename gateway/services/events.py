@@ -145,7 +145,9 @@ class _Window:
 def _refused(sequence: int, items: int, error: Exception) -> events_pb2.PublishStreamResponse:
     """The acknowledgement of a chunk that was refused as a whole."""
     reason, field, message, retry_ms = errors.summary(error)
-    response = events_pb2.PublishStreamResponse(sequence=sequence, outcomes=[views.reason(reason)] * items)
+    response = events_pb2.PublishStreamResponse(
+        sequence=sequence, outcomes=[views.reason(reason)] * items
+    )
     response.rejections.add(
         index=-1, reason=reason, field=field, message=message, retry=retry_ms > 0
     )

@@ -1,11 +1,12 @@
 """SMS parts, by GSM 03.38 and 03.40."""
 
+import itertools
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import pytest
-
-from engine.sms import BASIC, EXTENSION, GSM7, UCS2, segments, split
+from engine.sms import BASIC, EXTENSION, GSM7, UCS2, parts, segments, split
 
 EURO, SMILE = "€", "😀"
 
@@ -50,6 +51,11 @@ def test_parts_by_the_book(text: str, encoding: str, units: int, parts: int) -> 
     assert segments(text) == (encoding, units, parts)
 
 
+@given(st.text(st.characters(max_codepoint=127), max_size=170))
+def test_the_quick_count_is_the_count(text: str) -> None:
+    assert parts(text) == segments(text).parts
+
+
 texts = st.text(
     st.one_of(st.sampled_from(BASIC), st.sampled_from(EXTENSION), st.sampled_from("я😀𝒳e`")),
     max_size=700,
@@ -58,10 +64,11 @@ texts = st.text(
 
 @given(texts)
 def test_parts_are_full_and_never_too_long(text: str) -> None:
-    encoding, units, parts = segments(text)
+    encoding, units, counted = segments(text)
+    assert parts(text) == counted
     pieces = split(text)
     assert "".join(pieces) == text
-    assert len(pieces) == parts
+    assert len(pieces) == counted
 
     def size(piece: str) -> int:
         if encoding == GSM7:
@@ -70,10 +77,10 @@ def test_parts_are_full_and_never_too_long(text: str) -> None:
 
     assert sum(map(size, pieces)) == units
     single, room = (160, 153) if encoding == GSM7 else (70, 67)
-    if parts == 1:
+    if counted == 1:
         assert units <= single
     else:
         assert units > single
-        for piece, following in zip(pieces, pieces[1:], strict=False):
+        for piece, following in itertools.pairwise(pieces):
             assert size(piece) <= room < size(piece + following[0])
         assert size(pieces[-1]) <= room

@@ -95,7 +95,8 @@ def test_a_crash_between_the_archive_and_the_journal_shows_no_entry_twice(
     in_both = store.archive(0).last_seq
     assert in_both > 0
     assert numbers(tmp_path) == list(range(1, 31))
-    shard = store.open_shard(0, 0)
+    # The next owner makes larger files: archiving the same entries again would show.
+    shard = SqliteStore(tmp_path, store.identity, ArchivePolicy(file_entries=15)).open_shard(0, 0)
     assert shard.archive_passed() == in_both
     assert len(store.archive(0).files()) == 1
     with pytest.raises(ValueError, match=f"starts at {in_both + 1}"):

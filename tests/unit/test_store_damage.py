@@ -67,6 +67,11 @@ def test_what_a_kill_leaves_is_opened(killed: Path) -> None:
         pytest.param("DELETE FROM journal WHERE seq = 10", id="last entry missing"),
         pytest.param("DELETE FROM journal WHERE seq = 1", id="first entry missing"),
         pytest.param("DELETE FROM journal WHERE seq = 5", id="hole"),
+        pytest.param(
+            "INSERT INTO journal SELECT 11, epoch, now_ms, mode, crc, payload FROM journal"
+            " WHERE seq = 10",
+            id="an entry too many",
+        ),
         pytest.param("UPDATE journal SET payload = x'00' WHERE seq = 5", id="payload"),
         pytest.param("UPDATE journal SET now_ms = 1 WHERE seq = 5", id="time"),
         pytest.param("UPDATE journal SET mode = 1 - mode WHERE seq = 5", id="mode"),

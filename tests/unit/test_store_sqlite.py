@@ -10,11 +10,11 @@ from pathlib import Path
 import apsw
 import pytest
 
-from actors.store import connection
+from actors.store import connection, lock
 from actors.store.archive import ArchivePolicy
 from actors.store.base import Commit, DefinitionRow, EntityRow, Entry, ShardStore, Store
 from actors.store.directory import SqliteStore
-from actors.store.errors import Fenced, StoreError, StoreLocked, TornStore, WriteFailed
+from actors.store.errors import DiskFull, Fenced, StoreError, StoreLocked, TornStore, WriteFailed
 from actors.store.memory import MemoryStore
 from actors.store.sqlite import SqliteShardStore
 from actors.store.wal import wal_path
@@ -149,6 +149,18 @@ def test_an_owner_that_lost_its_shard_without_noticing_writes_nothing(tmp_path: 
     old.close()
 
 
+def test_a_replaced_owner_that_closes_does_not_mark_the_file_whole(tmp_path: Path) -> None:
+    store = create(tmp_path)
+    old = store.open_shard(0, 0)
+    (tmp_path / "shard-000.lock").unlink()
+    new = store.open_shard(0, 0)
+    with pytest.raises(Fenced):
+        old.close()
+    new.commit(Commit(entries(1, 1, epoch=2)))
+    new.close()
+    store.open_shard(0, 0).close()
+
+
 def test_an_owner_in_memory_is_fenced_by_the_next() -> None:
     store = MemoryStore(shards=1)
     old = store.open_shard(0)
@@ -183,6 +195,23 @@ def test_a_successor_waits_for_the_death_of_the_owner(tmp_path: Path) -> None:
     opened[0].close()
 
 
+def test_a_lock_on_a_file_that_was_removed_meanwhile_is_no_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, try_lock = tmp_path / "x.lock", lock._try_lock
+
+    def removed_first(descriptor: int, kind: int) -> bool:
+        monkeypatch.undo()
+        path.unlink()
+        return try_lock(descriptor, kind)
+
+    monkeypatch.setattr(lock, "_try_lock", removed_first)
+    held = lock.FileLock.acquire(path, 30)
+    with pytest.raises(StoreLocked):
+        lock.FileLock.acquire(path, 0)
+    held.release()
+
+
 def test_loads_see_each_commit_and_the_log_stays_short(tmp_path: Path) -> None:
     shard = create(tmp_path).open_shard(0, 0)
     for seq in range(1, 120):
@@ -190,6 +219,45 @@ def test_loads_see_each_commit_and_the_log_stays_short(tmp_path: Path) -> None:
             Commit([Entry(seq, 1, seq, 0, os.urandom(60_000))], [row("a", data=b"%d" % seq)])
         )
         assert shard.load("a") == (0, b"%d" % seq)
+    pages = wal_path(tmp_path / "shard-000.db").stat().st_size / connection.PAGE_BYTES
+    assert pages < 2 * connection.CHECKPOINT_PAGES
+    shard.close()
+
+
+def test_a_load_during_a_commit_sees_the_old_state_and_one_after_it_the_new(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shard = create(tmp_path).open_shard(0, 0)
+    shard.commit(Commit(rows=[row("a", data=b"old")]))
+    during = []
+    write = shard._write_definitions
+
+    def load_and_write(commit: Commit) -> None:
+        during.append(shard.load("a"))
+        write(commit)
+
+    monkeypatch.setattr(shard, "_write_definitions", load_and_write)
+    shard.commit(Commit(rows=[row("a", data=b"new")]))
+    assert during == [(0, b"old")]
+    assert shard.load("a") == (0, b"new")
+    shard.close()
+
+
+def test_loads_while_the_log_is_copied_do_not_let_it_grow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shard = create(tmp_path).open_shard(0, 0)
+    end, seen = shard._reader.end, [0]
+
+    def end_and_load() -> None:
+        end()
+        if shard.last_seq != seen[0]:  # Just committed: the copying comes next.
+            seen[0] = shard.last_seq
+            shard.load("a")
+
+    monkeypatch.setattr(shard._reader, "end", end_and_load)
+    for seq in range(1, 200):
+        shard.commit(Commit([Entry(seq, 1, seq, 0, bytes(60_000))]))
     pages = wal_path(tmp_path / "shard-000.db").stat().st_size / connection.PAGE_BYTES
     assert pages < 2 * connection.CHECKPOINT_PAGES
     shard.close()
@@ -216,6 +284,16 @@ def test_an_old_sqlite_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     source = Path(connection.__file__)
     with pytest.raises(ImportError, match=r"3\.51\.2 can lose commits"):
         exec(compile(source.read_text(), str(source), "exec"), {"__name__": "again"})
+
+
+def test_a_full_disk_is_called_by_its_name(tmp_path: Path) -> None:
+    shard = create(tmp_path).open_shard(0, 0)
+    shard._writer.execute("PRAGMA max_page_count=20").fetchall()  # SQLite's own "disk is full".
+    with pytest.raises(DiskFull, match="Make room on this disk"):
+        shard.commit(Commit([Entry(1, 1, 0, 0, bytes(200_000))]))
+    with pytest.raises(WriteFailed, match="poisoned"):
+        shard.scan("", 1)
+    shard.close()
 
 
 _FILL = """

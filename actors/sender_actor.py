@@ -1,0 +1,146 @@
+"""The Ray shell of a sender: opens its ledger, serves, and ends with its process.
+
+Ray restarts the actor when its process dies. A ledger that cannot be written ends the process,
+because only a recovery can tell what is on disk; the lock on the ledger keeps the old process and
+the new one apart.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import ray
+
+from actors import placement
+from actors.clock import make_clock
+from actors.directory import RayDirectory
+from actors.router import Router
+from actors.sender import SenderCore
+from actors.sender_reports import Report
+from actors.shard_host import ACTOR_OPTIONS, tune_collector
+from actors.store.errors import StoreError
+from engine.commands import Command
+
+_DRAIN_S: Final = 15.0
+_REPORT_S: Final = 30.0
+# The ledger's thread takes the interpreter back after each of SQLite's statements; with the default
+# of 5 ms a busy loop makes a commit of 0.3 ms last 25.
+_SWITCH_S: Final = 0.0005
+logger = logging.getLogger(__name__)
+
+
+class SenderProcess:
+    """What the actor does; `SenderActor` is the actor named `sender-<channel>-<index>`.
+
+    Args:
+        channel: The channel whose lanes it serves.
+        index: Which of the channel's senders, from 1.
+        settings: `Settings.plain()`.
+    """
+
+    def __init__(self, channel: str, index: int, settings: dict[str, Any]) -> None:
+        self._name = placement.sender_name(channel, index)
+        self._settings = settings
+        self._core: SenderCore | None = None
+        self._router: Router | None = None
+        self._error = ""
+        self._stopped = False
+        self._ready: asyncio.Task[None] | None = None
+
+    def __repr__(self) -> str:
+        return self._name
+
+    async def start(self) -> str:
+        """Opens the ledger; later calls wait for the first.
+
+        Returns:
+            An empty text, or why it can't serve.
+        """
+        if self._stopped:
+            return "it was stopped"
+        with contextlib.suppress(RuntimeError):
+            await self._started()
+        return self._error
+
+    async def offer(self, batch: bytes) -> bytes:
+        """See `SenderCore.offer`."""
+        return await (await self._started()).offer(batch)
+
+    async def configure(self, workspace: str, version: int, lanes: bytes) -> None:
+        """See `SenderCore.configure`."""
+        await (await self._started()).configure(workspace, version, lanes)
+
+    async def cancel(self, batch: bytes) -> None:
+        """See `SenderCore.cancel`."""
+        await (await self._started()).cancel(batch)
+
+    async def status(self) -> dict[str, Any]:
+        """See `SenderCore.status`."""
+        return (await self._started()).status()
+
+    async def stop(self) -> None:
+        """Drains and closes; what waits is offered again to the next incarnation."""
+        self._stopped = True
+        core, self._core = self._core, None
+        if core is not None:
+            if not await core.drain(_DRAIN_S):
+                logger.warning("%s did not finish in %g s", self._name, _DRAIN_S)
+            await core.close()
+        if self._router is not None:
+            await self._router.close()
+
+    async def pid(self) -> int:
+        """The process, for operators and tests."""
+        return os.getpid()
+
+    def _report(self) -> Report:
+        """The way to the shards: everything a sender knows of Ray is here."""
+        router = self._router = Router(RayDirectory(self._settings), control=True)
+
+        async def report(shard: int, commands: Sequence[Command], size_bytes: int) -> bytes:
+            deadline = asyncio.get_running_loop().time() + _REPORT_S
+            return await router.submit(shard, commands, size_bytes, deadline)
+
+        return report
+
+    async def _started(self) -> SenderCore:
+        if self._ready is None:
+            self._ready = asyncio.get_running_loop().create_task(self._open())
+        await asyncio.shield(self._ready)
+        if self._core is None:
+            msg = f"{self._name} does not serve: {self._error or 'it was stopped'}"
+            raise RuntimeError(msg)
+        return self._core
+
+    async def _open(self) -> None:
+        settings = self._settings
+        try:
+            core = await SenderCore.open(
+                self._name,
+                Path(settings["store"]) / "senders",
+                make_clock(settings["clock"]),
+                self._report(),
+                settings["shards"],
+                fail=self._fail,
+            )
+        except Exception as error:
+            logger.exception("%s can't open its ledger", self._name)
+            self._error = f"{type(error).__name__}: {error}"
+            self._ready = None  # the next call tries again: the lock may be free by then
+            return
+        self._error = ""
+        sys.setswitchinterval(_SWITCH_S)
+        tune_collector()
+        self._core = core
+
+    def _fail(self, error: StoreError) -> None:
+        logger.error("%s ends: %s", self._name, error)
+        os._exit(70)
+
+
+SenderActor = ray.remote(**ACTOR_OPTIONS)(SenderProcess)

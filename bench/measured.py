@@ -1,0 +1,155 @@
+"""An instance under measurement: real processes on a store of its own, and what they cost."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, Self
+
+import grpc
+import psutil
+
+from actors.instance import Instance
+from actors.settings import Settings
+from actors.shard_host import ShardHost
+from actors.store.keys import SCOPES, KeyStore
+from gateway.gateway_actor import GatewayActor
+from gateway.pb.denrei.v1 import (
+    definitions_pb2,
+    definitions_pb2_grpc,
+    system_pb2,
+    system_pb2_grpc,
+)
+
+DEFINITIONS = Path(__file__).parent / "definitions.yaml"
+
+
+class MeasuredInstance:
+    """Starts on entering, stops and removes its store on leaving.
+
+    Args:
+        directory: A directory of its own.
+        host_class: The hosts' actor class, or None for the real ones.
+    """
+
+    def __init__(self, directory: Path, host_class: Any) -> None:
+        self._directory = directory
+        settings = Settings(store=directory, dashboard=False, grpc_port=0)
+        self._instance = Instance(settings, GatewayActor, host_class or ShardHost)
+        self._key = ""
+        self._target = ""
+
+    def __enter__(self) -> Self:
+        self._instance.start()
+        keys = KeyStore(self._directory)
+        _, self._key = keys.create("default", SCOPES, int(time.time() * 1000))
+        self._target = self._instance.address
+        self._channel = grpc.insecure_channel(self._target)
+        self._metadata = (("authorization", f"Bearer {self._key}"),)
+        definitions = definitions_pb2_grpc.DefinitionsServiceStub(self._channel)
+        source = definitions_pb2.DefinitionSource(filename="bench", yaml=DEFINITIONS.read_text())
+        definitions.ApplyDefinitions(
+            definitions_pb2.ApplyDefinitionsRequest(sources=[source]),
+            metadata=self._metadata,
+            timeout=30,
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._channel.close()
+        self._instance.stop()
+        shutil.rmtree(self._directory)
+
+    def load(
+        self,
+        kind: str,
+        run: str,
+        events: int,
+        users: int,
+        rate: float = 0.0,
+        batch: int = 500,
+    ) -> dict[str, float]:
+        """Runs the load generator as a process of its own; returns what it measured."""
+        command = [
+            sys.executable, "-m", "bench.load", "--target", self._target, "--key", self._key,
+            "--kind", kind, "--run", run, "--events", str(events), "--users", str(users),
+            "--rate", str(rate), "--batch", str(batch),
+        ]  # fmt: skip
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+        if figures["refused"]:
+            msg = f"{figures['refused']:.0f} events were refused"
+            raise RuntimeError(msg)
+        return figures
+
+    def messages_per_s(self, run: str, messages: int) -> float:
+        """Events that each send one message, until the last delivery receipt is journaled."""
+        users = 20_000
+        self.load("profiles", f"{run}p", events=users, users=users)
+        before = self._shard_total("messages_delivered")
+        process = subprocess.Popen(
+            [
+                sys.executable, "-m", "bench.load", "--target", self._target, "--key", self._key,
+                "--kind", "shipments", "--run", run, "--events", str(messages),
+                "--users", str(users), "--announce",
+            ],
+            stdout=subprocess.PIPE,
+            text=True,
+        )  # fmt: skip
+        assert process.stdout is not None
+        process.stdout.readline()  # it begins now
+        started = time.perf_counter()
+        deadline = started + 120
+        while self._shard_total("messages_delivered") - before < messages:
+            if time.perf_counter() > deadline:
+                msg = "not all messages were delivered within two minutes"
+                raise RuntimeError(msg)
+            time.sleep(0.05)
+        elapsed = time.perf_counter() - started
+        process.wait()
+        return messages / elapsed
+
+    def recovery_s(self) -> float:
+        """kill -9 of all hosts, until every shard answers again."""
+        started = time.perf_counter()
+        for pid in self._pids("shard-host"):
+            os.kill(pid, signal.SIGKILL)
+        system = system_pb2_grpc.SystemServiceStub(self._channel)
+        while True:
+            try:
+                status = system.GetStatus(
+                    system_pb2.GetStatusRequest(), metadata=self._metadata, timeout=10
+                )
+            except grpc.RpcError:
+                continue
+            if status.shards and all(shard.serving for shard in status.shards):
+                return time.perf_counter() - started
+
+    def hosts_rss_mb(self) -> float:
+        """Resident memory of the shard hosts."""
+        return sum(psutil.Process(p).memory_info().rss for p in self._pids("shard-host")) / 1e6
+
+    def cpu_s(self) -> float:
+        """CPU time of gateways, hosts and senders so far."""
+        total = 0.0
+        for pid in self._pids(""):
+            times = psutil.Process(pid).cpu_times()
+            total += times.user + times.system
+        return total
+
+    def _pids(self, prefix: str) -> list[int]:
+        actors = self._instance.status()["actors"]
+        return [actor["pid"] for actor in actors if actor["name"].startswith(prefix)]
+
+    def _shard_total(self, field: str) -> float:
+        system = system_pb2_grpc.SystemServiceStub(self._channel)
+        status = system.GetStatus(
+            system_pb2.GetStatusRequest(), metadata=self._metadata, timeout=10
+        )
+        return sum(
+            shard.details[field] for shard in status.shards if field in shard.details
+        )

@@ -1,0 +1,241 @@
+"""`denrei up`: runs an instance on this machine, in the foreground, until it is told to stop."""
+
+import json as json_module
+import os
+import signal
+import socket
+import threading
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+
+from actors.settings import Settings
+from actors.store.connection import write_atomically
+from actors.store.identity import read_identity
+from actors.store.keys import SCOPES, KeyStore
+from gateway.cli import options, owner
+from gateway.cli.errors import FAILED, REFUSED, CliError
+from gateway.cli.output import note, print_json, say
+
+app = typer.Typer()
+
+_WORKSPACE = "default"
+_CHECK_S = 1.0
+
+
+@app.command()
+def up(
+    store: Annotated[
+        Path | None, typer.Option("--store", "-s", metavar="DIR", help="The store's directory.")
+    ] = None,
+    hosts: Annotated[int | None, typer.Option("--hosts", help="Shard hosts; one a core.")] = None,
+    shards: Annotated[
+        int | None, typer.Option("--shards", help="Shards; fixed when the store is created.")
+    ] = None,
+    gateways: Annotated[int | None, typer.Option("--gateways", help="Gateways.")] = None,
+    bind: Annotated[str | None, typer.Option("--bind", help="The address to listen on.")] = None,
+    grpc_port: Annotated[
+        int | None, typer.Option("--grpc-port", help="0: a free one. Default 50051.")
+    ] = None,
+    clock: Annotated[
+        str | None, typer.Option("--clock", help="system, event (for replays), or 60x.")
+    ] = None,
+    dashboard: Annotated[
+        bool | None, typer.Option("--dashboard/--no-dashboard", help="Ray's dashboard.")
+    ] = None,
+    dashboard_port: Annotated[int | None, typer.Option("--dashboard-port")] = None,
+    ray_address: Annotated[
+        str | None, typer.Option("--ray-address", help="A Ray cluster to run on.")
+    ] = None,
+    ready_file: Annotated[
+        Path | None, typer.Option("--ready-file", help="Written (JSON) when it serves.")
+    ] = None,
+    json: options.Json = False,
+) -> None:
+    """Start an instance: Ray, hosts, senders and a gateway. Ctrl-C or SIGTERM stops it.
+
+    Example: `denrei up --store /var/lib/denrei --grpc-port 50051`
+
+    Settings come from these options, then the environment (`DENREI_HOSTS=4`), then denrei.yaml.
+    At the first start it makes a development API key, prints it, and keeps it in the store.
+
+    Exit codes: 0 stopped and drained; 1 it could not start or stop; 2 wrong settings; 5 it would be
+    reachable from the network with only a development key.
+    """
+    given = {
+        "store": store, "hosts": hosts, "shards": shards, "gateways": gateways, "bind": bind,
+        "grpc_port": grpc_port, "clock": clock, "dashboard": dashboard,
+        "dashboard_port": dashboard_port, "ray_address": ray_address,
+    }  # fmt: skip
+    settings = read_settings({name: value for name, value in given.items() if value is not None})
+    stop = _stop_on_signals()
+    claim = owner.Owner(settings.store)
+    try:
+        _run(settings, claim, stop, ready_file, json)
+    finally:
+        claim.release()
+
+
+def read_settings(given: dict[str, Any]) -> Settings:
+    """The settings of an instance, complete.
+
+    A store that exists keeps its number of shards unless another one is asked for (and then refused
+    by the store, in words). Port 0 becomes a free port, so that it is known before anything runs.
+
+    Raises:
+        ValidationError: A setting has a value that it may not have.
+    """
+    settings = Settings(**given)
+    identity = read_identity(settings.store)
+    fields = settings.model_fields_set
+    if identity is not None and "shards" not in fields:
+        hosts = min(settings.hosts, identity.shards)
+        settings = Settings(**{**given, "shards": identity.shards, "hosts": hosts})
+    if settings.grpc_port == 0:
+        settings.grpc_port = _free_port(settings.bind)
+    return settings
+
+
+def _run(
+    settings: Settings,
+    claim: owner.Owner,
+    stop: threading.Event,
+    ready_file: Path | None,
+    json: bool,
+) -> None:
+    from actors.instance import Instance, InstanceFailed  # noqa: PLC0415 - they import Ray
+    from gateway.gateway_actor import GatewayActor  # noqa: PLC0415
+
+    key = prepare_keys(settings)
+    if not json:
+        note(f"starting on {settings.store} ...")
+    instance = Instance(settings, GatewayActor)
+    try:
+        instance.start()
+        running = describe(settings)
+        claim.serves(running)
+        _tell(running, key, ready_file, json)
+        _wait(instance, stop)
+        if not json:
+            note("stopping: draining and writing a checkpoint ...")
+    except InstanceFailed as error:
+        hint = "Ray's logs tell more: /tmp/ray/session_latest/logs"
+        raise CliError(f"the instance does not start: {error}", hint, FAILED) from None
+    finally:
+        instance.stop()
+    if json:
+        print_json({"stopped": True})
+    else:
+        say("stopped")
+
+
+def prepare_keys(settings: Settings) -> str:
+    """Makes the development key at the first start on a loopback address.
+
+    Returns:
+        The key, if it was made now; else an empty text.
+
+    Raises:
+        CliError: The network could reach the gateway, and there is no key for that.
+    """
+    settings.store.mkdir(parents=True, exist_ok=True)
+    path = settings.store / owner.KEY_FILE
+    keys = KeyStore(settings.store)
+    try:
+        good = [info for info in keys.list() if info.revoked_ms is None]
+        if not settings.loopback:
+            if not any(not info.dev for info in good):
+                raise CliError(
+                    f"will not listen on {settings.bind}: a development key is refused there, and "
+                    "there is no other",
+                    f"make one with `denrei keys create --scope all --store {settings.store}`, or "
+                    "listen on 127.0.0.1",
+                    REFUSED,
+                )
+            return ""
+        if path.exists() and keys.verify(path.read_text().strip()):
+            return ""
+        if not path.exists() and good:
+            return ""
+        _, secret = keys.create(_WORKSPACE, SCOPES, time.time_ns() // 1_000_000, dev=True)
+    finally:
+        keys.close()
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(secret + "\n")
+    return secret
+
+
+def describe(settings: Settings) -> owner.Running:
+    """Where an instance with these settings serves."""
+    host = f"[{settings.bind}]" if ":" in settings.bind else settings.bind
+    if settings.bind in ("0.0.0.0", "::"):  # noqa: S104 - the address clients on this machine use
+        host = "127.0.0.1"
+    key_file = settings.store / owner.KEY_FILE
+    return owner.Running(
+        pid=os.getpid(),
+        address=f"{host}:{settings.grpc_port}",
+        dashboard=f"http://127.0.0.1:{settings.dashboard_port}" if settings.dashboard else "",
+        store=str(settings.store.resolve()),
+        key_file=str(key_file.resolve()) if key_file.exists() else "",
+        clock=settings.clock,
+        tls=settings.tls is not None,
+    )
+
+
+def _tell(running: owner.Running, key: str, ready_file: Path | None, json: bool) -> None:
+    told = {
+        "address": running.address, "dashboard": running.dashboard, "pid": running.pid,
+        "store": running.store, "key_file": running.key_file, "clock": running.clock,
+    }  # fmt: skip
+    if ready_file is not None:
+        write_atomically(ready_file, (json_module.dumps(told) + "\n").encode())
+    if json:
+        print_json(told)
+        return
+    say(f"Denrei serves at {running.address} (process {running.pid}, store {running.store})")
+    if running.dashboard:
+        say(f"  Ray's dashboard  {running.dashboard}")
+    if key:
+        say(f"  API key          {key}")
+        say(
+            f"                   a development key, for this machine only; kept in {running.key_file}"
+        )
+    elif running.key_file:
+        say(f"  API key          in {running.key_file}")
+    where = "" if Path(running.store) == options.DEFAULT_STORE.resolve() else (
+        f" --store {running.store}"
+    )  # fmt: skip
+    say("  Next             " + f"denrei apply examples/cart-abandonment{where}")
+    say("                   " + f"denrei status{where}   denrei tail{where}   denrei down{where}")
+
+
+def _wait(instance: Any, stop: threading.Event) -> None:
+    """Sleeps until a signal; the supervisor mends what dies meanwhile."""
+    while not stop.wait(_CHECK_S):
+        pass
+
+
+def _stop_on_signals() -> threading.Event:
+    """An event that SIGTERM and SIGINT set; a second one ends the process at once."""
+    stop = threading.Event()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if stop.is_set():
+            os._exit(128 + number)
+        stop.set()
+
+    signal.signal(signal.SIGTERM, handle)
+    signal.signal(signal.SIGINT, handle)
+    return stop
+
+
+def _free_port(bind: str) -> int:
+    family = socket.AF_INET6 if ":" in bind else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as free:
+        free.bind((bind, 0))
+        port: int = free.getsockname()[1]
+    return port
