@@ -43,8 +43,10 @@ def read(text: str, source: str) -> list[tuple[Any, int]]:
             return [(item, 1) for item in (value if isinstance(value, list) else [value])]
         except json.JSONDecodeError:
             pass  # YAML in flow style opens the same way
-        except (ValueError, RecursionError) as error:
-            raise _error(source, str(error) or "the JSON is nested too deeply") from None
+        except RecursionError:
+            raise _error(source, "the JSON is nested too deeply") from None
+        except ValueError as error:
+            raise _error(source, str(error)) from None
     try:
         return [(value, line) for value, line in _yaml(text, source) if value is not None]
     except yaml.MarkedYAMLError as error:

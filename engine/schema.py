@@ -98,6 +98,7 @@ def _sentence(details: ErrorDetails) -> tuple[str, str]:
         return f"{details['loc'][-1]!r} is missing", ""
     if type_ == "literal_error":
         choices = context["expected"].replace("'", "").replace(" or ", ", ").split(", ")
+        choices = [choice.lower() if choice == "True" else choice for choice in choices]
         return f"must be {listed(choices)}, not {kind_of(value)}", did_you_mean(value, choices)
     words = _WORDS.get(type_)
     if words is not None:

@@ -106,6 +106,7 @@ class Shard:
         self._heap: list[tuple[int, str]] = []
         self._dirty: dict[str, int] = {}
         self._writing: dict[str, int] = {}
+        self._sweep: list[str] = []
         self._act = Activation()
         self._handlers: dict[int, Callable[[Entity, commands.Command], int]] = {
             commands.EVENT: self._event,
@@ -357,7 +358,8 @@ class Shard:
         """An entity that is not young: from the old generation, from the store, or new."""
         entity = self._old.pop(key, None)
         if entity is None:
-            stored = self._load(key) if self.stored else None
+            known = len(self._young) + len(self._old)
+            stored = self._load(key) if known < self.entities else None
             if stored is None:
                 entity = Entity(key, self.now)
                 entity.seq = -1
@@ -412,11 +414,15 @@ class Shard:
     def take_rows(
         self, limit: int, up_to_seq: int
     ) -> list[tuple[str, int, int | None, bool, str, bytes]]:
-        """Packs the entities that have been dirty longest.
+        """Packs dirty entities, a sweep at a time, each sweep in the order of the keys.
+
+        A sweep takes all entities that became dirty up to an entry; what becomes dirty meanwhile
+        waits for the next. In the order of the keys neighbours share the store's pages: rows in
+        the order of their age would write a page of 4 KiB each.
 
         Args:
             limit: At most this many.
-            up_to_seq: Only entities that became dirty at this entry or before.
+            up_to_seq: A new sweep takes entities that became dirty at this entry or before.
 
         Returns:
             `(key, seq, due_ms, pending, segments, data)` for the store; the rows and
@@ -429,7 +435,11 @@ class Shard:
         young, old = self._young, self._old
         seq = self.seq
         rows = []
-        for key in list(_first(dirty, limit, up_to_seq)):
+        sweep = self._sweep
+        if not sweep:
+            sweep = self._sweep = sorted(_first(dirty, up_to_seq), reverse=True)
+        while sweep and len(rows) < limit:
+            key = sweep.pop()
             entity = young.get(key) or old[key]
             del dirty[key]
             self._writing[key] = seq
@@ -504,9 +514,9 @@ class Shard:
         self._act.feed = feed
 
 
-def _first(dirty: dict[str, int], limit: int, up_to_seq: int) -> Iterable[str]:
-    for count, (key, first) in enumerate(dirty.items()):
-        if count >= limit or first > up_to_seq:
+def _first(dirty: dict[str, int], up_to_seq: int) -> Iterable[str]:
+    for key, first in dirty.items():
+        if first > up_to_seq:
             return
         yield key
 

@@ -41,6 +41,9 @@ _REACHES_METHODS: Final = re.compile(
 )
 
 
+_ASKED: Final = re.compile(rb"(?:\s*\.\s*\w+|\[[^\]]*\])*")  # `.y.z` after an undefined `x`
+
+
 class RenderError(DenreiError):
     """A template that cannot be rendered with this context, and why, in words."""
 
@@ -246,11 +249,13 @@ def _blank(source: bytes, error: TemplateError) -> tuple[str, bytes | None]:
     if error.kind != "UndefinedError" or quoted is None or error.range is None:
         return "", None
     name = quoted[1]
-    start, end = error.range
-    found = source.rfind(name.encode(), 0, max(end, start + len(name.encode())))
-    if found < 0 or found + len(name.encode()) < start:
+    wanted = name.encode()
+    start, end = error.range  # in bytes; of the name, or of what was asked of it
+    found = source.rfind(wanted, 0, max(end, start + len(wanted)))
+    if found < 0 or found + len(wanted) < start:
         return name, None
-    return name, source[:found] + b'""' + source[max(end, found + len(name.encode())) :]
+    asked = _ASKED.match(source, found + len(wanted))
+    return name, source[:found] + b'""' + source[asked.end() if asked else end :]
 
 
 class _Map(dict[str, Any]):

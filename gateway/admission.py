@@ -174,15 +174,15 @@ class Admission:
     def _happened_ms(self, event: events_pb2.Event, received_ms: int, sent_ms: int | None) -> int:
         """When an event happened, corrected for the client's clock; see the module's text."""
         if event.HasField("timestamp"):
-            field, original = "timestamp", event.timestamp
+            field, time = "timestamp", event.timestamp
         elif event.HasField("original_timestamp"):
-            field, original = "original_timestamp", event.original_timestamp
+            field, time = "original_timestamp", event.original_timestamp
         elif self._event_time:
             text = "the clock is driven by events: set timestamp"
             raise Refused(Reason.BAD_TIMESTAMP, "timestamp", text)
         else:
             return received_ms
-        happened_ms = milliseconds(original, field)
+        happened_ms = milliseconds(time, field)
         if event.HasField("sent_at"):
             sent_ms = milliseconds(event.sent_at, "sent_at")
         if field == "timestamp" and sent_ms is not None and event.HasField("original_timestamp"):

@@ -15,8 +15,11 @@ Response = TypeVar(
 
 
 def fill(response: Response, batch: Batch) -> Response:
-    """Adds a batch's rejections, and when to try again, to its response."""
-    for position, reason, field, message, retry in batch.rejected:
+    """Adds a batch's rejections, and when to try again, to its response.
+
+    Rejections go by position: those found at the door and those of the shards come in between.
+    """
+    for position, reason, field, message, retry in sorted(batch.rejected):
         response.rejections.add(
             index=position, reason=views.reason(reason), field=field, message=message, retry=retry
         )

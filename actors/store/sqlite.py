@@ -34,12 +34,18 @@ _ROWS_A_READ: Final = 5_000
 _ARCHIVE_CACHE_BYTES: Final = 1024 * 1024
 
 _INSERT_ENTRY: Final = "INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?)"
-_UPSERT: Final = (
-    "INSERT INTO entity VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET"
+# Each step of a statement gives the interpreter up and has to win it back from a busy loop, so many
+# rows go in one step: by powers of two, so that the statements stay in the cache.
+_UPSERT_SIZES: Final = (256, 64, 16, 4, 1)
+_UPSERTS: Final = {
+    size: "INSERT INTO entity VALUES "
+    + ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?)"] * size)
+    + " ON CONFLICT (key) DO UPDATE SET"
     " slot = excluded.slot, seq = excluded.seq, due_ms = excluded.due_ms,"
     " pending = excluded.pending, segments = excluded.segments, crc = excluded.crc,"
     " data = excluded.data"
-)
+    for size in _UPSERT_SIZES
+}
 _DELETE: Final = "DELETE FROM entity WHERE key = ?"
 _JOURNAL: Final = (
     "SELECT seq, epoch, now_ms, mode, payload, crc FROM journal WHERE seq >= ? ORDER BY seq LIMIT ?"
@@ -130,8 +136,14 @@ class SqliteShardStore:
             return
         last_of_key = {row.key: row for row in commit.rows}
         rows = sorted(last_of_key.values(), key=attrgetter("key"))
-        self._writer.executemany(_UPSERT, _upserts(rows))
-        self._writer.executemany(_DELETE, [(row.key,) for row in rows if row.data is None])
+        kept = [row for row in rows if row.data is not None]
+        at = 0
+        for size in _UPSERT_SIZES:
+            while len(kept) - at >= size:
+                self._writer.execute(_UPSERTS[size], _values(kept[at : at + size]))
+                at += size
+        if len(kept) != len(rows):
+            self._writer.executemany(_DELETE, [(row.key,) for row in rows if row.data is None])
 
     def _write_definitions(self, commit: Commit) -> None:
         for row in commit.definitions:
@@ -348,11 +360,11 @@ class SqliteShardStore:
             raise StoreError(f"{self._path} is closed", "Open the shard again")
 
 
-def _upserts(rows: list[EntityRow]) -> Iterator[tuple[Any, ...]]:
+def _values(rows: list[EntityRow]) -> list[Any]:
+    values: list[Any] = []
     for row in rows:
-        data = row.data
-        if data is not None:
-            crc = row_crc(row.key, row.seq, data)
-            yield (
-                row.key, row.slot, row.seq, row.due_ms, int(row.pending), row.segments, crc, data,
-            )  # fmt: skip
+        crc = row_crc(row.key, row.seq, row.data or b"")
+        values += (
+            row.key, row.slot, row.seq, row.due_ms, int(row.pending), row.segments, crc, row.data,
+        )  # fmt: skip
+    return values

@@ -11,7 +11,15 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field, model_validator
 
 from engine import limits
-from engine.conditions.registry import Compiled, Condition, ConditionModel, Facts, Verdict, register
+from engine.conditions.registry import (
+    NO_PROPERTIES,
+    Compiled,
+    Condition,
+    ConditionModel,
+    Facts,
+    Verdict,
+    register,
+)
 from engine.schema import refusal
 
 Conditions = Annotated[list[Condition], Field(min_length=1, max_length=limits.BRANCHES)]
@@ -89,7 +97,9 @@ class NotCondition(_Combination):
         part = self.not_.compile()
         inner = part.check
 
-        def check(entity: Facts, now_ms: int, properties: Mapping[str, Any]) -> Verdict:
+        def check(
+            entity: Facts, now_ms: int, properties: Mapping[str, Any] = NO_PROPERTIES
+        ) -> Verdict:
             is_true, next_ms = inner(entity, now_ms, properties)
             return not is_true, next_ms
 
@@ -100,7 +110,7 @@ def _combine(parts: list[Compiled], unanimous: bool, joint: str) -> Compiled:
     """`all` (unanimous is True) or `any` (False): the answer of all parts, or else the opposite."""
     checks = tuple(part.check for part in parts)
 
-    def check(entity: Facts, now_ms: int, properties: Mapping[str, Any]) -> Verdict:
+    def check(entity: Facts, now_ms: int, properties: Mapping[str, Any] = NO_PROPERTIES) -> Verdict:
         first: int | None = None  # the soonest change among the parts that agree
         last: int | None = None  # the latest change among those that do not
         for one in checks:

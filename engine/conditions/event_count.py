@@ -59,10 +59,10 @@ class EventCountCondition(ConditionModel):
         event, within_ms = self.event, self.within
         low, high = self._range()
 
-        def check_ever(entity: Facts, now_ms: int, properties: Any) -> Verdict:
+        def check_ever(entity: Facts, now_ms: int, properties: Any = None) -> Verdict:
             return low <= len(entity.windows.get(event, _NONE)) <= high, None
 
-        def check_within(entity: Facts, now_ms: int, properties: Any) -> Verdict:
+        def check_within(entity: Facts, now_ms: int, properties: Any = None) -> Verdict:
             times = entity.windows.get(event, _NONE)
             assert within_ms is not None
             count = len(times)

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from engine import limits
 from engine.conditions.operators import Comparison, resolver
-from engine.conditions.registry import Compiled, Facts, Verdict, register
+from engine.conditions.registry import NO_PROPERTIES, Compiled, Facts, Verdict, register
 
 
 @register
@@ -25,7 +25,9 @@ class PropertyCondition(Comparison):
         """Compiles to one look-up and one comparison."""
         find, test = resolver(self.property), self.test()
 
-        def check(entity: Facts, now_ms: int, properties: Mapping[str, Any]) -> Verdict:
+        def check(
+            entity: Facts, now_ms: int, properties: Mapping[str, Any] = NO_PROPERTIES
+        ) -> Verdict:
             return test(find(properties)), None
 
         return Compiled(check, self.words(), reads_properties=True)

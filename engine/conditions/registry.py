@@ -6,9 +6,10 @@ for that moment and is never true a second too long. It also names what it reads
 wakes only the conditions that it can touch.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Protocol, TypeVar
+from types import MappingProxyType
+from typing import Annotated, Any, ClassVar, Final, Protocol, TypeVar
 
 from pydantic import PlainValidator
 
@@ -26,7 +27,16 @@ class Facts(Protocol):
     segments: dict[str, int]
 
 
-Check = Callable[[Facts, int, Mapping[str, Any]], Verdict]
+NO_PROPERTIES: Final[Mapping[str, Any]] = MappingProxyType({})
+
+
+class Check(Protocol):
+    """A compiled condition's closure; see `Compiled.check`."""
+
+    def __call__(
+        self, entity: Facts, now_ms: int, properties: Mapping[str, Any] = NO_PROPERTIES
+    ) -> Verdict:
+        """True now, and when time alone may change that."""
 
 
 @dataclass(frozen=True, slots=True)

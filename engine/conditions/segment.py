@@ -24,7 +24,7 @@ class SegmentCondition(ConditionModel):
         """Compiles to one look-up."""
         name = self.segment
 
-        def check(entity: Facts, now_ms: int, properties: Any) -> Verdict:
+        def check(entity: Facts, now_ms: int, properties: Any = None) -> Verdict:
             return name in entity.segments, None
 
         return Compiled(check, f"in segment {name!r}", segments=(name,))

@@ -21,7 +21,7 @@ class TraitCondition(Comparison):
         """Compiles to one look-up and one comparison."""
         find, test = resolver(self.trait), self.test()
 
-        def check(entity: Facts, now_ms: int, properties: Any) -> Verdict:
+        def check(entity: Facts, now_ms: int, properties: Any = None) -> Verdict:
             return test(find(entity.traits)), None
 
         return Compiled(check, self.words(), traits=(self.trait.partition(".")[0],))

@@ -19,6 +19,7 @@ STOPPED: Final = "stopped"
 
 Line = tuple[int, str, str, str]
 _HEAD: Final = 10
+_LEFT_OUT: Final = 10
 
 
 class Instance:
@@ -65,9 +66,14 @@ class Instance:
         trail = self.trail
         trail.append((now_ms, self.step, what, why))
         if len(trail) > limits.INSTANCE_TRAIL:
-            self.left_out += 1 if self.left_out else 2  # the line that counts needs room too
-            line = (trail[_HEAD + 1][0], "", "left out", f"{self.left_out} lines")
-            trail[_HEAD : _HEAD + 2] = [line]
+            self._leave_out()
+
+    def _leave_out(self) -> None:
+        """Drops some lines after the head, so that a long run does not pay for it at each line."""
+        trail = self.trail
+        past = _HEAD + _LEFT_OUT
+        self.left_out += _LEFT_OUT - 1 if self.left_out else _LEFT_OUT  # one may count the others
+        trail[_HEAD:past] = [(trail[past - 1][0], "", "left out", f"{self.left_out} lines")]
 
     @property
     def journey(self) -> str:

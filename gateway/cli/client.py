@@ -28,7 +28,6 @@ from gateway.pb.denrei.v1 import (
     system_pb2_grpc,
 )
 
-DEFAULT_ADDRESS: Final = "127.0.0.1:50051"
 CONNECT_S: Final = 5.0
 _PAUSE_S: Final = 0.2
 _RECEIVE_BYTES: Final = 64 * 1024 * 1024
@@ -56,8 +55,7 @@ class Client:
         ca: Path | None = None,
         timeout_s: float = DEFAULT_TIMEOUT_S,
     ) -> None:
-        running = owner.running(store)
-        self.address = address or (running.address if running else DEFAULT_ADDRESS)
+        self.address = address or _running_address(store)
         self.timeout_s = timeout_s
         self.metadata = (("authorization", f"Bearer {key or _stored_key(store)}"),)
         self.channel = _channel(self.address, ca)
@@ -65,7 +63,10 @@ class Client:
             grpc.channel_ready_future(self.channel).result(timeout=min(CONNECT_S, timeout_s))
         except grpc.FutureTimeoutError:
             self.channel.close()
-            raise _nobody(self.address, store, given=bool(address)) from None
+            words = f"no gateway answers at {self.address}"
+            raise CliError(
+                words, "start one with `denrei up`, or give --address", NO_ANSWER
+            ) from None
         # The stubs' types know the asynchronous channel only.
         channel: Any = self.channel
         self.events: Any = events_pb2_grpc.EventsServiceStub(channel)
@@ -147,6 +148,19 @@ def millis(timestamp: Any) -> int:
     return int(timestamp.seconds * 1_000 + timestamp.nanos // 1_000_000)
 
 
+def _running_address(store: Path) -> str:
+    running = owner.running(store)
+    if running is not None:
+        return running.address
+    pid = owner.owner_pid(store)
+    if pid:
+        words = f"the instance on {store} (process {pid}) does not serve yet"
+        raise CliError(words, "wait a moment and try again", NO_ANSWER)
+    words = f"no instance runs on {store}"
+    hint = "start one with `denrei up`, or name another one with --store or --address"
+    raise CliError(words, hint, NO_ANSWER)
+
+
 def _stored_key(store: Path) -> str:
     try:
         return (store / owner.KEY_FILE).read_text().strip()
@@ -173,14 +187,3 @@ def _channel(address: str, ca: Path | None) -> grpc.Channel:
         return grpc.insecure_channel(address, options)
     credentials = grpc.ssl_channel_credentials(ca.read_bytes())
     return grpc.secure_channel(address, credentials, options)
-
-
-def _nobody(address: str, store: Path, given: bool) -> CliError:
-    pid = owner.owner_pid(store)
-    if not given and pid and owner.running(store) is None:
-        words = f"the instance on {store} (process {pid}) does not serve yet"
-        return CliError(words, "wait a moment and try again", NO_ANSWER)
-    hint = "start one with `denrei up`"
-    if not given:
-        hint += f", or name its --store (looked in {store}) or --address"
-    return CliError(f"no gateway answers at {address}", hint, NO_ANSWER)

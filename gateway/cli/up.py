@@ -71,7 +71,8 @@ def up(
         "dashboard_port": dashboard_port, "ray_address": ray_address,
     }  # fmt: skip
     settings = read_settings({name: value for name, value in given.items() if value is not None})
-    stop = _stop_on_signals()
+    stop = threading.Event()
+    stop_on_signals(stop)
     claim = owner.Owner(settings.store)
     try:
         _run(settings, claim, stop, ready_file, json)
@@ -115,10 +116,12 @@ def _run(
     instance = Instance(settings, GatewayActor)
     try:
         instance.start()
+        stop_on_signals(stop)  # again: Ray has put its own handlers in their place
         running = describe(settings)
         claim.serves(running)
         _tell(running, key, ready_file, json)
-        _wait(instance, stop)
+        while not stop.wait(_CHECK_S):
+            pass  # the supervisor mends what dies meanwhile
         if not json:
             note("stopping: draining and writing a checkpoint ...")
     except InstanceFailed as error:
@@ -172,7 +175,7 @@ def prepare_keys(settings: Settings) -> str:
 def describe(settings: Settings) -> owner.Running:
     """Where an instance with these settings serves."""
     host = f"[{settings.bind}]" if ":" in settings.bind else settings.bind
-    if settings.bind in ("0.0.0.0", "::"):  # noqa: S104 - the address clients on this machine use
+    if settings.bind in ("0.0.0.0", "::"):
         host = "127.0.0.1"
     key_file = settings.store / owner.KEY_FILE
     return owner.Running(
@@ -201,9 +204,8 @@ def _tell(running: owner.Running, key: str, ready_file: Path | None, json: bool)
         say(f"  Ray's dashboard  {running.dashboard}")
     if key:
         say(f"  API key          {key}")
-        say(
-            f"                   a development key, for this machine only; kept in {running.key_file}"
-        )
+        say("                   a development key, good on this machine only; it is kept in")
+        say(f"                   {running.key_file}")
     elif running.key_file:
         say(f"  API key          in {running.key_file}")
     where = "" if Path(running.store) == options.DEFAULT_STORE.resolve() else (
@@ -213,15 +215,8 @@ def _tell(running: owner.Running, key: str, ready_file: Path | None, json: bool)
     say("                   " + f"denrei status{where}   denrei tail{where}   denrei down{where}")
 
 
-def _wait(instance: Any, stop: threading.Event) -> None:
-    """Sleeps until a signal; the supervisor mends what dies meanwhile."""
-    while not stop.wait(_CHECK_S):
-        pass
-
-
-def _stop_on_signals() -> threading.Event:
-    """An event that SIGTERM and SIGINT set; a second one ends the process at once."""
-    stop = threading.Event()
+def stop_on_signals(stop: threading.Event) -> None:
+    """Lets SIGTERM and SIGINT set an event; a second one ends the process at once."""
 
     def handle(number: int, frame: FrameType | None) -> None:
         if stop.is_set():
@@ -230,7 +225,6 @@ def _stop_on_signals() -> threading.Event:
 
     signal.signal(signal.SIGTERM, handle)
     signal.signal(signal.SIGINT, handle)
-    return stop
 
 
 def _free_port(bind: str) -> int:

@@ -17,6 +17,7 @@ from ray.autoscaler._private.util import prepare_config, validate_config
 from ray.scripts.scripts import cli as ray_cli
 
 from actors import instance
+from gateway.cli.main import app
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = ("setup_commands", "head_start_ray_commands", "worker_start_ray_commands")
@@ -83,13 +84,12 @@ def test_rays_options_exist(config: dict[str, Any]) -> None:
 
 
 def test_denreis_options_exist(config: dict[str, Any]) -> None:
-    from gateway.cli.main import app
-
     denrei: Any = typer.main.get_command(app)
     calls = _calls(config, "denrei")
     assert [call[0] for call in calls] == ["down", "up"]
     for name, *arguments in calls:
-        known = {option for parameter in denrei.commands[name].params for option in parameter.opts}
+        command = denrei.get_command(None, name)
+        known = {option for parameter in command.params for option in parameter.opts}
         given = {argument for argument in arguments if argument.startswith("--")}
         assert given <= known, f"denrei {name} has no {given - known}"
 
@@ -104,7 +104,7 @@ def test_every_start_has_rays_environment_and_enough_files(config: dict[str, Any
 
 def test_a_cluster_runs_with_what_a_single_machine_does_but_for_the_token() -> None:
     text = (ROOT / "deploy" / "ray.env").read_text()
-    exported = dict(re.findall(r"^export (\w+)=(\S+)$", text, flags=re.M))
+    exported = dict(re.findall(r"^export (\w+)=(\S+)$", text, flags=re.MULTILINE))
     assert exported.pop("RAY_AUTH_MODE") == "token"
     assert exported == instance._RAY_ENVIRONMENT
 

@@ -3,9 +3,10 @@ checked by brute force over arbitrary delays, restarts and changes of the limits
 """  # noqa: D205 - one sentence
 
 from datetime import datetime
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from hypothesis import given, note, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.rates import LaneLimits, Use
@@ -21,80 +22,85 @@ limit_sets = st.lists(
 
 
 @st.composite
-def steps(draw: st.DrawFn) -> list[tuple[str, int, float]]:
-    """What happens, after how many ms, and where in the submit the carrier sees it."""
+def steps(draw: st.DrawFn) -> list[tuple[str, int, float, int]]:
+    """What happens, after how many ms, where in the submit the carrier sees it, and which one."""
     what = st.sampled_from(["send"] * 6 + ["return"] * 4 + ["restart", "configure"])
     wait = st.one_of(st.integers(0, 3), st.integers(0, 300), st.integers(0, 5_000))
-    return draw(st.lists(st.tuples(what, wait, st.floats(0, 1)), min_size=20, max_size=150))
+    step = st.tuples(what, wait, st.floats(0, 1), st.integers(0, 9))
+    return draw(st.lists(step, min_size=10, max_size=80))
 
 
-@settings(max_examples=400, deadline=None)
-@given(limit_sets, limit_sets, steps(), st.data())
+class Sent(NamedTuple):
+    """A message on its way: when it was decided, under which limits, and where it is seen."""
+
+    number: int
+    decided: int
+    units: int
+    share: float
+    limits: tuple[tuple[int, int, str | None], ...]
+
+    def seen(self, until: int) -> tuple[float, "Sent"]:
+        # Any real time from the decision to the end of the millisecond in which it returned.
+        return self.decided + self.share * (until + 0.999 - self.decided), self
+
+
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(limit_sets, limit_sets, steps())
 def test_no_window_at_the_carrier_is_ever_over(
     first: list[tuple[int, int, None]],
     second: list[tuple[int, int, None]],
-    plan: list[tuple[str, int, float]],
-    data: st.DataObject,
+    plan: list[tuple[str, int, float, int]],
 ) -> None:
     now = MIDNIGHT - 20_000
     daily = (60, 86_400_000, ZONE)
-    limits = [*first, daily]
+    limits = (*first, daily)
     lane = LaneLimits(limits, now)
-    flying: dict[int, tuple[int, int, float]] = {}  # reservation: decided, units, share of the way
-    done: list[Use] = []  # what the ledger has
-    seen: list[tuple[float, int, tuple[tuple[int, int, str | None], ...]]] = []
-    open_rows: list[tuple[int, int]] = []
-
-    def arrive(decided: int, units: int, share: float, until: int) -> None:
-        # Any real time from the decision to the end of the millisecond in which it returned.
-        seen.append((decided + share * (until + 0.999 - decided), units, tuple(limits)))
-
-    for what, wait, share in plan:
+    flying: dict[int, Sent] = {}
+    ledger: list[Use] = []
+    seen: list[tuple[float, Sent]] = []
+    for number, (what, wait, share, which) in enumerate(plan):
         now += wait
         if what == "send":
             room = lane.room(now)
             if room.pace and room.units:
-                units = data.draw(st.integers(1, min(room.units, 5)))
-                flying[lane.reserve(units, now)] = (now, units, share)
+                units = min(room.units, 1 + which % 5)
+                flying[lane.reserve(units, now)] = Sent(number, now, units, share, limits)
         elif what == "return" and flying:
-            reservation = data.draw(st.sampled_from(sorted(flying)))
-            decided, units, where = flying.pop(reservation)
-            arrive(decided, units, where, now)
+            reservation = sorted(flying)[which % len(flying)]
+            sent = flying.pop(reservation)
+            seen.append(sent.seen(now))
             lane.stamp(reservation, now)
-            done.append(Use(decided, now, units))
+            ledger.append(Use(sent.decided, now, sent.units))
         elif what == "restart":
             # What flies has arrived by now, or never will; the ledger has no stamp of it.
-            for decided, units, where in flying.values():
-                arrive(decided, units, where, now)
-                open_rows.append((decided, units))
-            uses = done + [Use(decided, now, units) for decided, units in open_rows]
+            seen += [sent.seen(now) for sent in flying.values()]
+            ledger += [Use(sent.decided, now, sent.units) for sent in flying.values()]
             flying.clear()
             lane = LaneLimits(limits, now)
-            lane.restore(uses, now)
-            done, open_rows = uses, []
+            lane.restore(ledger, now)
         elif what == "configure":
-            limits = [*(second if limits[:-1] == first else first), daily]
+            limits = (*(second if limits[:-1] == tuple(first) else first), daily)
             lane.configure(limits, now)
-    for decided, units, where in flying.values():
-        arrive(decided, units, where, now)
+    seen += [sent.seen(now) for sent in flying.values()]
 
     seen.sort(key=lambda each: each[0])
-    note(f"seen {seen}")
-    for index, (at, _, held) in enumerate(seen):
-        for most, window_ms, zone in held:
-            if zone is not None:
-                continue
-            # The windows that end with this message, as it was decided under these limits.
-            inside = [units for t, units, _ in seen[: index + 1] if t > at - window_ms]
-            lowered = any(other != held for t, _, other in seen if t > at - window_ms)
-            assert lowered or sum(inside) <= most
+    lengths = {window_ms for _, window_ms, zone in (*first, *second) if zone is None}
+    for index, (at, _) in enumerate(seen):
+        for length in lengths:
+            # The window that ends with this message: as much as the limits allowed when the last
+            # message in it was decided.
+            inside = [sent for t, sent in seen[: index + 1] if t > at - length]
+            last = max(inside, key=lambda sent: sent.number)
+            for most, window_ms, zone in last.limits:
+                if zone is None and window_ms == length:
+                    assert sum(sent.units for sent in inside) <= most
     for day in (-1, 0):
         first_ms, past_ms = MIDNIGHT + day * 86_400_000, MIDNIGHT + (day + 1) * 86_400_000
-        assert sum(units for at, units, _ in seen if first_ms <= at < past_ms) <= 60
+        assert sum(sent.units for at, sent in seen if first_ms <= at < past_ms) <= 60
 
 
-@settings(max_examples=300, deadline=None)
-@given(limit_sets, st.lists(st.tuples(st.integers(0, 400), st.integers(1, 3)), max_size=120))
+@settings(max_examples=150, deadline=None)
+@given(limit_sets, st.lists(st.tuples(st.integers(0, 400), st.integers(1, 3)), max_size=60))
 def test_the_earliest_time_is_right_when_nothing_is_in_flight(
     limits: list[tuple[int, int, None]], plan: list[tuple[int, int]]
 ) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
-_FENCE = re.compile(r"^```(\w+)?(?: (\w+))?\n(.*?)^```$", re.M | re.S)
+_FENCE = re.compile(r"^```(\w+)?(?: (\w+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 LANGUAGES = {"yaml", "python", "bash", ""}
 MARKS = {"", "settings", "instance", "run"}
@@ -61,8 +61,7 @@ def snippets(page: Path, language: str = "", mark: str = "") -> list[Snippet]:
 
 def table(page: Path, heading: str) -> list[list[str]]:
     """The rows of the first table under a heading, without backquotes."""
-    text = page.read_text()
-    _, found, rest = text.partition(f"\n{heading}\n")
+    _, found, rest = f"\n{page.read_text()}".partition(f"\n{heading}\n")
     assert found, f"{page.name} has no heading {heading!r}"
     rows: list[list[str]] = []
     for line in rest.splitlines():

@@ -80,7 +80,7 @@ class Door:
     """A gateway that listens, and what a client needs."""
 
     port: int
-    router: RecordingRouter
+    router: Any
     keys: KeyStore
     secret: str
     channel: grpc.aio.Channel
@@ -93,15 +93,24 @@ class Door:
 @asynccontextmanager
 async def open_door(
     directory: Path,
-    router: RecordingRouter | None = None,
+    router: Any = None,
     clock: Clock | None = None,
     scopes: Sequence[str] = ALL_SCOPES,
+    control: Any = None,
 ) -> AsyncIterator[Door]:
-    """Opens a gateway on a free loopback port, with one key of the given scopes."""
+    """Opens a gateway on a free loopback port, with one key of the given scopes.
+
+    Args:
+        directory: For the key file.
+        router: The way to the shards; by default a recording one.
+        clock: The time of receipt; by default it stands still.
+        scopes: What the key may do.
+        control: What the supervisor knows; by default nothing.
+    """
     keys = KeyStore(directory)
     _, secret = keys.create(WORKSPACE, scopes, NOW_MS)
     router = router or RecordingRouter()
-    server = GatewayServer(router, NoControl(), keys, clock or ManualClock(NOW_MS))
+    server = GatewayServer(router, control or NoControl(), keys, clock or ManualClock(NOW_MS))
     port = await server.start("127.0.0.1:0")
     try:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:

@@ -53,12 +53,12 @@ class Town:
         return effects
 
     def track(self, name: str, user: str = "ann", **properties: Any) -> None:
-        self._event(commands.TRACK, name, user, properties)
+        self.happen(commands.TRACK, name, user, properties)
 
     def identify(self, user: str = "ann", **traits: Any) -> None:
-        self._event(commands.IDENTIFY, "", user, traits)
+        self.happen(commands.IDENTIFY, "", user, traits)
 
-    def _event(self, type_: int, name: str, user: str, values: dict[str, Any]) -> None:
+    def happen(self, type_: int, name: str, user: str, values: dict[str, Any]) -> None:
         self.events += 1
         raw = msgpack.packb(values) if values else b""
         key = f"w/user/{user}"

@@ -124,7 +124,10 @@ def test_an_event_without_a_message_id_gets_one_of_its_own() -> None:
             {"original_timestamp": at(NOW_MS - 3_605_000), "sent_at": at(NOW_MS - 3_600_000)},
             NOW_MS - 5_000,
         ),
-        ({"timestamp": at(NOW_MS + 90 * DAY_MS), "sent_at": at(NOW_MS + 91 * DAY_MS)}, NOW_MS - DAY_MS),
+        (
+            {"timestamp": at(NOW_MS + 90 * DAY_MS), "sent_at": at(NOW_MS + 91 * DAY_MS)},
+            NOW_MS - DAY_MS,
+        ),
         # Corrected already.
         (
             {
@@ -140,7 +143,7 @@ def test_an_event_without_a_message_id_gets_one_of_its_own() -> None:
         # A correction that would lead before 1970.
         ({"timestamp": at(0), "sent_at": at(NOW_MS + DAY_MS)}, 0),
     ],
-)  # fmt: skip
+)
 def test_the_clients_clock_is_taken_out(fields: dict[str, Any], happened_ms: int) -> None:
     assert only(admit(track(**fields)))[5] == happened_ms
 

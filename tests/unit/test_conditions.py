@@ -52,7 +52,10 @@ OPERATORS: list[tuple[dict[str, Any], list[Any], list[Any]]] = [
 
 @pytest.mark.parametrize(("operators", "holds", "fails"), OPERATORS)
 def test_operators(operators: dict[str, Any], holds: list[Any], fails: list[Any]) -> None:
-    trait, property_ = compiled({"trait": "k", **operators}), compiled({"property": "k", **operators})
+    trait, property_ = (
+        compiled({"trait": "k", **operators}),
+        compiled({"property": "k", **operators}),
+    )
     for value in (*holds, *fails):
         expected = any(value is one for one in holds)
         assert trait.check(Facts({"k": value}), NOW, {}) == (expected, None), value

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import grpc.aio
@@ -70,7 +71,7 @@ def test_everything_in_the_contract_has_a_comment() -> None:
     for path in sorted(generate.PROTO.rglob("*.proto")):
         lines = path.read_text().splitlines()
         assert lines[0].startswith("// "), path.name
-        for before, line in zip(lines, lines[1:], strict=False):
+        for before, line in pairwise(lines):
             if _DECLARATION.match(line):
                 assert before.strip().startswith("//"), f"{path.name}: {line.strip()}"
 

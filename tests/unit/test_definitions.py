@@ -1,4 +1,4 @@
-"""Malformed definitions, each with the exact sentence that a person gets; and what is let through."""
+"""Malformed definitions, each with the exact sentence that a person gets; and what passes."""
 
 import json
 from typing import Any
@@ -67,7 +67,10 @@ TEXTS = [
     ("a: *x", "f.yaml: line 1, column 4: '*x' is an alias; write the value out"),
     ("a: !!set {b}", "f.yaml: line 1, column 4: the tag 'tag:yaml.org,2002:set' is not allowed"),
     ("[a]: 1", "f.yaml: line 1, column 1: a key must be text"),
-    ("a: " + "9" * 24, f"f.yaml: line 1, column 4: the number {'9' * 24} does not fit into 64 bits"),
+    (
+        "a: " + "9" * 24,
+        f"f.yaml: line 1, column 4: the number {'9' * 24} does not fit into 64 bits",
+    ),
     ("a: 1e999", "f.yaml: line 1, column 4: the number 1e999 is too large"),
     ("a: " + "[" * 60, "f.yaml: line 1, column 43: nested more than 40 deep"),
     ('{"a": 1, "a": 2}', "f.yaml: the key 'a' is given twice"),
@@ -79,8 +82,10 @@ TEXTS = [
     ("hello", "f.yaml:1: a definition is a map, not the text 'hello'"),
     (
         "journy: x",
-        "f.yaml:1: the definition has none of journey, segment, template or lane; "
-        "did you mean 'journey'?",
+        (
+            "f.yaml:1: the definition has none of journey, segment, template or lane; "
+            "did you mean 'journey'?"
+        ),
     ),
     ("\n\n---\nx: 1", "f.yaml:4: the definition has none of journey, segment, template or lane"),
     (
@@ -128,13 +133,14 @@ JOURNEYS = [
     ),
     (
         "entry: {event: A, key: cart_id}\nsteps: {a: {delay: 1d}}",
-        "entry.key: 'cart_id' does not begin with 'properties'; "
-        "did you mean 'properties.cart_id'?",
+        "entry.key: 'cart_id' does not begin with 'properties'; did you mean 'properties.cart_id'?",
     ),
     (
         "entry: {event: A, key: property.cart_id}\nsteps: {a: {delay: 1d}}",
-        "entry.key: 'property.cart_id' does not begin with 'properties'; "
-        "did you mean 'properties.cart_id'?",
+        (
+            "entry.key: 'property.cart_id' does not begin with 'properties'; "
+            "did you mean 'properties.cart_id'?"
+        ),
     ),
     (
         "entry: {event: A, key: properties..x}\nsteps: {a: {delay: 1d}}",
@@ -165,8 +171,10 @@ STEPS = [
     ("a:", "step 'a': must be a step written as a map, not nothing"),
     (
         "a: {dely: 1d}",
-        "step 'a': is not a step: it has none of delay, end, hold, message or split; "
-        "did you mean 'delay'?",
+        (
+            "step 'a': is not a step: it has none of delay, end, hold, message or split; "
+            "did you mean 'delay'?"
+        ),
     ),
     (
         "a: {delay: 1d, hold: 2h}",
@@ -225,17 +233,21 @@ STEPS = [
     ),
     (
         "a: {split: [{when: {trait: x}}]}",
-        f"step 'a': split[0].when: the condition on 'x' compares it with nothing; "
-        f"add one of {OPERATORS}",
+        (
+            f"step 'a': split[0].when: the condition on 'x' compares it with nothing; "
+            f"add one of {OPERATORS}"
+        ),
     ),
     (
         "a: {split: [{when: {trait: x, is: 1}, then: a}]}",
         "the loop 'a' → 'a' never waits; put a delay or a hold into it",
     ),
     (
-        "a: {delay: 1d, then: b}\n"
-        "b: {split: [{when: {trait: x, is: 1}, then: c}]}\n"
-        "c: {message: {purpose: otp, channel: sms, template: cart_sms}, then: b}",
+        (
+            "a: {delay: 1d, then: b}\n"
+            "b: {split: [{when: {trait: x, is: 1}, then: c}]}\n"
+            "c: {message: {purpose: otp, channel: sms, template: cart_sms}, then: b}"
+        ),
         "the loop 'b' → 'c' → 'b' never waits; put a delay or a hold into it",
     ),
     ("a: {message: {}}", "step 'a': message: 'purpose' is missing"),
@@ -245,8 +257,10 @@ STEPS = [
     ),
     (
         "a: {message: {purpose: otp, channel: smss, template: cart_sms}}",
-        "step 'a': message.channel: must be sms, email or push, not the text 'smss'; "
-        "did you mean 'sms'?",
+        (
+            "step 'a': message.channel: must be sms, email or push, not the text 'smss'; "
+            "did you mean 'sms'?"
+        ),
     ),
     (
         "a: {message: {purpose: otp, channel: sms, template: cart_sm}}",
@@ -262,10 +276,12 @@ STEPS = [
     ),
     (
         "a: {message: {purpose: otp, channel: sms, template: cart_sms, to: phone}}",
-        "step 'a': message.to: 'phone' does not begin with 'traits' or 'properties'; "
-        "did you mean 'traits.phone'?",
+        (
+            "step 'a': message.to: 'phone' does not begin with 'traits' or 'properties'; "
+            "did you mean 'traits.phone'?"
+        ),
     ),
-    ("a: {end: false}", "step 'a': end: must be True, not false"),
+    ("a: {end: false}", "step 'a': end: must be true, not false"),
     (
         "a: {split: [{when: {segment: vipp}}]}",
         "step 'a': split[0].when: there is no segment 'vipp'; did you mean 'vip'?",
@@ -286,61 +302,81 @@ def test_steps(steps: str, message: str, program: Program) -> None:
 
 
 CONDITIONS = [
-    ("5", "must be a condition written as a map, not the number 5"),
-    ("[]", "must not be an empty list of conditions"),
+    ("5", "when: must be a condition written as a map, not the number 5"),
+    ("[]", "when: must not be an empty list of conditions"),
     (
         "{trat: x, is: 1}",
-        "is not a condition: it has none of all, any, event, not, property, segment or trait; "
-        "did you mean 'trait'?",
+        (
+            "when: is not a condition: it has none of all, any, event, not, property, "
+            "segment or trait; did you mean 'trait'?"
+        ),
     ),
     (
         "{trait: x, segment: vip}",
-        "is two conditions at once: segment and trait; write them as a list",
+        "when: is two conditions at once: segment and trait; write them as a list",
     ),
     (
         "{trait: x, at_leest: 1}",
-        "'at_leest' is not a field of a trait condition; did you mean 'at_least'?",
+        "when: 'at_leest' is not a field of a trait condition; did you mean 'at_least'?",
     ),
     (
         "{property: x, is: 1}",
-        "a segment has no event whose property it could read; use a trait, or count an event",
+        "when: a segment has no event whose property it could read; use a trait, or count an event",
     ),
-    ("{event: X, at_least: 0}", "'at_least: 0' is always true; write 1 or more"),
-    ("{event: X, at_least: -1}", "at_least: must be at least 0, not -1"),
-    ("{event: X, at_least: 1000}", "at_least: must be at most 999, not 1000"),
-    ("{event: X, at_least: '3'}", "at_least: must be a whole number, not the text '3'"),
-    ("{event: X, at_least: 5, at_most: 2}", "at least 5 and at most 2 is never true; swap the counts"),
-    ("{event: X, exactly: 1, at_most: 2}", "'exactly' stands beside another count; keep one of them"),
-    ("{event: X, within: 401d}", "within: '401d' is longer than 400d, the longest that is allowed"),
-    ("{event: X, within: 7}", f"within: 7 has no unit; {DURATION}"),
+    ("{event: X, at_least: 0}", "when: 'at_least: 0' is always true; write 1 or more"),
+    ("{event: X, at_least: -1}", "when.at_least: must be at least 0, not -1"),
+    ("{event: X, at_least: 1000}", "when.at_least: must be at most 999, not 1000"),
+    ("{event: X, at_least: '3'}", "when.at_least: must be a whole number, not the text '3'"),
+    (
+        "{event: X, at_least: 5, at_most: 2}",
+        "when: at least 5 and at most 2 is never true; swap the counts",
+    ),
+    (
+        "{event: X, exactly: 1, at_most: 2}",
+        "when: 'exactly' stands beside another count; keep one of them",
+    ),
+    (
+        "{event: X, within: 401d}",
+        "when.within: '401d' is longer than 400d, the longest that is allowed",
+    ),
+    ("{event: X, within: 7}", f"when.within: 7 has no unit; {DURATION}"),
     (
         "{event: X, wthin: 7d}",
-        "'wthin' is not a field of an event condition; did you mean 'within'?",
+        "when: 'wthin' is not a field of an event condition; did you mean 'within'?",
     ),
-    ("{trait: x, above: true}", "above: must be a number or text, not true"),
-    ("{trait: x, in: 1}", "in: must be a list with at least one value, not the number 1"),
-    ("{trait: x, in: []}", "in: must be a list with at least one value, not an empty list"),
-    ("{trait: x, exists: 1}", "exists: must be true or false, not the number 1"),
-    ("{trait: x, starts_with: 1}", "starts_with: must be text, not the number 1"),
-    ("{trait: '', is: 1}", "trait: must not be empty"),
-    ("{any: [{all: [{not: {trait: x}}]}]}", f"any[0].all[0].not: the condition on 'x' compares it "
-     f"with nothing; add one of {OPERATORS}"),
-    ("{not: " * 10 + "{trait: x, is: 1}" + "}" * 10, "conditions are nested more than 10 deep"),
+    ("{trait: x, above: true}", "when.above: must be a number or text, not true"),
+    ("{trait: x, in: 1}", "when.in: must be a list with at least one value, not the number 1"),
+    ("{trait: x, in: []}", "when.in: must be a list with at least one value, not an empty list"),
+    ("{trait: x, exists: 1}", "when.exists: must be true or false, not the number 1"),
+    ("{trait: x, starts_with: 1}", "when.starts_with: must be text, not the number 1"),
+    ("{trait: '', is: 1}", "when.trait: must not be empty"),
+    (
+        "{any: [{all: [{not: {trait: x}}]}]}",
+        (
+            "when.any[0].all[0].not: the condition on 'x' compares it with nothing; add one "
+            f"of {OPERATORS}"
+        ),
+    ),
+    (
+        "{not: " * 10 + "{trait: x, is: 1}" + "}" * 10,
+        "when: conditions are nested more than 10 deep",
+    ),
     ("{segment: s}", "the segments 's' → 's' read each other in a circle"),
-    ("{segment: vp}", "there is no segment 'vp'; did you mean 'vip'?"),
-]  # fmt: skip
+    ("{segment: vp}", "when: there is no segment 'vp'; did you mean 'vip'?"),
+]
 
 
 @pytest.mark.parametrize(("condition", "message"), CONDITIONS)
 def test_conditions(condition: str, message: str, program: Program) -> None:
     found = complaints(f"segment: s\nwhen: {condition}", program)
-    place = "" if message.startswith("the segments") else "when"
-    joint = "." if place and message.split(":")[0].split(".")[0].split("[")[0].isidentifier() else ": "
-    assert found == f"segment 's': {place}{joint if place else ''}{message}"
+    assert found == f"segment 's': {message}"
 
 
 OTHERS = [
-    ("template: t\nchannel: fax\nbody: x", "channel: must be sms, email or push, not the text 'fax'"),
+    (
+        "template: t\nchannel: fax\nbody: x",
+        "channel: must be sms, email or push, not the text 'fax'",
+    ),
     ("template: t\nchannel: sms", "'body' is missing"),
     ("template: t\nchannel: email\nbody: x", "'subject' is missing: channel email needs it"),
     ("template: t\nchannel: push\nbody: x", "'title' is missing: channel push needs it"),
@@ -379,8 +415,10 @@ OTHERS = [
     ),
     (
         "lane: l\nchannel: sms\ncarrier: x\nlimits: [{rate: 5}]",
-        "limits[0].rate: must be a rate, not the number 5; "
-        "write it like 100/s, 3000/min, 5000/h, 2/day",
+        (
+            "limits[0].rate: must be a rate, not the number 5; "
+            "write it like 100/s, 3000/min, 5000/h, 2/day"
+        ),
     ),
     (
         "lane: l\nchannel: sms\ncarrier: x\nlimits: [{rate: 5/mn}]",
@@ -396,13 +434,17 @@ OTHERS = [
     ),
     (
         "lane: l\nchannel: sms\ncarrier: x\nlimits: [{rate: 5/day, zone: Europe/Berln}]",
-        "limits[0].zone: must be a time zone, not the text 'Europe/Berln'; "
-        "did you mean 'Europe/Berlin'?",
+        (
+            "limits[0].zone: must be a time zone, not the text 'Europe/Berln'; "
+            "did you mean 'Europe/Berlin'?"
+        ),
     ),
     (
         "lane: l\nchannel: sms\ncarrier: x\nlimits: [{rate: 5/day, zone: ../../etc/passwd}]",
-        "limits[0].zone: must be a time zone, not the text '../../etc/passwd'; "
-        "write it like America/Los_Angeles",
+        (
+            "limits[0].zone: must be a time zone, not the text '../../etc/passwd'; "
+            "write it like America/Los_Angeles"
+        ),
     ),
     (
         "lane: l\nchannel: sms\ncarrier: x\nprefixes: ['44']",
@@ -416,7 +458,10 @@ OTHERS = [
         "lane: l\nchannel: sms\ncarrier: x\nprefixes: ['+1', '+1']",
         "a prefix is given twice",
     ),
-    ("lane: l\nchannel: sms\ncarrier: x\noptions: fast", "options: must be a map, not the text 'fast'"),
+    (
+        "lane: l\nchannel: sms\ncarrier: x\noptions: fast",
+        "options: must be a map, not the text 'fast'",
+    ),
 ]
 
 
@@ -431,13 +476,13 @@ def test_templates_and_lanes(text: str, message: str, program: Program) -> None:
     [
         (
             [Document("template", "cart_sms", None)],
-            "template 'cart_sms': it is used by journey 'cart' (step 'nudge': message.template); "
-            "change that first",
+            ("template 'cart_sms': it is used by journey 'cart' (step 'nudge': message.template); "
+            "change that first"),
         ),
         (
             [Document("lane", "sms-main", None)],
-            "lane 'sms-main': it is used by journey 'cart' (step 'nudge': message.lane); "
-            "change that first",
+            ("lane 'sms-main': it is used by journey 'cart' (step 'nudge': message.lane); "
+            "change that first"),
         ),
         (
             [Document("segment", "vip", None)],
@@ -454,19 +499,19 @@ def test_templates_and_lanes(text: str, message: str, program: Program) -> None:
         (
             [Document("template", "cart_sms",
                       {"template": "cart_sms", "channel": "push", "title": "t", "body": "b"})],
-            "template 'cart_sms': template 'cart_sms' is for push, but journey 'cart' "
-            "(step 'nudge': message.template) needs sms",
+            ("template 'cart_sms': template 'cart_sms' is for push, but journey 'cart' "
+            "(step 'nudge': message.template) needs sms"),
         ),
         (
             [Document("segment", "vip", {"segment": "vip", "when": {"segment": "rich-vip"}})],
             "segment 'vip': the segments 'vip' → 'rich-vip' → 'vip' read each other in a circle",
         ),
-        ([Document("audience", "a", {})], "audience 'a': there is no kind 'audience' of definition"),
+        ([Document("role", "a", {})], "role 'a': there is no kind 'role' of definition"),
         (
             [Document("template", "t", {"template": "t", "body": "x" * 300_000})],
-            "template 't': it has 300019 bytes, more than 262144\n"
+            ("template 't': it has 300022 bytes, more than 262144\n"
             "template 't': 'channel' is missing\n"
-            "template 't': body: is too long: at most 4096 are allowed",
+            "template 't': body: is too long: at most 4096 are allowed"),
         ),
         (
             [Document("segment", "s", {"segment": "t", "when": {"trait": "x", "is": 1}})],
@@ -554,14 +599,16 @@ def test_the_wire_carries_what_was_read(program: Program) -> None:
     assert from_wire(to_wire(documents)) == [(d.kind, d.name, d.body) for d in documents]
 
 
-def test_no_text_makes_anything_but_issues(program: Program) -> None:
-    """Every prefix of a good text is either good or refused in words."""
-    refused = 0
-    for end in range(0, len(DEFINED), 7):
-        try:
-            check(parse(DEFINED[:end]), EMPTY)
-        except DefinitionError as error:
-            refused += 1
-            assert error.issues
-            assert all(issue.what for issue in error.issues)
-    assert refused > 50
+def refused(text: str) -> list[str]:
+    try:
+        check(parse(text), EMPTY)
+    except DefinitionError as error:
+        return [issue.what for issue in error.issues]
+    return []
+
+
+def test_no_text_makes_anything_but_issues() -> None:
+    """Every beginning of a good text is either good or refused in words."""
+    found = [refused(DEFINED[:end]) for end in range(0, len(DEFINED), 23)]
+    assert sum(map(bool, found)) > 20
+    assert all(what for issues in found for what in issues)

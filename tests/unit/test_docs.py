@@ -4,6 +4,7 @@ import doctest
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer.main
@@ -11,6 +12,7 @@ import yaml
 
 from actors.carriers.sandbox import SandboxOptions
 from actors.settings import Settings
+from actors.store.keys import SCOPES
 from engine import definitions, limits
 from engine.commands import EVENT_TYPES
 from engine.conditions import registry as conditions
@@ -18,7 +20,8 @@ from engine.conditions.operators import Comparison
 from engine.journeys.steps import registry as steps
 from engine.program import EMPTY
 from engine.reasons import Reason
-from gateway import auth, bounds, errors
+from gateway import bounds, errors
+from gateway.cli.main import app
 from tests.support.docs import LANGUAGES, MARKS, ROOT, Snippet, pages, snippets, table
 
 DOCS = ROOT / "docs"
@@ -53,7 +56,8 @@ def test_settings_in_snippets_are_settings(
 ) -> None:
     (tmp_path / "denrei.yaml").write_text(snippet.text)
     monkeypatch.setenv("DENREI_CONFIG", str(tmp_path / "denrei.yaml"))
-    settings = Settings()
+    load: Any = Settings
+    settings = load()
     for name in yaml.safe_load(snippet.text):
         assert name in settings.model_fields_set
 
@@ -92,10 +96,20 @@ def test_bash_runs(snippet: Snippet) -> None:
 
 @pytest.mark.parametrize("mark", ["", "run", "instance"])
 def test_bash_is_bash_and_its_programs_exist(mark: str) -> None:
-    from gateway.cli.main import app
-
-    denrei = typer.main.get_command(app)
-    known = {"make", "git", "cd", "export", "ulimit", "denrei", "ray", "cp", "tar", "curl", "$EDITOR"}
+    denrei: Any = typer.main.get_command(app)
+    known = {
+        "make",
+        "git",
+        "cd",
+        "export",
+        "ulimit",
+        "denrei",
+        "ray",
+        "cp",
+        "tar",
+        "curl",
+        "$EDITOR",
+    }
     for snippet in _all("bash", mark):
         checked = subprocess.run(
             ["bash", "-n", "-c", snippet.text], capture_output=True, text=True, check=False
@@ -108,7 +122,7 @@ def test_bash_is_bash_and_its_programs_exist(mark: str) -> None:
                 program = words[0].rpartition("/")[2] if words else "cd"
                 assert program in known, f"{snippet.where}: {program} is not known here"
                 if program == "denrei" and len(words) > 1 and not words[1].startswith("-"):
-                    names = denrei.list_commands(None)  # type: ignore[attr-defined]
+                    names = denrei.list_commands(None)
                     assert words[1] in names, f"{snippet.where}: no command {words[1]}"
 
 
@@ -124,7 +138,7 @@ def test_links_lead_somewhere(page: Path) -> None:
         file = (page.parent / path).resolve() if path else page
         assert file.exists(), f"{page.name} links to {target}"
         if anchor:
-            headings = re.findall(r"^#+ (.+)$", file.read_text(), flags=re.M)
+            headings = re.findall(r"^#+ (.+)$", file.read_text(), flags=re.MULTILINE)
             assert anchor in map(_anchor, headings), f"{page.name} links to {target}"
 
 
@@ -148,15 +162,15 @@ def test_no_page_names_a_path_of_somebodys_machine(page: Path) -> None:
 
 @PAGES
 def test_words_of_make_exist(page: Path) -> None:
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.M))
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
     inline = re.findall(r"`make ([a-z]+)[^`]*`", page.read_text())
-    in_snippets = re.findall(r"^make ([a-z]+)", page.read_text(), flags=re.M)
+    in_snippets = re.findall(r"^make ([a-z]+)", page.read_text(), flags=re.MULTILINE)
     assert {*inline, *in_snippets} <= targets
 
 
 def test_the_readme_opens_with_the_two_commands() -> None:
     first = snippets(ROOT / "README.md", "bash")[0].text
-    assert re.findall(r"^make (\w+)", first, flags=re.M) == ["demo", "test"]
+    assert re.findall(r"^make (\w+)", first, flags=re.MULTILINE) == ["demo", "test"]
 
 
 # --- Tables are those of the code ---------------------------------------------------------------
@@ -207,7 +221,7 @@ def test_every_setting_has_its_row() -> None:
 
 def test_every_scope_has_its_row() -> None:
     rows = table(DOCS / "operations.md", "## Keys")
-    assert [row[0] for row in rows] == list(auth.SCOPES)
+    assert [row[0] for row in rows] == list(SCOPES)
 
 
 def test_limits_are_those_of_the_code() -> None:

@@ -1,5 +1,7 @@
 """Durations: what is one, what is not, and that writing and reading are inverse."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -49,9 +51,8 @@ EXAMPLES = "write it like 90s, 15m, 2h, 1d, 2w or 1h30m"
     ],
 )
 def test_what_is_not(value: object, message: str) -> None:
-    with pytest.raises(ValueError, match="duration|unit|time") as error:
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         parse(value)
-    assert str(error.value) == message
 
 
 def test_days_are_not_written_as_weeks_unless_they_are_whole_weeks() -> None:

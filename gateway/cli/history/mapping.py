@@ -7,6 +7,7 @@ of it a file of JSON lines is read as events of the Segment Spec, as SDKs and wa
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from string import Formatter
 from typing import Annotated, Any, Final, Literal
 
 import yaml
@@ -158,7 +159,7 @@ class Mapping(_Strict):
         for name, source in (self.properties or {}).items():
             yield f"property {name}", source.column
         for name, text in self.identify.items():
-            yield from ((f"trait {name}", column) for column in re.findall(r"\{([^{}]+)\}", text))
+            yield from ((f"trait {name}", part[1]) for part in Formatter().parse(text) if part[1])
 
 
 def read_mapping(file: Path | None, pairs: Iterable[str], overrides: dict[str, Any]) -> Mapping:

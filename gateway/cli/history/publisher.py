@@ -23,7 +23,7 @@ from gateway.pb.denrei.v1 import events_pb2
 
 SAMPLES: Final = 20
 _AGAIN: Final = frozenset(
-    {Reason.OVERLOADED, Reason.UNAVAILABLE, Reason.DEADLINE, Reason.OUTBOX_FULL, Reason.USER_RATE}
+    {Reason.OVERLOADED, Reason.UNAVAILABLE, Reason.DEADLINE, Reason.OUTBOX_FULL}
 )
 
 
@@ -127,8 +127,17 @@ class Publisher:
 
     def _settle_again(self) -> None:
         """Sends what has to be sent again, oldest first, with nothing else in flight."""
+        settled, since = self.published.settled, time.monotonic()
         while self._again:
             self._wait(lambda: not self._pending)
+            if self.published.settled > settled:
+                settled, since = self.published.settled, time.monotonic()
+            elif time.monotonic() - since > self._client.timeout_s:
+                raise CliError(
+                    f"the gateway has refused the same events for {self._client.timeout_s:g} s: "
+                    "its queues stay full",
+                    "see `denrei status`: a lane may be too slow for what is replayed",
+                )
             self._again.sort(key=lambda item: item[:2])
             now, self._again = self._again[: self._chunk], self._again[self._chunk :]
             pause_s, self._pause_s = self._pause_s, 0.0

@@ -1,0 +1,10 @@
+"""placeholder"""
+
+import typer
+
+app = typer.Typer()
+
+
+@app.command()
+def demo() -> None:
+    """Demo."""

@@ -1,0 +1,79 @@
+"""What the pages tell to do with a running instance works, as a reader would do it."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.docs import ROOT, Snippet, snippets
+
+BIN = Path(sys.executable).parent
+# In the order of reading: later pages look at what earlier ones did.
+PAGES = ("events", "profiles", "messages")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A directory in which `denrei up` runs, as on the pages."""
+    place = tmp_path_factory.mktemp("place")
+    ready = place / "ready.json"
+    up = ["denrei", "up", "--grpc-port", "0", "--no-dashboard", "--ready-file", str(ready)]
+    with (place / "up.log").open("w") as log:
+        process = subprocess.Popen(up, cwd=place, env=_environment(), stdout=log, stderr=log)
+        try:
+            deadline = time.monotonic() + 120
+            while not ready.exists():
+                assert process.poll() is None, (place / "up.log").read_text()
+                assert time.monotonic() < deadline, (place / "up.log").read_text()
+                time.sleep(0.05)
+            yield place
+        finally:
+            _run(place, "denrei down")
+            assert process.wait(60) == 0, (place / "up.log").read_text()
+
+
+def _environment() -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("DENREI_")}
+    return {**kept, "PATH": f"{BIN}:{os.environ['PATH']}"}
+
+
+def _run(place: Path, script: str) -> str:
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        cwd=place, env=_environment(), capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    log = (place / "up.log").read_text()
+    assert done.returncode == 0, f"{script}\n{done.stdout}{done.stderr}\n{log}"
+    return done.stdout
+
+
+def _python() -> list[Snippet]:
+    found = [snippets(ROOT / f"docs/{page}.md", "python", "instance") for page in PAGES]
+    assert all(found), "each of these pages has a snippet for a running instance"
+    return [snippet for page in found for snippet in page]
+
+
+def test_the_journey_of_the_readme_is_applied(place: Path) -> None:
+    (definitions,) = snippets(ROOT / "README.md", "yaml")
+    (place / "journey.yaml").write_text(definitions.text)
+    commands = snippets(ROOT / "README.md", "bash")[1].text
+    assert "denrei up &" in commands
+    (apply,) = [line for line in commands.splitlines() if line.startswith("denrei apply")]
+    assert "cart-abandonment" in _run(place, apply)
+
+
+def test_the_python_of_the_pages_runs_in_their_order(place: Path) -> None:
+    for number, snippet in enumerate(_python()):
+        script = place / f"snippet-{number}.py"
+        script.write_text(snippet.text)
+        _run(place, f"python {script.name}")
+
+
+def test_the_commands_that_operations_opens_with_work(place: Path) -> None:
+    assert "shard-host-0" in _run(place, "denrei status --once")
+    assert "Product Added" in _run(place, "denrei journal --user ann")
+    assert "publish" in _run(place, "denrei keys create --scope publish --workspace shop")

@@ -1,0 +1,128 @@
+"""Shares, order, validity and bounds of a lane's queue."""
+
+from collections import Counter
+
+import pytest
+
+from engine.lane_queue import LaneQueue, QueuedMessage
+from engine.rates import UNLIMITED, Room
+from engine.reasons import Reason
+
+OPEN = Room(UNLIMITED, UNLIMITED)
+
+
+def message(name: str, purpose: str = "marketing", units: int = 1, expires: int = 10**9):
+    return QueuedMessage(
+        name, "w/user/u", "w", "main", "sms", "+12025550123", purpose, "hi", "", expires, False,
+        units,
+    )  # fmt: skip
+
+
+def filled(queue: LaneQueue, purpose: str, count: int, units: int = 1) -> None:
+    for number in range(count):
+        assert queue.put(message(f"{purpose}{number}", purpose, units)) is Reason.QUEUED
+
+
+def test_busy_classes_share_the_lane_50_30_20_over_any_stretch() -> None:
+    queue = LaneQueue()
+    for purpose in ("marketing", "transactional", "otp"):
+        filled(queue, purpose, 1_000)
+    for _ in range(10):
+        taken, _ = queue.take(100, OPEN, 0)
+        shares = Counter(each.purpose for each in taken)
+        assert abs(shares["otp"] - 50) <= 1
+        assert abs(shares["transactional"] - 30) <= 1
+        assert abs(shares["marketing"] - 20) <= 1
+
+
+def test_shares_are_of_units_not_of_messages() -> None:
+    queue = LaneQueue()
+    filled(queue, "otp", 1_000)
+    filled(queue, "marketing", 1_000, units=5)
+    spent: Counter[str] = Counter()
+    for each in queue.take(300, OPEN, 0)[0]:
+        spent[each.purpose] += each.units
+    assert spent["otp"] / spent["marketing"] == pytest.approx(2.5, rel=0.1)
+
+
+def test_an_idle_class_leaves_its_share_to_the_others() -> None:
+    queue = LaneQueue()
+    filled(queue, "marketing", 500)
+    assert len(queue.take(400, OPEN, 0)[0]) == 400
+    filled(queue, "transactional", 500)
+    shares = Counter(each.purpose for each in queue.take(100, OPEN, 0)[0])
+    assert abs(shares["transactional"] - 60) <= 1
+
+
+def test_a_code_behind_a_thousand_newsletters_waits_for_one_message() -> None:
+    queue = LaneQueue()
+    filled(queue, "marketing", 1_000)
+    queue.take(500, OPEN, 0)
+    filled(queue, "otp", 3)
+    taken, _ = queue.take(4, OPEN, 0)
+    assert [each.purpose for each in taken[:3]].count("otp") >= 2
+    assert "otp" in [each.purpose for each in taken[:2]]
+
+
+def test_messages_of_a_class_keep_their_order() -> None:
+    queue = LaneQueue()
+    filled(queue, "otp", 50)
+    names = [each.id for each in queue.take(20, OPEN, 0)[0] + queue.take(100, OPEN, 0)[0]]
+    assert names == [f"otp{number}" for number in range(50)]
+
+
+def test_it_takes_what_there_is_room_for_and_skips_nobody() -> None:
+    queue = LaneQueue()
+    for number, units in enumerate((2, 3, 1)):
+        queue.put(message(str(number), units=units))
+    assert [each.id for each in queue.take(9, Room(UNLIMITED, 4), 0)[0]] == ["0"]
+    assert queue.next_units(0) == (3, [])
+    assert [each.id for each in queue.take(9, Room(1, 9), 0)[0]] == ["1"]
+    assert queue.take(9, Room(0, 9), 0) == ([], [])
+
+
+def test_validity_is_checked_when_a_message_leaves() -> None:
+    queue = LaneQueue()
+    queue.put(message("old", expires=100))
+    queue.put(message("young", expires=101))
+    taken, expired = queue.take(9, OPEN, 100)
+    assert [each.id for each in taken] == ["young"]
+    assert [each.id for each in expired] == ["old"]
+    assert len(queue) == 0
+
+
+def test_expired_messages_are_found_wherever_they_stand() -> None:
+    queue = LaneQueue()
+    queue.put(message("young"))
+    queue.put(message("old", expires=5))
+    assert [each.id for each in queue.expire(5)] == ["old"]
+    assert [each.id for each in queue.take(9, OPEN, 5)[0]] == ["young"]
+
+
+def test_a_full_queue_refuses_and_a_cancelled_message_gives_its_place_back() -> None:
+    queue = LaneQueue(capacity=2)
+    assert queue.put(message("a")) is Reason.QUEUED
+    assert queue.put(message("b", "otp")) is Reason.QUEUED
+    assert queue.put(message("a")) is Reason.DUPLICATE
+    assert queue.put(message("c")) is Reason.QUEUE_FULL
+    assert queue.cancel("a") is not None
+    assert queue.cancel("a") is None
+    assert queue.put(message("c")) is Reason.QUEUED
+    assert queue.depths() == {"otp": 1, "transactional": 0, "marketing": 1}
+    assert {each.id for each in queue.take(9, OPEN, 0)[0]} == {"b", "c"}
+
+
+def test_cancelled_messages_do_not_pile_up() -> None:
+    queue = LaneQueue()
+    for number in range(20_000):
+        queue.put(message(str(number)))
+        queue.cancel(str(number))
+    assert sum(map(len, queue._queues)) <= 1_100
+
+
+def test_what_is_put_back_goes_first_even_into_a_full_queue() -> None:
+    queue = LaneQueue(capacity=1)
+    again = message("again")
+    queue.put(message("waiting"))
+    queue.put_back(again)
+    assert [each.id for each in queue.take(9, OPEN, 0)[0]] == ["again", "waiting"]

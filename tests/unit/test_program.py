@@ -1,0 +1,149 @@
+"""Programs: what a set of documents becomes, and that its history does not matter."""
+
+from typing import Any
+
+import pytest
+
+from engine import limits
+from engine.issues import DefinitionError
+from engine.program import EMPTY, Body, Program, advance
+
+DAY = 86_400_000
+
+
+def segment(name: str, when: Any) -> tuple[str, str, Body]:
+    return ("segment", name, {"segment": name, "when": when})
+
+
+def journey(name: str, event: str = "Go", delay: str = "1d") -> tuple[str, str, Body]:
+    body = {"journey": name, "entry": {"event": event}, "steps": {"a": {"delay": delay}}}
+    return ("journey", name, body)
+
+
+def names(items: Any) -> list[str]:
+    return [item.name for item in items]
+
+
+def test_the_empty_program_knows_nothing() -> None:
+    assert (EMPTY.version, EMPTY.documents, EMPTY.segments, EMPTY.listened) == (0, {}, {}, {})
+
+
+def test_segments_are_found_by_what_they_read_and_stand_after_what_they_read() -> None:
+    program = advance(
+        EMPTY,
+        1,
+        [
+            segment("a", {"all": [{"segment": "z"}, {"trait": "plan.name", "is": "x"}]}),
+            segment("m", {"any": [{"event": "X", "within": "7d"}, {"trait": "plan", "is": "y"}]}),
+            segment("z", {"event": "X", "at_least": 2, "within": "30d"}),
+        ],
+    )
+    assert list(program.segments) == ["z", "a", "m"]
+    assert names(program.segments_by_event["X"]) == ["z", "m"]
+    assert names(program.segments_by_trait["plan"]) == ["a", "m"]
+    assert names(program.segments_by_segment["z"]) == ["a"]
+
+
+def test_windows_keep_the_longest_look_back_of_segments_and_of_all_kept_journeys() -> None:
+    counting = {
+        "journey": "j",
+        "entry": {"event": "Go", "where": [{"event": "E", "within": "3d"}]},
+        "exit": [{"event": "Out", "where": [{"event": "O"}]}],
+        "steps": {
+            "h": {
+                "hold": "1h",
+                "on": [{"event": "B", "where": [{"event": "X", "within": "9d"}], "then": "s"}],
+            },
+            "s": {"split": [{"when": {"event": "S", "within": "1d"}}]},
+        },
+    }
+    program = advance(
+        EMPTY,
+        1,
+        [
+            segment("short", {"event": "X", "within": "7d"}),
+            segment("both", [{"event": "E", "within": "7d"}, {"event": "F", "within": "1d"}]),
+            segment("ever", {"event": "F"}),
+            ("journey", "j", counting),
+        ],
+    )
+    assert program.windows == {"E": 7 * DAY, "F": 0, "O": 0, "S": DAY, "X": 9 * DAY}
+    replaced = advance(program, 2, [journey("j")])
+    assert replaced.windows == program.windows  # instances of version 1 may still ask
+
+
+def test_only_the_newest_version_of_a_journey_takes_people_in() -> None:
+    program = advance(EMPTY, 1, [journey("j"), journey("k"), journey("l", "Other")])
+    program = advance(program, 2, [journey("j", "Went")])
+    assert sorted(program.journeys) == [("j", 1), ("j", 2), ("k", 1), ("l", 1)]
+    assert {event: names(who) for event, who in program.listened.items()} == {
+        "Go": ["k"], "Went": ["j"], "Other": ["l"],
+    }  # fmt: skip
+    program = advance(program, 3, [("journey", "k", None), ("journey", "j", None)])
+    assert {event: names(who) for event, who in program.listened.items()} == {
+        "Go": [], "Went": [], "Other": ["l"],
+    }  # fmt: skip
+    assert sorted(program.journeys) == [("j", 1), ("j", 2), ("k", 1), ("l", 1)]
+
+
+def test_a_deleted_definition_is_gone_and_its_history_stays() -> None:
+    document = segment("s", {"trait": "x", "is": 1})
+    program = advance(EMPTY, 1, [document])
+    program = advance(program, 2, [("segment", "s", None)])
+    assert not program.segments
+    assert not program.segments_by_trait
+    assert program.documents["segment", "s"] == [(1, document[2]), (2, None)]
+    assert ("segment", "s") not in program.models
+
+
+def test_a_document_that_did_not_change_keeps_its_version() -> None:
+    program = advance(EMPTY, 1, [journey("j")])
+    again = advance(program, 2, [journey("j")])
+    assert (again.version, list(again.journeys)) == (2, [("j", 1)])
+    assert again.journeys["j", 1] is program.journeys["j", 1]
+
+
+def test_versions_are_kept_up_to_the_limit() -> None:
+    program = EMPTY
+    for version in range(1, limits.VERSIONS + 4):
+        program = advance(program, version, [journey("j", delay=f"{version}h")])
+    kept = [("j", version) for version in range(4, limits.VERSIONS + 4)]
+    assert list(program.journeys) == kept
+    assert [version for version, _ in program.documents["journey", "j"]] == [v for _, v in kept]
+
+
+def test_the_program_before_is_left_as_it_was() -> None:
+    program = advance(EMPTY, 1, [journey("j"), segment("s", {"event": "X"})])
+    before = (dict(program.documents), dict(program.journeys), dict(program.segments))
+    histories = {label: list(history) for label, history in program.documents.items()}
+    advance(program, 2, [journey("j", "Other"), ("segment", "s", None)])
+    assert (program.documents, program.journeys, program.segments) == before
+    assert program.documents == histories
+    assert Program() == EMPTY
+
+
+def test_the_order_of_documents_in_a_change_does_not_matter() -> None:
+    changes = [journey("a"), journey("b"), segment("s", {"segment": "t"}),
+               segment("t", {"event": "X"}), segment("u", {"event": "X"})]  # fmt: skip
+    one, other = advance(EMPTY, 1, changes), advance(EMPTY, 1, changes[::-1])
+    for field in ("segments", "journeys", "windows"):
+        assert list(getattr(one, field)) == list(getattr(other, field))
+    assert names(one.listened["Go"]) == names(other.listened["Go"]) == ["a", "b"]
+    assert names(one.segments_by_event["X"]) == names(other.segments_by_event["X"])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("journey", "j", {"journey": "j"}), "journey 'j': 'entry' is missing\n"),
+        (("thing", "t", {}), "thing 't': there is no kind 'thing' of definition"),
+        (
+            ("template", "t", {"template": "t", "channel": "sms", "body": "{{ x"}),
+            "template 't': line 1: unexpected end of input, expected end of variable block",
+        ),
+    ],
+)
+def test_what_was_not_checked_is_refused(change: Any, message: str) -> None:
+    with pytest.raises(DefinitionError) as error:
+        advance(EMPTY, 1, [change])
+    assert str(error.value).startswith(message)
