@@ -15,7 +15,7 @@ import asyncio
 import itertools
 import uuid
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -150,7 +150,7 @@ class Router:
         calls = [self.query(shard, name, args, timeout_s) for shard in range(self.shards)]
         return await asyncio.gather(*calls)
 
-    async def watch(self, workspace: str, key: str = "") -> AsyncIterator[list[Any]]:
+    async def watch(self, workspace: str, key: str = "") -> AsyncGenerator[list[Any], None]:
         """Feed lines `[ms, workspace, kind, entity id, subject, detail]`, as they happen.
 
         Args:

@@ -153,11 +153,13 @@ class SupervisorProcess:
         return self._gateway_class.options(**options).remote(int(rest), self._settings)
 
     async def _stop_one(self, name: str) -> None:
-        with contextlib.suppress(Exception):
-            handle = ray.get_actor(name, namespace=placement.NAMESPACE)
+        try:
+            handle: Any = ray.get_actor(name, namespace=placement.NAMESPACE)
             async with asyncio.timeout(_STOP_S):
                 await handle.stop.remote()
             ray.kill(handle, no_restart=True)
+        except Exception as error:  # noqa: BLE001 - the others must still be stopped
+            logger.warning("%s did not stop: %s: %s", name, type(error).__name__, error)
         self._state.get(name, {})["state"] = "stopped"
 
 

@@ -41,6 +41,7 @@ def event(
     timestamp_ms: int,
     properties: bytes = b"",
     context: bytes = b"",
+    anonymous_id: str = "",
 ) -> Command:
     """An event of the Segment Spec.
 
@@ -53,8 +54,9 @@ def event(
         timestamp_ms: When it happened, corrected for the client's clock skew, Unix milliseconds.
         properties: A msgpack map: properties, or traits for identify and group. Empty means none.
         context: A msgpack map: the Segment Spec's context. Empty means none.
+        anonymous_id: The event's other id, if it names a user and an anonymous visitor.
     """
-    return (EVENT, key, message_id, type_, name, timestamp_ms, properties, context)
+    return (EVENT, key, message_id, type_, name, timestamp_ms, properties, context, anonymous_id)
 
 
 def send(key: str, request_id: str, spec: bytes) -> Command:

@@ -60,6 +60,10 @@ class SeenIds:
         young[hash_] = None
         return FRESH
 
+    def __contains__(self, id_: str) -> bool:
+        hash_ = xxh3_64_intdigest(id_.encode())
+        return hash_ in self.young or hash_ in self.old
+
     def pack(self) -> list[Any]:
         """The state as msgpack-able values; ids as little-endian 64-bit words."""
         return [self.since_ms, _to_bytes(self.young), _to_bytes(self.old)]

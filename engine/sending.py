@@ -10,6 +10,7 @@ import msgpack
 
 from engine import commands, limits
 from engine.activation import Activation
+from engine.dedup import SEEN
 from engine.messages import MARKETING, SendRequest
 from engine.reasons import Reason
 
@@ -36,8 +37,9 @@ def send_by_api(act: Activation, message_id: str, spec: bytes) -> Reason:
         if the request was taken before, TEMPLATE_MISSING, or OUTBOX_FULL.
     """
     entity = act.entity
-    if entity.seen.add("send " + message_id, act.now):
-        return Reason.DUPLICATE
+    seen = entity.seen.add("send " + message_id, act.now)
+    if seen:
+        return Reason.DUPLICATE if seen == SEEN else Reason.USER_RATE
     values = msgpack.unpackb(spec)
     body, subject = values.get("body", ""), values.get("subject", "")
     warnings: tuple[str, ...] = ()

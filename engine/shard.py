@@ -192,7 +192,7 @@ class Shard:
         return result
 
     def _event(self, entity: Entity, command: commands.Command) -> int:
-        _, _, message_id, type_, name, at_ms, raw, context = command
+        _, _, message_id, type_, name, at_ms, raw, context, _ = command
         act = self._act
         seen = entity.seen.add(message_id, act.now)
         if seen:
@@ -224,9 +224,12 @@ class Shard:
         return Reason.ACCEPTED
 
     def _apply_definitions(self, entity: Entity, command: commands.Command) -> int:
-        if entity.seen.add(command[2], self.now) == 1:
+        if command[2] in entity.seen:
             return Reason.DUPLICATE
-        return catalog.apply_changes(self._act, command[3], command[4], self.shards)
+        result = catalog.apply_changes(self._act, command[3], command[4], self.shards)
+        if result is Reason.ACCEPTED:
+            entity.seen.add(command[2], self.now)
+        return result
 
     def _refresh(self, entity: Entity, command: commands.Command) -> int:
         return Reason.ACCEPTED  # `_handle` has brought it up to date
@@ -434,7 +437,7 @@ class Shard:
         dirty = self._dirty
         young, old = self._young, self._old
         seq = self.seq
-        rows = []
+        rows: list[tuple[str, int, int | None, bool, str, bytes]] = []
         sweep = self._sweep
         if not sweep:
             sweep = self._sweep = sorted(_first(dirty, up_to_seq), reverse=True)

@@ -131,7 +131,11 @@ class Admission:
             key = f"{workspace}/user/{id_}"
             if len(id_) > ID_CHARS or not id_.isprintable():
                 check_id(id_, "user_id")
+            other_id = event.anonymous_id
+            if other_id and (len(other_id) > ID_CHARS or not other_id.isprintable()):
+                check_id(other_id, "anonymous_id")
         else:
+            other_id = ""
             id_ = event.anonymous_id
             if not id_ or type_ == commands.ALIAS:
                 raise _missing_user(type_)
@@ -164,11 +168,14 @@ class Admission:
             context = _DECODERS[field](getattr(event, field), field)
 
         size_bytes = len(key) + len(name) + len(message_id) + len(data) + len(context)
+        size_bytes += len(other_id)
         if size_bytes > EVENT_BYTES:
             text = f"the event takes {size_bytes} bytes, more than {EVENT_BYTES}"
             raise Refused(Reason.TOO_LARGE, "", text)
         happened_ms = self._happened_ms(event, received_ms, sent_ms)
-        command = (commands.EVENT, key, message_id, type_, name, happened_ms, data, context)
+        command = (
+            commands.EVENT, key, message_id, type_, name, happened_ms, data, context, other_id,
+        )  # fmt: skip
         return command, size_bytes + _FRAME_BYTES
 
     def _happened_ms(self, event: events_pb2.Event, received_ms: int, sent_ms: int | None) -> int:

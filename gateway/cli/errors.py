@@ -106,7 +106,7 @@ def details_of(error: Any, kind: str, field: str) -> Iterator[Any]:
 
 
 def _details(error: Any, kind: str) -> Iterator[Any]:
-    from google.rpc import error_details_pb2  # type: ignore[import-untyped]  # noqa: PLC0415
+    from google.rpc import error_details_pb2  # noqa: PLC0415 - who has gRPC gets here
     from grpc_status import rpc_status  # noqa: PLC0415
 
     status = rpc_status.from_call(error) if hasattr(error, "trailing_metadata") else None

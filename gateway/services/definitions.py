@@ -142,15 +142,13 @@ class DefinitionsService:
         request_id = request.request_id or uuid.uuid4().hex
         key = catalog_key(call.workspace)
         shard = shard_of(slot_of(key), self._router.shards)
-        for attempt in range(bounds.APPLY_ATTEMPTS):
+        for _ in range(bounds.APPLY_ATTEMPTS):
             version, program = await self._program(call)
             if request.expected_version not in (0, version):
                 text = f"the definitions are in version {version}, not {request.expected_version}"
                 raise errors.refused(Reason.VERSION_CONFLICT, "expected_version", text)
             await asyncio.to_thread(_check, documents, program)
-            # The catalog remembers the id of an attempt that it refused, too.
-            id_ = f"{request_id}#{attempt}" if attempt else request_id
-            command = commands.apply_definitions(key, id_, wire, version)
+            command = commands.apply_definitions(key, request_id, wire, version)
             batch = Batch(1)
             batch.place(0, shard, command, len(wire) + limits.ID_CHARS)
             await batch.settle(batch.post(self._router, call.deadline), call.deadline)

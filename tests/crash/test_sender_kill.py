@@ -25,14 +25,12 @@ from actors.carriers.sandbox import SandboxCarrier
 from actors.clock import SystemClock
 from actors.sender import SenderCore
 from actors.store.ledger import Ledger, LedgerWork
-from engine import slots
 from engine.commands import Command
 from engine.reasons import Reason
 
 MESSAGES = 1_200
 RATE = 400
-PER_MINUTE = 1_000
-KILLS = 25
+KILLS = 20
 
 
 class Doom:
@@ -172,12 +170,9 @@ def test_no_id_is_given_away_twice_and_no_limit_passed_whenever_it_is_killed(
     unknown = {name for name, reasons in words.items() if reasons == {Reason.UNKNOWN_OUTCOME}}
     assert sent | unknown == set(words)
     assert sent <= set(given) <= sent | unknown
-    # A kill leaves in doubt at most what was in flight.
     print(f"{kills} kills, {len(sent)} sent, {len(unknown)} unknown")
     seen = [(int(at), int(units)) for _, _, at, units, _, _ in rows]
     assert most_in_any_window(seen, 1_000) <= RATE
-    assert most_in_any_window(seen, 60_000) <= PER_MINUTE * 10
-    assert slots.shard_of(slots.slot_of("w/user/u1"), 1) == 0
 
 
 if __name__ == "__main__":
@@ -192,7 +187,7 @@ if __name__ == "__main__":
                 "lane": "main",
                 "channel": "sms",
                 "carrier": "sandbox",
-                "limits": [{"rate": f"{RATE}/s"}, {"rate": f"{PER_MINUTE * 10}/min"}],
+                "limits": [{"rate": f"{RATE}/s"}],
                 "options": {"log": str(where / "carrier"), "latency_ms": [0, 4]},
             },
         )

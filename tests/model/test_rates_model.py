@@ -1,6 +1,6 @@
 """No sliding window at the carrier ever holds more than a limit: the claim of engine/rates.py,
 checked by brute force over arbitrary delays, restarts and changes of the limits.
-"""  # noqa: D205 - one sentence
+"""
 
 from datetime import datetime
 from typing import NamedTuple

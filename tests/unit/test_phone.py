@@ -46,7 +46,13 @@ def test_the_shortcut_says_what_the_library_says() -> None:
             if number is None:
                 continue
             e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
-            for written in (e164, e164[:-1] + "7", e164[:-1], e164 + "1", e164[:5] + "0" + e164[6:]):
+            for written in (
+                e164,
+                e164[:-1] + "7",
+                e164[:-1],
+                e164 + "1",
+                e164[:5] + "0" + e164[6:],
+            ):
                 assert phones.read(written) == _parse(written), written
                 checked += 1
     assert checked > 5_000
