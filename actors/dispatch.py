@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from actors.shard_runner import ShardRunner
 
 _HEARTBEAT_S = 1.0
-_FORWARD_TIMEOUT_S = 30.0
 
 
 class SenderLink(Protocol):
@@ -131,7 +130,7 @@ class Dispatcher:
             try:
                 size = len(command[-1]) + 200
                 results = await self._router.submit(
-                    shard, [command], size, loop.time() + _FORWARD_TIMEOUT_S
+                    shard, [command], size, loop.time() + limits.FORWARD_TIMEOUT_S
                 )
                 if results[0] in (Reason.ACCEPTED, Reason.DUPLICATE):
                     chunk = commands.pack_chunk([commands.settle(key, forward_id)])

@@ -23,10 +23,6 @@ from engine.errors import Conflict, NotFound, Overloaded, Unavailable
 from engine.shard import Shard
 from engine.slots import catalog_key, shard_of, slot_of
 
-_SESSIONS = 1_000
-_GAP_TIMEOUT_S = 5.0
-_WATCH_LEASE_S = 10.0
-
 
 class Host:
     """Several shards on one event loop; see the module's text.
@@ -118,7 +114,10 @@ class Host:
         Durability: Every command that the reply calls accepted is synced and applied.
         """
         session_id, number, control, parts = host_protocol.unpack_call(call)
-        session = self._session(session_id)
+        session = self._session(session_id, number)
+        if session is None:
+            answer = host_protocol.NEW_SESSION, f"{self.name} does not know the session"
+            return host_protocol.pack_reply([answer] * len(parts))
         await session.turn(number)
         try:
             answers = [self._admit(part, control) for part in parts]
@@ -140,11 +139,14 @@ class Host:
         except Unavailable as error:
             return host_protocol.UNAVAILABLE, str(error)
 
-    def _session(self, session_id: str) -> "_Session":
+    def _session(self, session_id: str, number: int) -> "_Session | None":
+        """A router's session; None if its beginning must have gone to a host before this one."""
         session = self._sessions.get(session_id)
-        if session is None:
+        if session is not None:
+            self._sessions.move_to_end(session_id)
+        elif number < limits.CALLS_IN_FLIGHT:
             session = self._sessions[session_id] = _Session()
-            if len(self._sessions) > _SESSIONS:
+            if len(self._sessions) > limits.SESSIONS:
                 self._sessions.popitem(last=False)
         return session
 
@@ -162,6 +164,8 @@ class Host:
                 )
             elif name == "status":
                 answer = host_protocol.OK, runner.describe()
+            elif name == "moves":
+                answer = host_protocol.OK, runner.moves(args["workspace"])
             elif name == "watch":
                 answer = host_protocol.OK, await self._watch(args)
             elif name == "advance":
@@ -192,7 +196,7 @@ class Host:
         Nobody pays for the feed while nobody watches: a watch is a lease of ten seconds.
         """
         loop = asyncio.get_running_loop()
-        self._watched_until = loop.time() + _WATCH_LEASE_S
+        self._watched_until = loop.time() + limits.WATCH_LEASE_S
         for runner in self.runners.values():
             runner.shard.watch(self._feed_lines)
         cursor = int(args.get("cursor", -1))
@@ -293,7 +297,7 @@ class _Session:
             turn = asyncio.get_running_loop().create_future()
             self._turns[number] = turn
             try:
-                async with asyncio.timeout(_GAP_TIMEOUT_S):
+                async with asyncio.timeout(limits.SESSION_GAP_S):
                     await turn
             except TimeoutError:
                 msg = f"call {number} came without the calls before it"

@@ -1,7 +1,8 @@
 """The bytes between a router and a host: one call, one reply.
 
 A call is `[session, number, control, [[shard, chunk, count], …]]`; a reply is `[[code, body], …]`,
-one per part: the body is one `Reason` byte per command, or what the error needs.
+one per part: the body is one `Reason` byte per command, or what the error needs. A host that does
+not know a session (it is new, the session is old) answers NEW_SESSION and has taken nothing.
 """
 
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ OVERLOADED: Final = 1
 UNAVAILABLE: Final = 2
 NOT_FOUND: Final = 3
 CONFLICT: Final = 4
+NEW_SESSION: Final = 5
 
 Part = tuple[int, bytes, int]
 

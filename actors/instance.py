@@ -33,9 +33,6 @@ _RAY_ENVIRONMENT = {
     "RAY_DEDUP_LOGS": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
-_OBJECT_STORE_BYTES = 80 * 1024 * 1024
-_START_S = 120.0
-_STOP_S = 120.0
 
 
 class InstanceFailed(Exception):
@@ -81,7 +78,7 @@ class Instance:
             lifetime="detached",
             get_if_exists=True,
         ).remote(settings.plain(shards), self._gateway_class, self._host_class)
-        failed = ray.get(self._supervisor.start.remote(), timeout=_START_S)
+        failed = ray.get(self._supervisor.start.remote(), timeout=limits.INSTANCE_START_S)
         if failed:
             words = "; ".join(f"{name}: {error}" for name, error in sorted(failed.items()))
             raise InstanceFailed(words)
@@ -100,7 +97,7 @@ class Instance:
     def stop(self) -> None:
         """Drains, checkpoints, and stops everything; also Ray, if it was started here."""
         if self._supervisor is not None:
-            ray.get(self._supervisor.stop.remote(), timeout=_STOP_S)
+            ray.get(self._supervisor.stop.remote(), timeout=limits.INSTANCE_STOP_S)
             ray.kill(self._supervisor, no_restart=True)
             self._supervisor = None
         ray.shutdown()
@@ -150,7 +147,7 @@ def start_ray(settings: Settings) -> None:
         include_dashboard=settings.dashboard,
         dashboard_host="127.0.0.1",
         dashboard_port=settings.dashboard_port or None,
-        object_store_memory=_OBJECT_STORE_BYTES,
+        object_store_memory=limits.OBJECT_STORE_BYTES,
         num_cpus=max(4, os.cpu_count() or 1),
         log_to_driver=False,
         configure_logging=False,

@@ -26,7 +26,7 @@ from engine import limits
 from engine.commands import Command, pack_chunk
 from engine.errors import Conflict, DenreiError, NotFound, Overloaded, Unavailable
 from engine.reasons import Reason
-from engine.slots import parse_key, shard_of, slot_of
+from engine.slots import shard_of, slot_of
 
 _ACCEPT_OURS = bytes.maketrans(bytes([Reason.DUPLICATE]), bytes([Reason.ACCEPTED]))
 
@@ -151,7 +151,7 @@ class Router:
         return await asyncio.gather(*calls)
 
     async def watch(self, workspace: str, key: str = "") -> AsyncGenerator[list[Any], None]:
-        """Feed lines `[ms, workspace, kind, entity id, subject, detail]`, as they happen.
+        """Feed lines `[ms, workspace, kind, entity id, subject, detail, key]`, as they happen.
 
         Args:
             workspace: Only this workspace's.
@@ -160,14 +160,13 @@ class Router:
         A reader that is too slow misses lines: the feed is a ring in each host's memory. The
         trail of an entity misses nothing.
         """
-        only = parse_key(key).id if key else ""
         shards = [shard_of(slot_of(key), self.shards)] if key else self._one_shard_per_host()
         lines: asyncio.Queue[list[Any]] = asyncio.Queue(limits.FEED_LINES)
         tasks = [asyncio.ensure_future(self._follow(shard, lines)) for shard in shards]
         try:
             while True:
                 line = await lines.get()
-                if line[1] == workspace and (not only or line[3] == only):
+                if line[1] == workspace and (not key or line[6] == key):
                     yield line
         finally:
             for task in tasks:
@@ -239,7 +238,9 @@ class _Pipe:
         while self._waiting and not self._broken and len(self._calls) < limits.CALLS_IN_FLIGHT:
             items = self._take()
             if items:
-                self._spawn(self._call(next(self._numbers), items))
+                number = next(self._numbers)
+                self._calls[number] = items
+                self._spawn(self._call(number, items))
 
     def _take(self) -> list[_Item]:
         """The next call's items: as many as fit into one inline argument."""
@@ -266,7 +267,6 @@ class _Pipe:
         task.add_done_callback(self._tasks.discard)
 
     async def _call(self, number: int, items: list[_Item]) -> None:
-        self._calls[number] = items
         by_shard: dict[int, list[_Item]] = {}
         for item in items:
             by_shard.setdefault(item.shard, []).append(item)
@@ -284,12 +284,18 @@ class _Pipe:
                 self._fail(item, Unavailable("the router was closed"))
             raise
         except Exception:
+            for item in items:
+                item.retried = True
             self._failed[number] = items
             self._broken = True
         else:
             self._pause_s = 0.0
-            for group, (code, body) in zip(by_shard.values(), answers, strict=True):
-                self._answer(group, code, body)
+            if answers[0][0] == host_protocol.NEW_SESSION:
+                self._failed[number] = items
+                self._broken = True
+            else:
+                for group, (code, body) in zip(by_shard.values(), answers, strict=True):
+                    self._answer(group, code, body)
         del self._calls[number]
         if self._broken and not self._calls:
             self._spawn(self._reopen())
@@ -314,9 +320,7 @@ class _Pipe:
         await asyncio.sleep(self._pause_s)
         self._pause_s = min(1.0, max(0.05, self._pause_s * 2))
         for number in sorted(self._failed, reverse=True):
-            for item in reversed(self._failed[number]):
-                item.retried = True
-                self._waiting.appendleft(item)
+            self._waiting.extendleft(reversed(self._failed[number]))
         self._failed.clear()
         self._session = uuid.uuid4().hex
         self._numbers = itertools.count()

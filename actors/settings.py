@@ -42,14 +42,14 @@ class Settings(BaseSettings):
     )
 
     store: Path = Field(Path(".denrei"), description="The directory of the store.")
-    hosts: Annotated[int, Field(ge=1, le=256)] = Field(
+    hosts: Annotated[int, Field(ge=1, le=limits.HOSTS)] = Field(
         default_factory=lambda: max(1, min(os.cpu_count() or 1, 16)),
         description="Shard hosts; about one per core.",
     )
     shards: Annotated[int, Field(ge=0, le=limits.SLOTS)] = Field(
         0, description="Shards; fixed when a store is created. 0: what it has, or two per host."
     )
-    gateways: Annotated[int, Field(ge=1, le=64)] = 1
+    gateways: Annotated[int, Field(ge=1, le=limits.GATEWAYS)] = 1
     senders: dict[str, int] = Field(
         default_factory=lambda: {"sms": 1, "email": 1, "push": 1},
         description="Sender actors per channel.",
@@ -78,8 +78,8 @@ class Settings(BaseSettings):
             if channel not in CHANNELS:
                 msg = f"no channel {channel!r}; there are {', '.join(CHANNELS)}"
                 raise ValueError(msg)
-            if not 1 <= count <= 64:
-                msg = f"{count} senders for {channel}: choose 1 to 64"
+            if not 1 <= count <= limits.SENDERS_PER_CHANNEL:
+                msg = f"{count} senders for {channel}: choose 1 to {limits.SENDERS_PER_CHANNEL}"
                 raise ValueError(msg)
         missing = [channel for channel in CHANNELS if channel not in value]
         return {**value, **dict.fromkeys(missing, 1)}

@@ -25,11 +25,11 @@ from actors.metrics import HostMetrics
 from actors.router import Router
 from actors.store.archive import ArchivePolicy
 from actors.store.directory import SqliteStore
+from engine import limits
 from engine.shard import Shard
 
 logger = logging.getLogger(__name__)
 
-_TAKE_OVER_S = 30.0
 # The commit thread takes the interpreter back after each of SQLite's statements; with the default
 # of 5 ms a busy loop makes a commit of 0.3 ms last 25.
 _SWITCH_S = 0.0005
@@ -117,7 +117,7 @@ class ShardHostProcess:
             store = SqliteStore.open(Path(settings["store"]), policy)
             owned = placement.shards_of(self._index, settings["shards"], settings["hosts"])
             stores = {
-                shard: await asyncio.to_thread(store.open_shard, shard, _TAKE_OVER_S)
+                shard: await asyncio.to_thread(store.open_shard, shard, limits.TAKE_OVER_S)
                 for shard in owned
             }
             host = Host(

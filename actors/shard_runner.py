@@ -27,7 +27,7 @@ from engine.reasons import Reason
 from engine.shard import Effects, Shard
 from engine.slots import slot_of
 
-CHECKPOINT_AGE_S = 5.0
+CHECKPOINT_AGE_S = 10.0
 
 
 @dataclass(slots=True)
@@ -354,6 +354,17 @@ class ShardRunner:
             return await loop.run_in_executor(self._executor, self.store.archive_passed)
         return 0
 
+    def moves(self, workspace: str) -> dict[str, dict[str, int]]:
+        """How many entered and left each segment of a workspace here, since this host started.
+
+        Returns:
+            `{entered: {segment: n}, left: {segment: n}}`; what a recovery replayed is not in it.
+        """
+        return {
+            "entered": _of_workspace(self.stats.entered, workspace),
+            "left": _of_workspace(self.stats.left, workspace),
+        }
+
     def describe(self) -> dict[str, Any]:
         """The shard's state in numbers, for status and metrics."""
         shard, due_ms = self.shard, self.shard.next_due_ms()
@@ -385,6 +396,11 @@ class ShardRunner:
             },
             "installed": {name: program.version for name, program in shard.programs.items()},
         }
+
+
+def _of_workspace(counts: dict[str, int], workspace: str) -> dict[str, int]:
+    prefix = workspace + "/"
+    return {label[len(prefix) :]: n for label, n in counts.items() if label.startswith(prefix)}
 
 
 def _newest_event_ms(payload: bytes) -> int:

@@ -22,8 +22,6 @@ from engine.slots import shard_of
 logger = logging.getLogger(__name__)
 
 _CHECK_S = 1.0
-_START_S = 60.0
-_STOP_S = 60.0
 
 
 class SupervisorProcess:
@@ -119,7 +117,7 @@ class SupervisorProcess:
         )
         try:
             handle = self._handle(name)
-            async with asyncio.timeout(_START_S):
+            async with asyncio.timeout(limits.ACTOR_START_S):
                 failure = await handle.start.remote()
                 pid = await handle.pid.remote()
         except asyncio.CancelledError:
@@ -155,10 +153,10 @@ class SupervisorProcess:
     async def _stop_one(self, name: str) -> None:
         try:
             handle: Any = ray.get_actor(name, namespace=placement.NAMESPACE)
-            async with asyncio.timeout(_STOP_S):
+            async with asyncio.timeout(limits.ACTOR_STOP_S):
                 await handle.stop.remote()
             ray.kill(handle, no_restart=True)
-        except Exception as error:  # noqa: BLE001 - the others must still be stopped
+        except Exception as error:
             logger.warning("%s did not stop: %s: %s", name, type(error).__name__, error)
         self._state.get(name, {})["state"] = "stopped"
 

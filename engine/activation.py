@@ -7,11 +7,11 @@ without having to think of it.
 
 from typing import TYPE_CHECKING, Any
 
-import msgpack
 from xxhash import xxh3_128_hexdigest
 
 from engine import limits
 from engine.entity import Entity
+from engine.journeys.context import map_in
 from engine.messages import ADDRESS_TRAITS, Message, SendRequest
 from engine.program import Program
 from engine.reasons import Reason
@@ -22,9 +22,18 @@ if TYPE_CHECKING:
 
 
 class EventView:
-    """One event, as filters and steps see it; its properties are decoded once, if asked for."""
+    """One event, as filters and steps see it; its properties are decoded once, if asked for.
 
-    __slots__ = ("_properties", "context_raw", "message_id", "name", "raw", "timestamp_ms", "type")
+    Attributes:
+        unreadable: Whether its properties were asked for and turned out to be no map; it then has
+            none. The door refuses such an event, so this only bounds the harm of one that was
+            journaled all the same.
+    """
+
+    __slots__ = (
+        "_properties", "context_raw", "message_id", "name", "raw", "timestamp_ms", "type",
+        "unreadable",
+    )  # fmt: skip
 
     def __init__(
         self, type_: int, name: str, message_id: str, timestamp_ms: int, raw: bytes, context: bytes
@@ -35,6 +44,7 @@ class EventView:
         self.timestamp_ms = timestamp_ms
         self.raw = raw
         self.context_raw = context
+        self.unreadable = False
         self._properties: dict[str, Any] | None = None
 
     @property
@@ -42,7 +52,11 @@ class EventView:
         """The properties (or traits) as a map."""
         properties = self._properties
         if properties is None:
-            properties = self._properties = msgpack.unpackb(self.raw) if self.raw else {}
+            properties = map_in(self.raw) if self.raw else {}
+            if properties is None:
+                self.unreadable = True
+                properties = {}
+            self._properties = properties
         return properties
 
 
@@ -87,10 +101,20 @@ class Activation:
 
     def note(self, kind: str, subject: str, why: str) -> None:
         """Adds a line to the user's trail, and to the feed if someone watches."""
-        entity = self.entity
-        entity.note(self.now, kind, subject, why)
+        self.entity.note(self.now, kind, subject, why)
         if self.feed is not None:
-            self.feed.append([self.now, entity.workspace, kind, entity.id, subject, why])
+            self.tell(kind, subject, why)
+
+    def tell(self, kind: str, subject: str, detail: str) -> None:
+        """Adds a line to the feed, for those who watch now; the trail has none of it.
+
+        Call it only if `feed` is not None, so that nobody makes words that nobody reads.
+        """
+        entity = self.entity
+        if self.feed is not None:
+            self.feed.append(
+                [self.now, entity.workspace, kind, entity.id, subject, detail, entity.key]
+            )
 
     def send(self, request: SendRequest, message_id: str = "") -> tuple[str, Reason]:
         """Makes a message and the effect that hands it to a sender.
@@ -111,23 +135,39 @@ class Activation:
         if len(entity.outbox) >= limits.OUTBOX:
             self.note("message", request.template, f"not sent: {limits.OUTBOX} are waiting already")
             return "", Reason.OUTBOX_FULL
-        to = request.to or str(entity.traits.get(ADDRESS_TRAITS[request.channel]) or "")
+        to = self._address(request)
         lane = self.routes.lane_for(request.channel, to, request.lane) if to else ""
+        if not lane:
+            reason = Reason.NO_ROUTE if to else Reason.NO_ADDRESS
+            return self.send_failed(request, reason, _why_unsent(reason, request), message_id)
         message = Message(message_id or self.next_id(), request, to, lane, self.now)
-        reason = Reason.QUEUED if lane else (Reason.NO_ROUTE if to else Reason.NO_ADDRESS)
-        message.record(reason, self.now)
-        self._keep(message)
-        outcomes = self.effects.outcomes
-        outcomes[reason] = outcomes.get(reason, 0) + 1
-        if lane:
-            entity.outbox[message.id] = None
-            self.effects.sends.append(message.offer(entity.key, entity.workspace))
-        else:
-            self.note("message", message.id, _unsent(reason, request))
-        if self.feed is not None:
-            detail = f"{reason.name} {request.channel} to {to} {request.body}"
-            self.feed.append([self.now, entity.workspace, "message", entity.id, message.id, detail])
+        entity.outbox[message.id] = None
+        self._keep(message, Reason.QUEUED, "")
+        self.effects.sends.append(message.offer(entity.key, entity.workspace))
+        return message.id, Reason.QUEUED
+
+    def send_failed(
+        self, request: SendRequest, reason: Reason, why: str, message_id: str = ""
+    ) -> tuple[str, Reason]:
+        """Records a message that will not be sent, in its history and in the trail.
+
+        Args:
+            request: The message, as far as it could be made.
+            reason: NO_ADDRESS, NO_ROUTE or RENDER_FAILED.
+            why: In words.
+            message_id: As for `send`.
+
+        Returns:
+            The message's id and the reason.
+        """
+        to = self._address(request)
+        message = Message(message_id or self.next_id(), request, to, "", self.now)
+        self._keep(message, reason, why)
+        self.note("message", message.id, f"not sent: {reason.name}, {why}")
         return message.id, reason
+
+    def _address(self, request: SendRequest) -> str:
+        return request.to or str(self.entity.traits.get(ADDRESS_TRAITS[request.channel]) or "")
 
     def cancel(self, message_id: str, why: str) -> None:
         """Asks for a message not to be sent any more, if it has not left.
@@ -143,8 +183,18 @@ class Activation:
         self.effects.cancels.append(message.offer(entity.key, entity.workspace))
         self.note("message", message_id, f"cancel asked: {why}")
 
-    def _keep(self, message: Message) -> None:
-        """Adds a message; past the limit the oldest settled one goes."""
+    def _keep(self, message: Message, reason: Reason, why: str) -> None:
+        """Adds a message with its first outcome; past the limit the oldest settled one goes.
+
+        A message that goes out is in the outbox before it comes here: what the outbox names is
+        never dropped, or a recovery could not hand it over again.
+        """
+        message.record(reason, self.now, detail=why)
+        outcomes = self.effects.outcomes
+        outcomes[reason] = outcomes.get(reason, 0) + 1
+        if self.feed is not None:
+            words = f"{reason.name} {message.channel} to {message.to} {message.body}"
+            self.tell("message", message.id, words)
         entity = self.entity
         messages = entity.messages
         messages[message.id] = message
@@ -155,8 +205,8 @@ class Activation:
                     break
 
 
-def _unsent(reason: Reason, request: SendRequest) -> str:
+def _why_unsent(reason: Reason, request: SendRequest) -> str:
     if reason == Reason.NO_ADDRESS:
         trait = ADDRESS_TRAITS[request.channel]
-        return f"not sent: NO_ADDRESS, the profile has no {trait!r} for channel {request.channel}"
-    return f"not sent: NO_ROUTE, no {request.channel} lane takes this address"
+        return f"the profile has no {trait!r} for channel {request.channel}"
+    return f"no {request.channel} lane takes this address"

@@ -29,6 +29,7 @@ SCREEN: Final = 3
 GROUP: Final = 4
 ALIAS: Final = 5
 EVENT_TYPES: Final = ("identify", "track", "page", "screen", "group", "alias")
+NAMED_TYPES: Final = (TRACK, PAGE, SCREEN)  # the types whose name is an event's and not an id
 
 Command = tuple[Any, ...]
 

@@ -8,11 +8,9 @@ checkpointed and replayed with it. The bound is a limit on ids, past which an en
 refused with a typed reason rather than forgotten early.
 """
 
-import sys
-from array import array
 from typing import Any, Final
 
-from xxhash import xxh3_64_intdigest
+from xxhash import xxh3_64_digest
 
 from engine import limits
 
@@ -28,8 +26,8 @@ class SeenIds:
 
     def __init__(self) -> None:
         self.since_ms = 0
-        self.young: dict[int, None] = {}
-        self.old: dict[int, None] = {}
+        self.young: dict[bytes, None] = {}
+        self.old: dict[bytes, None] = {}
 
     def add(self, id_: str, now_ms: int) -> int:
         """Remembers an id.
@@ -52,7 +50,7 @@ class SeenIds:
                 self.old = young
             young = self.young = {}
             self.since_ms = now_ms
-        hash_ = xxh3_64_intdigest(id_.encode())
+        hash_ = xxh3_64_digest(id_.encode())
         if hash_ in young or hash_ in self.old:
             return SEEN
         if len(young) >= limits.SEEN_IDS:
@@ -60,13 +58,17 @@ class SeenIds:
         young[hash_] = None
         return FRESH
 
+    def forget(self, id_: str) -> None:
+        """Forgets an id that was just added: what it stood for was refused, and may come again."""
+        self.young.pop(xxh3_64_digest(id_.encode()), None)
+
     def __contains__(self, id_: str) -> bool:
-        hash_ = xxh3_64_intdigest(id_.encode())
+        hash_ = xxh3_64_digest(id_.encode())
         return hash_ in self.young or hash_ in self.old
 
     def pack(self) -> list[Any]:
-        """The state as msgpack-able values; ids as little-endian 64-bit words."""
-        return [self.since_ms, _to_bytes(self.young), _to_bytes(self.old)]
+        """The state as msgpack-able values; the hashes of 8 bytes one after the other."""
+        return [self.since_ms, b"".join(self.young), b"".join(self.old)]
 
     @classmethod
     def unpack(cls, packed: list[Any]) -> "SeenIds":
@@ -78,16 +80,5 @@ class SeenIds:
         return seen
 
 
-def _to_bytes(ids: dict[int, None]) -> bytes:
-    words = array("Q", ids)
-    if sys.byteorder == "big":
-        words.byteswap()
-    return words.tobytes()
-
-
-def _from_bytes(data: bytes) -> dict[int, None]:
-    words = array("Q")
-    words.frombytes(data)
-    if sys.byteorder == "big":
-        words.byteswap()
-    return dict.fromkeys(words)
+def _from_bytes(data: bytes) -> dict[bytes, None]:
+    return dict.fromkeys([data[at : at + 8] for at in range(0, len(data), 8)])

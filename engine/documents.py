@@ -16,7 +16,6 @@ import yaml
 from engine import limits
 from engine.issues import DefinitionError, Issue
 
-DEPTH: Final = 10 + 3 * limits.CONDITION_DEPTH
 _INT: Final = re.compile(r"[-+]?[0-9]+")
 _FLOAT: Final = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _WORDS: Final = {
@@ -73,8 +72,8 @@ def _yaml(text: str, source: str) -> Iterator[tuple[Any, int]]:
             if isinstance(event, yaml.ScalarEvent):
                 stack[-1].add(_scalar(event, source), event, source)
                 continue
-            if len(stack) > DEPTH:
-                raise _at(event, source, f"nested more than {DEPTH} deep")
+            if len(stack) > limits.DOCUMENT_DEPTH:
+                raise _at(event, source, f"nested more than {limits.DOCUMENT_DEPTH} deep")
             stack.append(_Node({} if isinstance(event, yaml.MappingStartEvent) else [], event))
         elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
             node = stack.pop()
@@ -142,8 +141,8 @@ def _scalar(event: Any, source: str) -> Any:
 
 def _checked(value: Any, source: str, depth: int = 0) -> Any:
     """The value of a JSON text, with what YAML is refused for refused too."""
-    if depth > DEPTH:
-        raise _error(source, f"nested more than {DEPTH} deep")
+    if depth > limits.DOCUMENT_DEPTH:
+        raise _error(source, f"nested more than {limits.DOCUMENT_DEPTH} deep")
     if isinstance(value, dict):
         for key, item in value.items():
             _checked(key, source, depth + 1)

@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from engine import limits
 from engine.issues import DefinitionError, did_you_mean, kind_of
+from engine.limits import LANE_LIMITS  # since a lane has a field `limits`
 from engine.messages import SMS
 from engine.names import DefinitionName
 from engine.schema import Strict, issues_of, refusal
@@ -18,8 +19,6 @@ from engine.schema import Strict, issues_of, refusal
 WINDOWS_MS: Final = {"s": 1_000, "min": 60_000, "h": 3_600_000, "day": 86_400_000}
 _RATE: Final = re.compile(r"(\d{1,9})/(\w+)")
 _PHONE_PREFIX: Final = re.compile(r"\+[0-9]{0,15}")
-_PREFIXES: Final = 500
-_LIMITS: Final = 10
 
 Limit = tuple[int, int, str | None]
 
@@ -77,10 +76,10 @@ class LaneModel(Strict):
     carrier: DefinitionName
     options: dict[str, Any] = Field(default_factory=dict)
     sender: Annotated[str, Field(max_length=limits.ID_CHARS)] = ""
-    prefixes: Annotated[list[str], Field(min_length=1, max_length=_PREFIXES)] = Field(
+    prefixes: Annotated[list[str], Field(min_length=1, max_length=limits.LANE_PREFIXES)] = Field(
         default_factory=lambda: ["*"]
     )
-    limits: Annotated[list[LimitModel], Field(max_length=_LIMITS)] = Field(default_factory=list)
+    limits: Annotated[list[LimitModel], Field(max_length=LANE_LIMITS)] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _prefixes_fit_channel(self) -> "LaneModel":

@@ -6,7 +6,7 @@ from `engine.reasons`, never memory growth and never silence. Units stand last i
 
 from typing import Final
 
-# What a client may send.
+# What a client may send: past these a request is refused at the door, before anything is kept.
 EVENT_BYTES: Final = 32 * 1024
 BATCH_EVENTS: Final = 2_500
 BATCH_BYTES: Final = 4 * 1024 * 1024
@@ -21,8 +21,32 @@ BODY_CHARS: Final = 4_096
 DEFINITION_BYTES: Final = 256 * 1024
 DEFINITIONS_PER_APPLY: Final = 100
 PAGE_ITEMS: Final = 500
+DEFAULT_PAGE_ITEMS: Final = 100
+PAGE_TOKEN_CHARS: Final = 4_000
+KEY_CHARS: Final = 200
+LEAST_VALIDITY_MS: Final = 1_000
 
-# What one entity may hold.
+# At the gateway. Past GRPC_RECEIVE_BYTES the transport itself refuses; a batch is held against
+# BATCH_BYTES with a typed reason. A client's deadline is honoured up to DEADLINE_S.
+GRPC_RECEIVE_BYTES: Final = 2 * BATCH_BYTES
+GRPC_SEND_BYTES: Final = 64 * 1024 * 1024
+CONCURRENT_CALLS: Final = 10_000
+CONNECTION_STREAMS: Final = 1_000
+STREAM_CHUNKS_IN_FLIGHT: Final = 64
+STREAM_BYTES_IN_FLIGHT: Final = 2 * BATCH_BYTES
+DEADLINE_S: Final = 60.0
+DEFAULT_DEADLINE_S: Final = 20.0
+ANSWER_S: Final = 0.05  # the part of a deadline that is kept for the way back of the answer
+APPLY_ATTEMPTS: Final = 5
+INSTALL_WAIT_S: Final = 10.0  # how long an Apply waits for shards to install a version
+KEY_VERDICTS: Final = 10_000
+KEY_VERDICT_S: Final = 2.0
+REPORT_SLICES: Final = 200
+REPORT_TIME_SHARE: Final = 0.5  # of a call's time: past it, a report goes on in the next call
+STATUS_S: Final = 2.0
+DRAIN_S: Final = 10.0
+
+# What one entity may hold: the oldest goes, or the newest is refused with a reason.
 TRAITS: Final = 300
 TRAIT_BYTES: Final = 64 * 1024
 SEEN_IDS: Final = 20_000
@@ -32,24 +56,42 @@ WINDOW_DAYS: Final = 400
 INSTANCES: Final = 64
 INSTANCES_ENDED: Final = 20
 INSTANCE_TRAIL: Final = 100
+INSTANCE_TRAIL_HEAD: Final = 10  # lines of its beginning that are always kept
+INSTANCE_TRAIL_LEFT_OUT: Final = 10  # lines that go at a time
 INSTANCE_MOVES: Final = 50
 TRAIL: Final = 100
 MESSAGES: Final = 50
 MESSAGE_HISTORY: Final = 16
 OUTBOX: Final = 100
+ERROR_CHARS: Final = 500
 
-# What one workspace may define.
+# What one workspace may define: past these a definition is refused with where and why.
 DEFINITIONS: Final = 2_000
 VERSIONS: Final = 25
 STEPS: Final = 200
 BRANCHES: Final = 20
 EXITS: Final = 20
 CONDITION_DEPTH: Final = 10
+DOCUMENT_DEPTH: Final = 10 + 3 * CONDITION_DEPTH
 STEP_DELAY_MS: Final = 2 * 365 * 86_400_000
+LANE_PREFIXES: Final = 500
+LANE_LIMITS: Final = 10
 
-# Slots and shards.
+# What rendering one message may cost, and how many missing names it tells of.
+RENDER_STEPS: Final = 100_000
+RENDER_WARNINGS: Final = 8
+
+# Slots and shards, and the processes of one instance. A store is born with its slots, for ever.
 SLOTS: Final = 1_024
 SHARDS_PER_CORE: Final = 2
+HOSTS: Final = 256
+GATEWAYS: Final = 64
+SENDERS_PER_CHANNEL: Final = 64
+ACTOR_START_S: Final = 60.0
+ACTOR_STOP_S: Final = 60.0
+INSTANCE_START_S: Final = 120.0
+INSTANCE_STOP_S: Final = 120.0
+OBJECT_STORE_BYTES: Final = 80 * 1024 * 1024
 
 # Between the gateway and a host. Ray passes arguments under 100 KiB inline; larger ones go through
 # its object store, which costs a third to a half of the call rate.
@@ -58,18 +100,24 @@ CALL_COMMANDS: Final = 1_000
 CALLS_IN_FLIGHT: Final = 2
 ROUTER_QUEUE_BYTES: Final = 8 * 1024 * 1024
 CALL_TIMEOUT_S: Final = 15.0
+FORWARD_TIMEOUT_S: Final = 30.0
 
-# In a host.
+# In a host: what waits, what stays in memory, and how much one entry or one step of a checkpoint
+# may be, so that neither is a pause.
 INGEST_QUEUE_BYTES: Final = 8 * 1024 * 1024
 ENTRY_BYTES: Final = 1024 * 1024
 OUTBOX_PER_SHARD: Final = 100_000
 HOT_ENTITIES: Final = 100_000
 CHECKPOINT_ROWS: Final = 500
 CHECKPOINT_TAIL_BYTES: Final = 32 * 1024 * 1024
-FEED_LINES: Final = 20_000
 TIMERS_PER_ENTRY: Final = 2_000
+TAKE_OVER_S: Final = 30.0  # how long a new owner of a store waits for the old one to let go
+SESSIONS: Final = 1_000  # routers whose calls a host keeps in order
+SESSION_GAP_S: Final = 1.0  # how long a call waits for the calls before it
+FEED_LINES: Final = 20_000
+WATCH_LEASE_S: Final = 10.0  # the feed is written for so long after someone asked for it
 
-# In a sender.
+# In a sender: what waits in a lane and in all, and what is remembered of what was sent.
 LANES: Final = 1_000
 LANE_QUEUE_S: Final = 36_000
 LANE_QUEUE_MESSAGES: Final = 100_000
@@ -83,6 +131,20 @@ SEND_ATTEMPTS: Final = 5
 FRAUD_PREFIXES: Final = 50_000
 FRAUD_NUMBERS: Final = 100_000
 
-# The archive of passed journal entries.
+# In a store, for each open file: what SQLite may keep in memory, of the disk, and read at a time.
+STORE_CACHE_BYTES: Final = 16 * 1024 * 1024
+STORE_READER_CACHE_BYTES: Final = 1024 * 1024
+STORE_MMAP_BYTES: Final = 1024 * 1024 * 1024
+STORE_LOG_PAGES: Final = 1_000  # of write-ahead log; then a commit copies them into the file
+STORE_LOG_BYTES: Final = 32 * 1024 * 1024  # what a log may keep of the disk once it is copied
+STORE_ENTRIES_PER_READ: Final = 32
+STORE_ROWS_PER_READ: Final = 5_000
+STORE_BUSY_MS: Final = 5_000
+STORE_BIRTH_WAIT_S: Final = 30.0
+
+# The archive of passed journal entries: a file is full at the first of its two limits, and the
+# oldest files make room.
+ARCHIVE_FILE_BYTES: Final = 4 * 1024 * 1024
+ARCHIVE_FILE_ENTRIES: Final = 4_096
 ARCHIVE_DAYS: Final = 30
 ARCHIVE_BYTES: Final = 10 * 1024 * 1024 * 1024

@@ -9,10 +9,16 @@ other on the library's own examples.
 """
 
 import re
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 import phonenumbers
-from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, PhoneMetadata, PhoneNumber, PhoneNumberType
+from phonenumbers import (
+    COUNTRY_CODE_TO_REGION_CODE,
+    PhoneMetadata,
+    PhoneNumberDesc,
+    PhoneNumberType,
+)
 
 from engine import limits
 from engine.reasons import Reason
@@ -52,17 +58,17 @@ class Phones:
         capacity: How many answers it keeps; past it the oldest go.
     """
 
-    __slots__ = ("_capacity", "_known", "_prefixes")
+    __slots__ = ("_capacity", "_known", "_plans")
 
     def __init__(self, capacity: int = limits.FRAUD_NUMBERS) -> None:
         self._capacity = capacity
         self._known: dict[str, Phone] = {}
-        self._prefixes: dict[int, re.Pattern[str] | None] = {}
+        self._plans: dict[int, _Plan] = {}
 
     def read(self, written: str) -> Phone:
         """What a written number is; it is in international form, with or without spaces.
 
-        Cost: 0.1 µs for a known number, about 15 µs for a new one in E.164, 70 µs for others.
+        Cost: 0.1 µs for a known number, about 5 µs for a new one in E.164, 70 µs for others.
         """
         phone = self._known.get(written)
         if phone is None:
@@ -81,27 +87,92 @@ class Phones:
                 break
         else:
             return None
-        national = written[1 + digits :]
-        prefix = self._national_prefix(country_code)
-        if national.startswith("0") or prefix is None or prefix.match(national):
-            return None
-        kind = phonenumbers.number_type(
-            PhoneNumber(country_code=country_code, national_number=int(national))
-        )
-        if kind == PhoneNumberType.UNKNOWN:
-            return None
-        return _judged(written, country_code, kind)
+        plan = self._plans.get(country_code)
+        if plan is None:
+            plan = self._plans[country_code] = _Plan(country_code)
+        kind = plan.kind(written[1 + digits :])
+        return _judged(written, country_code, kind) if kind is not None else None
 
-    def _national_prefix(self, country_code: int) -> re.Pattern[str] | None:
-        """What the parser would strip from a national number; None if it must be asked."""
-        if country_code not in self._prefixes:
-            region = COUNTRY_CODE_TO_REGION_CODE[country_code][0]
-            metadata = PhoneMetadata.metadata_for_region_or_calling_code(country_code, region)
-            pattern = None
-            if metadata is not None:
-                pattern = re.compile(metadata.national_prefix_for_parsing or r"(?!)")
-            self._prefixes[country_code] = pattern
-        return self._prefixes[country_code]
+
+class _Plan:
+    """The numbers of a country code, from the library's metadata."""
+
+    __slots__ = ("_prefix", "_regions")
+
+    def __init__(self, country_code: int) -> None:
+        codes = COUNTRY_CODE_TO_REGION_CODE[country_code]
+        found = [
+            PhoneMetadata.metadata_for_region_or_calling_code(country_code, code) for code in codes
+        ]
+        regions = [metadata for metadata in found if metadata is not None]
+        prefix = regions[0].national_prefix_for_parsing if regions else None
+        self._prefix = re.compile(prefix or r"(?!)")
+        self._regions = [_Region(metadata, alone=len(codes) == 1) for metadata in regions]
+
+    def kind(self, national: str) -> int | None:
+        """The kind of a valid number; None if it is not, or the parser must be asked."""
+        if national.startswith("0") or self._prefix.match(national):
+            return None
+        for region in self._regions:
+            if region.leading is not None:
+                if region.leading.match(national):
+                    return region.kind(national)
+            elif (kind := region.kind(national)) is not None:
+                return kind
+        return None
+
+
+class _Region:
+    """The patterns of one region, in the order in which the library tries them."""
+
+    __slots__ = ("_fixed", "_general", "_mobile", "_special", "leading")
+
+    def __init__(self, metadata: PhoneMetadata, alone: bool) -> None:
+        digits = None if alone else metadata.leading_digits
+        self.leading = re.compile(digits) if digits is not None else None
+        special = [
+            (PhoneNumberType.PREMIUM_RATE, metadata.premium_rate),
+            (PhoneNumberType.TOLL_FREE, metadata.toll_free),
+            (PhoneNumberType.SHARED_COST, metadata.shared_cost),
+            (PhoneNumberType.VOIP, metadata.voip),
+            (PhoneNumberType.PERSONAL_NUMBER, metadata.personal_number),
+            (PhoneNumberType.PAGER, metadata.pager),
+            (PhoneNumberType.UAN, metadata.uan),
+            (PhoneNumberType.VOICEMAIL, metadata.voicemail),
+        ]
+        patterns = [(kind, _matcher(description)) for kind, description in special]
+        self._special = [(kind, pattern) for kind, pattern in patterns if pattern is not None]
+        self._general = _matcher(metadata.general_desc)
+        self._fixed = _matcher(metadata.fixed_line)
+        same = metadata.same_mobile_and_fixed_line_pattern
+        self._mobile = self._fixed if same else _matcher(metadata.mobile)
+
+    def kind(self, national: str) -> int | None:
+        """The kind of a national number; None if no network of the region has such numbers."""
+        if self._general is None or not self._general(national):
+            return None
+        for kind, matches in self._special:
+            if matches(national):
+                return kind
+        fixed, mobile = self._fixed, self._mobile
+        if fixed is not None and fixed(national):
+            if mobile is fixed or (mobile is not None and mobile(national)):
+                return PhoneNumberType.FIXED_LINE_OR_MOBILE
+            return PhoneNumberType.FIXED_LINE
+        if mobile is not None and mobile(national):
+            return PhoneNumberType.MOBILE
+        return None
+
+
+def _matcher(description: PhoneNumberDesc | None) -> Callable[[str], object] | None:
+    """Matches a description's numbers, of the lengths it allows; None if it has none."""
+    if description is None or not description.national_number_pattern:
+        return None
+    lengths = "|".join(f".{{{length}}}" for length in description.possible_length if length > 0)
+    first = f"(?=(?:{lengths})$)" if lengths else ""
+    if description.possible_length == (-1,):
+        return None
+    return re.compile(f"{first}(?:{description.national_number_pattern})").fullmatch
 
 
 def _parse(written: str) -> Phone:

@@ -12,9 +12,9 @@ import msgpack
 
 from engine import limits
 from engine.activation import Activation, EventView
-from engine.commands import ALIAS, GROUP, IDENTIFY, PAGE, SCREEN
-from engine.segment_definition import Segment
+from engine.commands import ALIAS, GROUP, IDENTIFY, NAMED_TYPES, PAGE, SCREEN
 from engine.reasons import Reason
+from engine.segment_definition import Segment
 from engine.slots import PROFILES
 
 SEGMENT_TIMER = "s:"
@@ -49,13 +49,12 @@ def take_event(act: Activation, event: EventView) -> Reason:
     elif event.type == ALIAS:
         act.note("alias", event.name, "the other id was recorded")
     program = act.program
-    name = event.name
-    horizon = program.windows.get(name)
-    if horizon is not None:
-        _add_to_window(act, name, event.timestamp_ms, horizon)
-    segments = program.segments_by_event.get(name)
-    if segments:
-        for segment in segments:
+    if event.type in NAMED_TYPES:
+        name = event.name
+        horizon = program.windows.get(name)
+        if horizon is not None:
+            _add_to_window(act, name, event.timestamp_ms, horizon)
+        for segment in program.segments_by_event.get(name, ()):
             evaluate(act, segment)
     for trait in changed:
         for segment in program.segments_by_trait.get(trait, ()):

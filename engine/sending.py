@@ -13,6 +13,7 @@ from engine.activation import Activation
 from engine.dedup import SEEN
 from engine.messages import MARKETING, SendRequest
 from engine.reasons import Reason
+from engine.templates import RenderError
 
 # Outcomes that a marketer would want to find in the user's trail, not only in the message.
 _NOTED = frozenset(
@@ -33,38 +34,52 @@ def send_by_api(act: Activation, message_id: str, spec: bytes) -> Reason:
         spec: See `commands.send`.
 
     Returns:
-        ACCEPTED (also for a message that has no address or route: its history says so), DUPLICATE
-        if the request was taken before, TEMPLATE_MISSING, or OUTBOX_FULL.
+        ACCEPTED (also for a message that has no address or route or cannot be rendered: its
+        history says so), DUPLICATE if the request was taken before, TEMPLATE_MISSING, or
+        OUTBOX_FULL.
     """
-    entity = act.entity
-    seen = entity.seen.add("send " + message_id, act.now)
+    seen_id = "send " + message_id
+    seen = act.entity.seen.add(seen_id, act.now)
     if seen:
         return Reason.DUPLICATE if seen == SEEN else Reason.USER_RATE
-    values = msgpack.unpackb(spec)
-    body, subject = values.get("body", ""), values.get("subject", "")
-    warnings: tuple[str, ...] = ()
-    channel = values["channel"]
-    template = values.get("template", "")
-    if template:
-        compiled = act.program.templates.get(template)
-        if compiled is None or compiled.channel != channel:
+    reason = _send(act, message_id, msgpack.unpackb(spec))
+    if reason is not Reason.ACCEPTED:
+        act.entity.seen.forget(seen_id)
+    return reason
+
+
+def _send(act: Activation, message_id: str, values: dict[str, Any]) -> Reason:
+    request = _request(act, values)
+    if request.template:
+        template = act.program.templates.get(request.template)
+        if template is None or template.channel != request.channel:
             return Reason.TEMPLATE_MISSING
-        rendered = compiled.render(_context(act, values.get("data") or {}))
-        body, subject, warnings = rendered.body, rendered.subject, tuple(rendered.warnings)
-    request = SendRequest(
-        channel=channel,
+        try:
+            rendered = template.render(_context(act, values.get("data") or {}))
+        except RenderError as error:
+            why = f"template {request.template!r}: {error}"
+            act.send_failed(request, Reason.RENDER_FAILED, why, message_id)
+            return Reason.ACCEPTED
+        request.body, request.subject = rendered.body, rendered.subject
+        request.warnings = rendered.warnings
+    _, reason = act.send(request, message_id)
+    return Reason.OUTBOX_FULL if reason is Reason.OUTBOX_FULL else Reason.ACCEPTED
+
+
+def _request(act: Activation, values: dict[str, Any]) -> SendRequest:
+    """What the caller asked for, not yet rendered."""
+    entity = act.entity
+    return SendRequest(
+        channel=values["channel"],
         to=values.get("to", "") or (entity.id if entity.kind == "address" else ""),
         purpose=values.get("purpose", MARKETING),
-        body=body,
-        subject=subject,
-        template=template,
+        body=values.get("body", ""),
+        subject=values.get("subject", ""),
+        template=values.get("template", ""),
         validity_ms=values.get("validity_ms") or limits.VALIDITY_MS,
         lane=values.get("lane", ""),
         resend_unknown=bool(values.get("resend_unknown")),
-        warnings=warnings,
     )
-    _, reason = act.send(request, message_id)
-    return Reason.OUTBOX_FULL if reason is Reason.OUTBOX_FULL else Reason.ACCEPTED
 
 
 def take_receipt(act: Activation, command: commands.Command) -> Reason:
@@ -97,7 +112,7 @@ def take_receipt(act: Activation, command: commands.Command) -> Reason:
         words = ", ".join(part for part in (code, detail) if part)
         act.note("message", message_id, f"{name}: {words}" if words else name)
     elif act.feed is not None:
-        act.feed.append([act.now, entity.workspace, "message", entity.id, message_id, name])
+        act.tell("message", message_id, name)
     return Reason.ACCEPTED
 
 

@@ -205,10 +205,12 @@ class Shard:
             entity.updated_ms = act.now
             if act.feed is not None:
                 kind = commands.EVENT_TYPES[type_]
-                act.feed.append(
-                    [act.now, entity.workspace, "event", entity.id, kind, event.name or kind]
-                )
+                act.tell("event", kind, event.name or kind)
             journeys.on_event(act, event)
+        else:
+            entity.seen.forget(message_id)  # nothing was changed, so the same event may come again
+        if event.unreadable:
+            act.note("event", event.name, "its properties could not be read: taken as none")
         return reason
 
     def _send(self, entity: Entity, command: commands.Command) -> int:
@@ -247,7 +249,7 @@ class Shard:
         return Reason.ACCEPTED
 
     def _quarantine(self, entity: Entity, error: Exception) -> None:
-        entity.error = f"{type(error).__name__}: {error}"[:500]
+        entity.error = f"{type(error).__name__}: {error}"[: limits.ERROR_CHARS]
         entity.note(self.now, "quarantine", "", entity.error)
         entity.timers = {}
         self._act.timers_changed = True

@@ -27,8 +27,6 @@ from engine.schema import Strict, refusal
 
 NAMES: Final = ("profile", "event", "first", "data", "user_id", "journey", "key")
 _FUNCTIONS: Final = ("range",)
-_FUEL: Final = 100_000
-_WARNINGS: Final = 8
 _SPACE: Final = re.compile(r"\s+")
 _METHODS: Final = sorted(
     name for name in {*dir(dict), *dir(list), *dir(tuple)} if not name.startswith("_")
@@ -54,7 +52,8 @@ class Rendered:
     Attributes:
         body: The text.
         subject: The subject (email) or title (push); else empty.
-        warnings: One line for each name that was not there, at most 8.
+        warnings: One line for each name that was not there, at most
+            `limits.RENDER_WARNINGS`.
     """
 
     __slots__ = ("body", "subject", "warnings")
@@ -183,7 +182,7 @@ class Template:
         names: dict[str, None] = {}
         for part, text in self._sources.items():
             source = text.encode()
-            while len(names) < _WARNINGS and only in ("", part):
+            while len(names) < limits.RENDER_WARNINGS and only in ("", part):
                 try:
                     self._environment.render_str(source.decode(), **context)
                 except TemplateError as error:
@@ -229,7 +228,7 @@ _STRICT: Final[Any] = "semi_strict"  # undefined names fail, but `{% if name %}`
 
 
 def _environment() -> Environment:
-    return Environment(undefined_behavior=_STRICT, fuel=_FUEL, debug=True)
+    return Environment(undefined_behavior=_STRICT, fuel=limits.RENDER_STEPS, debug=True)
 
 
 def _sentence(error: Exception) -> str:
@@ -237,7 +236,7 @@ def _sentence(error: Exception) -> str:
         return str(error)
     what = error.detail or error.kind
     if error.kind == "OutOfFuel":
-        what = f"it takes more than {_FUEL} steps to render"
+        what = f"it takes more than {limits.RENDER_STEPS} steps to render"
     elif error.kind == "TemplateNotFound":
         what = "other templates cannot be included"
     return f"line {error.line}: {what}" if error.line else what

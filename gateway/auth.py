@@ -16,7 +16,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 from actors.store.keys import KeyInfo, KeyStore
-from gateway import bounds, errors
+from engine import limits
+from gateway import errors
 
 PUBLISH: Final = "publish"
 READ: Final = "read"
@@ -45,6 +46,7 @@ SCOPE_OF: Final[Mapping[str, Mapping[str, str]]] = {
     "InstancesService": {"GetInstance": READ, "ListInstances": READ},
     "SystemService": {
         "GetStatus": READ,
+        "GetReport": READ,
         "Watch": READ,
         "AdvanceClock": ADMIN,
         "CreateKey": ADMIN,
@@ -116,9 +118,9 @@ class Authenticator:
             return known[1]
         key = await asyncio.to_thread(self._keys.verify, plaintext)
         self._verdicts.pop(digest, None)
-        if len(self._verdicts) >= bounds.KEY_VERDICTS:
+        if len(self._verdicts) >= limits.KEY_VERDICTS:
             del self._verdicts[next(iter(self._verdicts))]
-        self._verdicts[digest] = (now_s + bounds.KEY_VERDICT_S, key)
+        self._verdicts[digest] = (now_s + limits.KEY_VERDICT_S, key)
         return key
 
 
@@ -135,7 +137,7 @@ def _plaintext(metadata: Iterable[tuple[str, Any]]) -> str:
         else:
             continue
         text = text.strip()
-        if text and len(text) <= bounds.KEY_CHARS:
+        if text and len(text) <= limits.KEY_CHARS:
             return text
         text = "the API key is empty or too long"
         raise errors.unauthenticated(text)

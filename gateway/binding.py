@@ -18,7 +18,8 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
-from gateway import bounds, errors
+from engine import limits
+from gateway import errors
 from gateway.auth import SCOPE_OF, Authenticator
 from gateway.errors import Context
 
@@ -44,15 +45,15 @@ class Call:
         remaining: float | None = context.time_remaining()
         if remaining is None:
             self._ends = math.inf
-            self.deadline = now + bounds.DEFAULT_DEADLINE_S
+            self.deadline = now + limits.DEFAULT_DEADLINE_S
         else:
             # An answer that names what did not make it needs a moment to get back.
-            self._ends = now + remaining - min(bounds.ANSWER_S, remaining / 10)
-            self.deadline = min(self._ends, now + bounds.DEADLINE_S)
+            self._ends = now + remaining - min(limits.ANSWER_S, remaining / 10)
+            self.deadline = min(self._ends, now + limits.DEADLINE_S)
 
     def item_deadline(self) -> float:
         """When one item of a stream, begun now, has to be answered."""
-        return min(self._ends, asyncio.get_running_loop().time() + bounds.DEFAULT_DEADLINE_S)
+        return min(self._ends, asyncio.get_running_loop().time() + limits.DEFAULT_DEADLINE_S)
 
     def remaining_s(self) -> float:
         """How long a unary call may still take, seconds; never below 0."""

@@ -18,12 +18,10 @@ from actors.directory import RayDirectory
 from actors.router import Router
 from actors.shard_host import ACTOR_OPTIONS, tune_collector
 from actors.store.keys import KeyStore
+from engine import limits
 from gateway.server import GatewayServer, Tls
 
 logger = logging.getLogger(__name__)
-
-_STATUS_S = 2.0
-_GRACE_S = 10.0
 
 
 def wire(settings: dict[str, Any]) -> tuple[GatewayServer, Router]:
@@ -62,7 +60,7 @@ class RayControl:
 
     async def _ask(self, name: str) -> dict[str, Any] | None:
         try:
-            async with asyncio.timeout(_STATUS_S):
+            async with asyncio.timeout(limits.STATUS_S):
                 answer: dict[str, Any] = await self._directory.handle(name).status.remote()
         except Exception as error:
             self._directory.forget(name)
@@ -103,7 +101,7 @@ class GatewayProcess:
     async def stop(self) -> None:
         """Lets calls in work end, and closes."""
         if self._server is not None and self._router is not None:
-            await self._server.stop(_GRACE_S)
+            await self._server.stop(limits.DRAIN_S)
             await self._router.close()
             self._server = None
 

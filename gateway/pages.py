@@ -12,8 +12,7 @@ import msgpack
 from xxhash import xxh3_64_digest
 
 from engine import limits
-from gateway import bounds
-from gateway.errors import invalid
+from gateway.errors import StatusError, invalid
 
 
 def size(requested: int) -> int:
@@ -24,7 +23,7 @@ def size(requested: int) -> int:
     """
     if requested < 0:
         raise invalid("page_size", f"page_size is {requested}; it can't be below 0")
-    return min(requested or bounds.PAGE_ITEMS, limits.PAGE_ITEMS)
+    return min(requested or limits.DEFAULT_PAGE_ITEMS, limits.PAGE_ITEMS)
 
 
 def token(cursor: list[Any], *scope: str) -> str:
@@ -51,15 +50,20 @@ def cursor(text: str, start: list[Any], *scope: str) -> list[Any]:
     if not text:
         return start
     try:
-        if len(text) > bounds.PAGE_TOKEN_CHARS:
+        if len(text) > limits.PAGE_TOKEN_CHARS:
             raise ValueError
         hash_, found = msgpack.unpackb(base64.b64decode(text, altchars=b"-_", validate=True))
         alike = isinstance(found, list) and [*map(type, found)] == [*map(type, start)]
     except (ValueError, TypeError, binascii.Error):
         alike, hash_, found = False, b"", start
     if not alike or hash_ != _hash(scope):
-        raise invalid("page_token", "page_token does not belong to this request; begin without one")
+        raise foreign_token()
     return list(found)
+
+
+def foreign_token() -> StatusError:
+    """The error for a token that does not belong to the request."""
+    return invalid("page_token", "page_token does not belong to this request; begin without one")
 
 
 def _hash(scope: tuple[str, ...]) -> bytes:

@@ -43,7 +43,7 @@ class Router(Protocol):
         """
 
     def watch(self, workspace: str, key: str = "") -> AsyncGenerator[list[Any], None]:
-        """Feed lines `[ms, workspace, kind, entity id, subject, detail]`, as they happen.
+        """Feed lines `[ms, workspace, kind, entity id, subject, detail, key]`, as they happen.
 
         Args:
             workspace: Only this workspace's.

@@ -14,7 +14,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from actors.store.keys import KeyStore
-from gateway import bounds
+from engine import limits
 from gateway.auth import Authenticator, check_bind, is_loopback
 from gateway.binding import bind as bind_service
 from gateway.pb.denrei.v1 import (
@@ -45,9 +45,9 @@ SERVICES: Final = tuple(
     )
 )
 _OPTIONS: Final = (
-    ("grpc.max_receive_message_length", bounds.RECEIVE_BYTES),
-    ("grpc.max_send_message_length", bounds.SEND_BYTES),
-    ("grpc.max_concurrent_streams", bounds.CONNECTION_STREAMS),
+    ("grpc.max_receive_message_length", limits.GRPC_RECEIVE_BYTES),
+    ("grpc.max_send_message_length", limits.GRPC_SEND_BYTES),
+    ("grpc.max_concurrent_streams", limits.CONNECTION_STREAMS),
     # Several gateways on one machine may share a port; the kernel then spreads connections.
     ("grpc.so_reuseport", 1),
     # A peer that vanished is noticed within a minute; clients may ping every 10 s.
@@ -108,7 +108,7 @@ class GatewayServer:
             OSError: A file of `tls` can't be read.
         """
         check_bind(bind, self._keys.list())
-        server = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=bounds.CONCURRENT_CALLS)
+        server = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=limits.CONCURRENT_CALLS)
         for service, servicer in zip(SERVICES, self._servicers(bind), strict=True):
             bind_service(server, service, *servicer)
         names = [service.full_name for service in SERVICES]

@@ -75,8 +75,8 @@ class ArchivePolicy:
 
     keep_days: float = limits.ARCHIVE_DAYS
     keep_bytes: int = limits.ARCHIVE_BYTES
-    file_bytes: int = 4 * 1024 * 1024
-    file_entries: int = 4_096
+    file_bytes: int = limits.ARCHIVE_FILE_BYTES
+    file_entries: int = limits.ARCHIVE_FILE_ENTRIES
 
 
 DEFAULT_POLICY: Final = ArchivePolicy()

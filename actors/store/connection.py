@@ -20,14 +20,10 @@ from typing import Final
 import apsw
 
 from actors.store.errors import DiskFull, StoreError, StoreLocked, TornStore, WriteFailed
+from engine import limits
 
 SQLITE_MINIMUM: Final = (3, 51, 3)
 PAGE_BYTES: Final = 4096
-CACHE_BYTES: Final = 16 * 1024 * 1024
-MMAP_BYTES: Final = 1024 * 1024 * 1024
-CHECKPOINT_PAGES: Final = 1000
-LOG_BYTES: Final = 32 * 1024 * 1024  # What a log may keep of the disk once it is copied.
-BUSY_MS: Final = 5_000
 
 if tuple(int(part) for part in apsw.sqlite_lib_version().split(".")) < SQLITE_MINIMUM:
     raise ImportError(
@@ -43,9 +39,9 @@ def open_connection(
     read_only: bool = False,
     alone: bool = False,
     page_bytes: int = PAGE_BYTES,
-    cache_bytes: int = CACHE_BYTES,
-    mmap_bytes: int = MMAP_BYTES,
-    checkpoint_pages: int = CHECKPOINT_PAGES,
+    cache_bytes: int = limits.STORE_CACHE_BYTES,
+    mmap_bytes: int = limits.STORE_MMAP_BYTES,
+    checkpoint_pages: int = limits.STORE_LOG_PAGES,
 ) -> apsw.Connection:
     """Opens a SQLite file with the settings that make its commits durable.
 
@@ -79,7 +75,7 @@ def open_connection(
         connection = apsw.Connection(
             name, flags=flags | apsw.SQLITE_OPEN_URI, statementcachesize=50
         )
-        connection.set_busy_timeout(BUSY_MS)
+        connection.set_busy_timeout(limits.STORE_BUSY_MS)
         pragmas = [
             f"PRAGMA cache_size={-(cache_bytes // 1024)}",
             f"PRAGMA mmap_size={mmap_bytes}",
@@ -93,7 +89,7 @@ def open_connection(
                 "PRAGMA journal_mode=WAL",
                 "PRAGMA synchronous=FULL",
                 f"PRAGMA wal_autocheckpoint={checkpoint_pages}",
-                f"PRAGMA journal_size_limit={LOG_BYTES}",
+                f"PRAGMA journal_size_limit={limits.STORE_LOG_BYTES}",
                 *pragmas,
             ]
         try:

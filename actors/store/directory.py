@@ -28,7 +28,6 @@ from actors.store.taking_over import take_over
 from engine import limits
 
 _BIRTH: Final = ".birth"
-_BIRTH_WAIT_S: Final = 30.0
 
 
 class SqliteStore:
@@ -88,7 +87,7 @@ class SqliteStore:
             )
         with store_errors(directory, "create a store in"):
             directory.mkdir(parents=True, exist_ok=True)
-            lock = FileLock.acquire(directory / "denrei.lock", _BIRTH_WAIT_S)
+            lock = FileLock.acquire(directory / "denrei.lock", limits.STORE_BIRTH_WAIT_S)
             try:
                 identity = read_identity(directory)
                 if identity is None:

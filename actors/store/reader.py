@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import apsw
 
@@ -22,9 +22,7 @@ from actors.store.identity import read_identity
 from actors.store.lock import FileLock
 from actors.store.schema import State, check_identity, lock_file, read_state, shard_file
 from actors.store.wal import log_missing, wal_path
-
-_ENTRIES_A_READ: Final = 32
-_CACHE_BYTES: Final = 1024 * 1024
+from engine import limits
 
 
 class JournalReader:
@@ -105,7 +103,10 @@ class JournalReader:
         lock = None if wal_path(self._path).exists() else FileLock.share(self._lock_path)
         try:
             connection = open_connection(
-                self._path, read_only=True, alone=lock is not None, cache_bytes=_CACHE_BYTES
+                self._path,
+                read_only=True,
+                alone=lock is not None,
+                cache_bytes=limits.STORE_READER_CACHE_BYTES,
             )
             try:
                 with store_errors(self._path, "read"):
@@ -127,7 +128,7 @@ class JournalReader:
         rows: list[Any] = connection.execute(
             "SELECT seq, epoch, now_ms, mode, payload, crc FROM journal"
             " WHERE seq >= ? ORDER BY seq LIMIT ?",
-            (first - 1, _ENTRIES_A_READ),
+            (first - 1, limits.STORE_ENTRIES_PER_READ),
         ).fetchall()
         if rows and rows[0][0] == first - 1:
             crc = rows.pop(0)[-1]

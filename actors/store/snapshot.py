@@ -15,8 +15,9 @@ from typing import Any, Final
 import apsw
 
 from actors.store.checks import row_crc, torn
-from actors.store.connection import CACHE_BYTES, open_connection
+from actors.store.connection import open_connection
 from actors.store.errors import StoreError
+from engine import limits
 
 _LOAD: Final = "SELECT seq, crc, data FROM entity WHERE key = ?"
 
@@ -29,7 +30,7 @@ class SnapshotReader:
         cache_bytes: The most that it caches. (Each commit empties the cache.)
     """
 
-    def __init__(self, path: Path, cache_bytes: int = CACHE_BYTES) -> None:
+    def __init__(self, path: Path, cache_bytes: int = limits.STORE_CACHE_BYTES) -> None:
         self._path = path
         self._connection = open_connection(path, read_only=True, cache_bytes=cache_bytes)
         self._lock = threading.Lock()

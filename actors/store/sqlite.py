@@ -23,15 +23,12 @@ import apsw
 from actors.store.archive import ShardArchive
 from actors.store.base import Commit, DefinitionRow, EntityRow, Entry, check_commit, fenced
 from actors.store.checks import check_entry, entry_crc, row_crc, torn
-from actors.store.connection import CHECKPOINT_PAGES, store_errors, transaction
+from actors.store.connection import store_errors, transaction
 from actors.store.errors import StoreError, WriteFailed
 from actors.store.schema import STATE_WRITE, State
 from actors.store.snapshot import SnapshotReader
 from actors.store.taking_over import Opened
-
-_ENTRIES_A_READ: Final = 16
-_ROWS_A_READ: Final = 5_000
-_ARCHIVE_CACHE_BYTES: Final = 1024 * 1024
+from engine import limits
 
 _INSERT_ENTRY: Final = "INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?)"
 # Each step of a statement gives the interpreter up and has to win it back from a busy loop, so many
@@ -63,7 +60,7 @@ class SqliteShardStore:
         self._archive = archive
         self._writer = opened.writer
         self._reader = SnapshotReader(opened.path)
-        self._passed = SnapshotReader(opened.path, _ARCHIVE_CACHE_BYTES)
+        self._passed = SnapshotReader(opened.path, limits.STORE_READER_CACHE_BYTES)
         self._writing = threading.Lock()
         self._log_pages = 0
         self._poison: BaseException | None = None
@@ -120,7 +117,7 @@ class SqliteShardStore:
                 self._write_definitions(commit)
             self._state = new
             self._reader.end()  # From here on a load must see this commit.
-            if self._log_pages >= CHECKPOINT_PAGES:
+            if self._log_pages >= limits.STORE_LOG_PAGES:
                 with store_errors(self._path, "copy the log into"):
                     self._writer.wal_checkpoint()
 
@@ -179,7 +176,7 @@ class SqliteShardStore:
     def _journal(self, reader: SnapshotReader, from_seq: int, last: int) -> Iterator[Entry]:
         crc = self._crc_before(reader, from_seq)
         while from_seq <= last:
-            limit = min(_ENTRIES_A_READ, last - from_seq + 1)
+            limit = min(limits.STORE_ENTRIES_PER_READ, last - from_seq + 1)
             rows = reader.fetch(_JOURNAL, (from_seq, limit))
             if not rows:
                 raise torn(self._path, f"entry {from_seq} is missing")
@@ -217,7 +214,7 @@ class SqliteShardStore:
         """One pass over the entities, in pieces, so that no snapshot outlives a piece."""
         sql = f"SELECT {columns} FROM entity WHERE key > ? AND {condition} ORDER BY key LIMIT ?"
         after = ""
-        while rows := self._fetch(sql, (after, _ROWS_A_READ)):
+        while rows := self._fetch(sql, (after, limits.STORE_ROWS_PER_READ)):
             yield from rows
             after = rows[-1][0]
 

@@ -7,19 +7,22 @@ import msgpack
 from engine import limits
 
 
+def map_in(raw: bytes) -> dict[str, Any] | None:
+    """The map that msgpack bytes hold; None if they hold none or cannot be read."""
+    try:
+        value = msgpack.unpackb(raw)
+    except (ValueError, TypeError):  # msgpack's own errors and bad UTF-8 are ValueErrors
+        return None
+    return value if value.__class__ is dict else None
+
+
 def properties_of(raw: bytes) -> dict[str, Any]:
     """The properties that an instance keeps as bytes; unreadable bytes hold none.
 
     The door refuses unreadable properties, so this only bounds the harm of what was journaled
     before it did: a message with a gap, not a person in quarantine.
     """
-    if not raw:
-        return {}
-    try:
-        value = msgpack.unpackb(raw)
-    except (ValueError, TypeError):  # msgpack's own errors and bad UTF-8 are ValueErrors
-        return {}
-    return value if value.__class__ is dict else {}
+    return (map_in(raw) or {}) if raw else {}
 
 
 def text_of(value: Any) -> str:

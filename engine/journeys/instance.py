@@ -18,8 +18,6 @@ FAILED: Final = "failed"
 STOPPED: Final = "stopped"
 
 Line = tuple[int, str, str, str]
-_HEAD: Final = 10
-_LEFT_OUT: Final = 10
 
 
 class Instance:
@@ -71,9 +69,10 @@ class Instance:
     def _leave_out(self) -> None:
         """Drops some lines after the head, so that a long run does not pay for it at each line."""
         trail = self.trail
-        past = _HEAD + _LEFT_OUT
-        self.left_out += _LEFT_OUT - 1 if self.left_out else _LEFT_OUT  # one may count the others
-        trail[_HEAD:past] = [(trail[past - 1][0], "", "left out", f"{self.left_out} lines")]
+        head, count = limits.INSTANCE_TRAIL_HEAD, limits.INSTANCE_TRAIL_LEFT_OUT
+        past = head + count
+        self.left_out += count - 1 if self.left_out else count  # one may count the others
+        trail[head:past] = [(trail[past - 1][0], "", "left out", f"{self.left_out} lines")]
 
     @property
     def journey(self) -> str:

@@ -10,7 +10,7 @@ Nearly every event concerns nobody's journey: the first look-up must be all that
 from typing import TYPE_CHECKING
 
 from engine import limits
-from engine.commands import PAGE, SCREEN, TRACK
+from engine.commands import NAMED_TYPES
 from engine.journeys.compile import Journey
 from engine.journeys.context import text_of
 from engine.journeys.instance import COMPLETED, EXITED, FAILED, STOPPED, Instance
@@ -18,8 +18,6 @@ from engine.journeys.steps.registry import END, NO_EVENTS, TIMER, Move
 
 if TYPE_CHECKING:
     from engine.activation import Activation, EventView
-
-_NAMED = (TRACK, PAGE, SCREEN)  # the types whose name is an event's and not an id
 
 
 def on_event(act: "Activation", event: "EventView") -> None:
@@ -29,7 +27,7 @@ def on_event(act: "Activation", event: "EventView") -> None:
     """
     name = event.name
     entering = act.program.listened.get(name)
-    if entering is None or event.type not in _NAMED:
+    if entering is None or event.type not in NAMED_TYPES:
         return
     instances = act.entity.instances
     if instances:

@@ -57,8 +57,8 @@ class Client:
     ) -> None:
         self.address = address or _running_address(store)
         self.timeout_s = timeout_s
-        self.metadata = (("authorization", f"Bearer {key or _stored_key(store)}"),)
         self.channel = _channel(self.address, ca)
+        self.metadata = (("authorization", f"Bearer {key or _stored_key(store)}"),)
         try:
             grpc.channel_ready_future(self.channel).result(timeout=min(CONNECT_S, timeout_s))
         except grpc.FutureTimeoutError:

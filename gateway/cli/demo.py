@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
+from actors.settings import Settings
 from gateway.cli import options, person
 from gateway.cli.apply import apply_sources, read_sources
 from gateway.cli.client import Client
@@ -27,13 +28,12 @@ from gateway.cli.output import console, note, print_json, say, span_of, table, t
 from gateway.cli.profile import events_of
 from gateway.cli.replay import Run, advance, replay_events
 from gateway.cli.report import Report, read_report
-from gateway.cli.up import describe, prepare_keys, read_settings
+from gateway.cli.up import prepare_keys
 from gateway.pb.denrei.v1 import profiles_pb2, system_pb2
 
 app = typer.Typer()
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "cdnow"
-_WORKSPACE = "default"
 _DAY_MS = 86_400_000
 _AFTER_MS = 121 * _DAY_MS  # win-back holds 90 days, then 30
 _DRAIN_S = 90.0
@@ -63,11 +63,11 @@ def demo(
         store = keep or Path(
             stack.enter_context(tempfile.TemporaryDirectory(prefix="denrei-demo-"))
         )
-        settings, client = stack.enter_context(_instance(store))
+        client = stack.enter_context(_instance(store))
         purchases: dict[str, list[int]] = {}
         note("replaying 18 months of CDNOW, a record shop (1997-1998), through gRPC ...")
         run = _replay(client, purchases)
-        report = read_report(settings.plain(), _WORKSPACE)
+        report = read_report(client)
         if json:
             print_json(_plain(run, report))
             return
@@ -77,22 +77,23 @@ def demo(
 
 
 @contextlib.contextmanager
-def _instance(store: Path) -> Iterator[tuple[Any, Client]]:
+def _instance(store: Path) -> Iterator[Client]:
     """An instance on a store of its own, and a client of it; it ends with the block."""
     from actors.instance import Instance  # noqa: PLC0415 - it imports Ray
     from gateway.gateway_actor import GatewayActor  # noqa: PLC0415
 
-    settings = read_settings(
-        {"store": store, "clock": "event", "grpc_port": 0, "bind": "127.0.0.1", "dashboard": False,
-         "tls": None}
-    )  # fmt: skip
+    given: dict[str, Any] = {
+        "store": store, "clock": "event", "grpc_port": 0, "bind": "127.0.0.1", "dashboard": False,
+        "tls": None,
+    }  # fmt: skip
+    settings = Settings(**given)
     prepare_keys(settings)
-    note(f"starting an instance: {settings.hosts} hosts, {settings.shards} shards ...")
+    note(f"starting an instance with {settings.hosts} shard hosts ...")
     instance = Instance(settings, GatewayActor)
     try:
         instance.start()
-        with Client(describe(settings).address, store=store, timeout_s=120.0) as client:
-            yield settings, client
+        with Client(instance.address, store=store, timeout_s=120.0) as client:
+            yield client
     finally:
         instance.stop()
 

@@ -95,11 +95,14 @@ def read_commands(
 
 
 def decode(command: commands.Command) -> dict[str, Any]:
-    """A command as a map with names; bytes that hold msgpack become what they hold."""
+    """A command as a map with names; bytes that hold msgpack become what they hold.
+
+    Commands grow at their ends: items that this does not know are left out.
+    """
     operation = _OPERATIONS.get(command[0], f"unknown operation {command[0]}")
     made: dict[str, Any] = {"command": operation, "key": command[1]}
     if operation == "event":
-        _, _, id_, type_, name, at_ms, properties, context = command
+        _, _, id_, type_, name, at_ms, properties, context = command[:8]
         made |= {
             "message_id": id_, "type": commands.EVENT_TYPES[type_], "name": name,
             "timestamp_ms": at_ms, "properties": _unpacked(properties),
@@ -107,7 +110,7 @@ def decode(command: commands.Command) -> dict[str, Any]:
         if context:
             made["context"] = _unpacked(context)
     elif operation == "receipt":
-        _, _, id_, reason, at_ms, settle, carrier, lane, code, detail, provider_id = command
+        _, _, id_, reason, at_ms, settle, carrier, lane, code, detail, provider_id = command[:11]
         made |= {
             "message_id": id_, "outcome": Reason(reason).name, "at_ms": at_ms, "settle": settle,
             "carrier": carrier, "lane": lane, "code": code, "detail": detail,

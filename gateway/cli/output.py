@@ -6,14 +6,17 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from gateway.cli.errors import CliError
 
-console = Console(highlight=False)
-errors = Console(stderr=True, highlight=False)
+_PIPE_COLUMNS = 120  # what is not a terminal has no width of its own
+
+console = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_COLUMNS)
+errors = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else _PIPE_COLUMNS)
 
 
 def say_error(error: CliError) -> None:
@@ -41,7 +44,14 @@ def print_json(value: Any) -> None:
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
     """A table; columns whose name begins with `#` hold numbers and stand to the right."""
-    made = Table(title=title or None, title_justify="left", title_style="bold", header_style="dim")
+    made = Table(
+        title=title or None,
+        title_justify="left",
+        title_style="bold",
+        header_style="dim",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+    )
     for column in columns:
         right = column.startswith("#")
         made.add_column(column.lstrip("#"), justify="right" if right else "left", overflow="fold")
@@ -59,10 +69,12 @@ def _cell(value: Any) -> Text:
 
 
 def time_of(ms: int) -> str:
-    """A time as a person reads it, in UTC: to the second, or to the millisecond if it has any."""
+    """A time as a person reads it, in UTC: with milliseconds if it has any, a day for midnight."""
     if ms <= 0:
         return "—"
-    at = datetime.fromtimestamp(ms / 1_000, UTC)
+    at = datetime.fromtimestamp(ms // 1_000, UTC)
+    if ms % 86_400_000 == 0:
+        return at.strftime("%Y-%m-%d")
     text = at.strftime("%Y-%m-%d %H:%M:%S")
     return f"{text}.{ms % 1_000:03d}" if ms % 1_000 else text
 

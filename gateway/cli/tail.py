@@ -77,7 +77,7 @@ def _show(line: Any, json: bool) -> None:
     at_ms = millis(line.time)
     if json:
         print_json({
-            "time_ms": at_ms, "kind": line.kind, "entity_id": line.entity_id,
+            "time_ms": at_ms, "kind": line.kind, "name": line.name,
             "subject": line.subject, "detail": line.detail,
         })  # fmt: skip
         return
@@ -85,7 +85,7 @@ def _show(line: Any, json: bool) -> None:
         Text.assemble(
             (time_of(at_ms), "dim"), "  ",
             (f"{line.kind:<8}", _STYLES.get(line.kind, "")), " ",
-            (line.entity_id, "bold"), f"  {line.subject}  ", (line.detail, ""),
+            (line.name, "bold"), f"  {line.subject}  ", (line.detail, ""),
         ),
         soft_wrap=True,
     )  # fmt: skip

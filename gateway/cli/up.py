@@ -3,7 +3,6 @@
 import json as json_module
 import os
 import signal
-import socket
 import threading
 import time
 from pathlib import Path
@@ -14,7 +13,6 @@ import typer
 
 from actors.settings import Settings
 from actors.store.connection import write_atomically
-from actors.store.identity import read_identity
 from actors.store.keys import SCOPES, KeyStore
 from gateway.cli import options, owner
 from gateway.cli.errors import FAILED, REFUSED, CliError
@@ -65,12 +63,12 @@ def up(
     Exit codes: 0 stopped and drained; 1 it could not start or stop; 2 wrong settings; 5 it would be
     reachable from the network with only a development key.
     """
-    given = {
+    given: dict[str, Any] = {
         "store": store, "hosts": hosts, "shards": shards, "gateways": gateways, "bind": bind,
         "grpc_port": grpc_port, "clock": clock, "dashboard": dashboard,
         "dashboard_port": dashboard_port, "ray_address": ray_address,
     }  # fmt: skip
-    settings = read_settings({name: value for name, value in given.items() if value is not None})
+    settings = Settings(**{name: value for name, value in given.items() if value is not None})
     stop = threading.Event()
     stop_on_signals(stop)
     claim = owner.Owner(settings.store)
@@ -80,26 +78,6 @@ def up(
         claim.release()
 
 
-def read_settings(given: dict[str, Any]) -> Settings:
-    """The settings of an instance, complete.
-
-    A store that exists keeps its number of shards unless another one is asked for (and then refused
-    by the store, in words). Port 0 becomes a free port, so that it is known before anything runs.
-
-    Raises:
-        ValidationError: A setting has a value that it may not have.
-    """
-    settings = Settings(**given)
-    identity = read_identity(settings.store)
-    fields = settings.model_fields_set
-    if identity is not None and "shards" not in fields:
-        hosts = min(settings.hosts, identity.shards)
-        settings = Settings(**{**given, "shards": identity.shards, "hosts": hosts})
-    if settings.grpc_port == 0:
-        settings.grpc_port = _free_port(settings.bind)
-    return settings
-
-
 def _run(
     settings: Settings,
     claim: owner.Owner,
@@ -107,17 +85,17 @@ def _run(
     ready_file: Path | None,
     json: bool,
 ) -> None:
-    from actors.instance import Instance, InstanceFailed  # noqa: PLC0415 - they import Ray
-    from gateway.gateway_actor import GatewayActor  # noqa: PLC0415
-
     key = prepare_keys(settings)
     if not json:
         note(f"starting on {settings.store} ...")
+    from actors.instance import Instance, InstanceFailed  # noqa: PLC0415 - they import Ray
+    from gateway.gateway_actor import GatewayActor  # noqa: PLC0415
+
     instance = Instance(settings, GatewayActor)
     try:
         instance.start()
         stop_on_signals(stop)  # again: Ray has put its own handlers in their place
-        running = describe(settings)
+        running = describe(settings, instance.address)
         claim.serves(running)
         _tell(running, key, ready_file, json)
         while not stop.wait(_CHECK_S):
@@ -172,15 +150,14 @@ def prepare_keys(settings: Settings) -> str:
     return secret
 
 
-def describe(settings: Settings) -> owner.Running:
-    """Where an instance with these settings serves."""
-    host = f"[{settings.bind}]" if ":" in settings.bind else settings.bind
-    if settings.bind in ("0.0.0.0", "::"):
-        host = "127.0.0.1"
+def describe(settings: Settings, address: str) -> owner.Running:
+    """Where an instance with these settings serves, for clients on this machine."""
+    for everywhere in ("0.0.0.0:", "[::]:"):
+        address = address.replace(everywhere, "127.0.0.1:")
     key_file = settings.store / owner.KEY_FILE
     return owner.Running(
         pid=os.getpid(),
-        address=f"{host}:{settings.grpc_port}",
+        address=address,
         dashboard=f"http://127.0.0.1:{settings.dashboard_port}" if settings.dashboard else "",
         store=str(settings.store.resolve()),
         key_file=str(key_file.resolve()) if key_file.exists() else "",
@@ -225,11 +202,3 @@ def stop_on_signals(stop: threading.Event) -> None:
 
     signal.signal(signal.SIGTERM, handle)
     signal.signal(signal.SIGINT, handle)
-
-
-def _free_port(bind: str) -> int:
-    family = socket.AF_INET6 if ":" in bind else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as free:
-        free.bind((bind, 0))
-        port: int = free.getsockname()[1]
-    return port

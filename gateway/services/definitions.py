@@ -19,7 +19,7 @@ from engine.errors import DenreiError
 from engine.program import EMPTY, Program, advance
 from engine.reasons import Reason
 from engine.slots import catalog_key, shard_of, slot_of
-from gateway import bounds, errors, names, pages, views
+from gateway import errors, names, pages, views
 from gateway.admission import check_id
 from gateway.batch import Batch
 from gateway.binding import Call
@@ -142,7 +142,7 @@ class DefinitionsService:
         request_id = request.request_id or uuid.uuid4().hex
         key = catalog_key(call.workspace)
         shard = shard_of(slot_of(key), self._router.shards)
-        for _ in range(bounds.APPLY_ATTEMPTS):
+        for _ in range(limits.APPLY_ATTEMPTS):
             version, program = await self._program(call)
             if request.expected_version not in (0, version):
                 text = f"the definitions are in version {version}, not {request.expected_version}"
@@ -164,7 +164,7 @@ class DefinitionsService:
     async def _installed(self, version: int, call: Call) -> int:
         """Waits until every shard has installed a version; how many have not, at the end."""
         loop = asyncio.get_running_loop()
-        until = min(call.deadline - bounds.ANSWER_S, loop.time() + bounds.INSTALL_WAIT_S)
+        until = min(call.deadline - limits.ANSWER_S, loop.time() + limits.INSTALL_WAIT_S)
         waiting = list(range(self._router.shards))
         pause_s = _FIRST_LOOK_S
         while True:

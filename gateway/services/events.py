@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from engine import limits
 from engine.errors import DenreiError
 from engine.reasons import Reason
-from gateway import bounds, errors, views
+from gateway import errors, views
 from gateway.admission import Admission
 from gateway.batch import Batch
 from gateway.binding import Call
@@ -127,8 +127,8 @@ class _Window:
 
     async def enter(self, size_bytes: int) -> None:
         """Waits for room; while it waits the stream is not read."""
-        while self._chunks >= bounds.STREAM_CHUNKS_IN_FLIGHT or (
-            self._chunks and self._size_bytes + size_bytes > bounds.STREAM_BYTES_IN_FLIGHT
+        while self._chunks >= limits.STREAM_CHUNKS_IN_FLIGHT or (
+            self._chunks and self._size_bytes + size_bytes > limits.STREAM_BYTES_IN_FLIGHT
         ):
             self._left.clear()
             await self._left.wait()

@@ -24,7 +24,6 @@ from gateway.seams import Router
 _CHANNELS: Final = {number: name for name, number in views.CHANNELS.items()}
 _PURPOSES: Final = {number: name for name, number in views.PURPOSES.items()}
 _MESSAGE_ID: Final = re.compile("[0-9a-f]{32}")
-_LEAST_VALIDITY_MS: Final = 1_000
 
 
 class MessagesService:
@@ -136,13 +135,12 @@ class MessagesService:
         """Streams changes of status until the client ends the call."""
         key = names.entity_key(call.workspace, request.parent, "parent") if request.parent else ""
         async with contextlib.aclosing(self._router.watch(call.workspace, key)) as lines:
-            async for at_ms, _, kind, recipient, subject, detail in lines:
+            async for at_ms, _, kind, _, id_, detail, owner in lines:
                 word = detail.partition(" ")[0].rstrip(":")
                 if kind != "message" or word not in Reason.__members__:
                     continue
                 change = messages_pb2.MessageChange(
-                    message_id=subject,
-                    recipient=recipient,
+                    name=f"{names.entity_name(owner)}/messages/{id_}",
                     status=views.reason(Reason[word]),
                     time=views.time(at_ms),
                     detail=detail,
@@ -222,7 +220,7 @@ def _validity_ms(request: messages_pb2.SendMessageRequest) -> int:
         return limits.VALIDITY_MS
     validity = request.validity
     validity_ms = validity.seconds * 1000 + validity.nanos // 1_000_000
-    if not _LEAST_VALIDITY_MS <= validity_ms <= limits.VALIDITY_MS:
+    if not limits.LEAST_VALIDITY_MS <= validity_ms <= limits.VALIDITY_MS:
         text = f"validity must lie between 1 s and {limits.VALIDITY_MS // 1000} s"
         raise errors.invalid("validity", text)
     return validity_ms

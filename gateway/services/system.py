@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from actors.store.keys import KeyInfo, KeyStore
 from engine.errors import DenreiError
-from gateway import errors, names, pages, views
+from engine.slots import CATALOG, parse_key
+from gateway import errors, names, pages, report, views
 from gateway.admission import milliseconds
 from gateway.auth import Authenticator
 from gateway.binding import Call
@@ -72,18 +73,24 @@ class SystemService:
                 lists[kind].append(component)
         return status
 
+    async def get_report(
+        self, request: system_pb2.GetReportRequest, call: Call
+    ) -> system_pb2.Report:
+        """Counts over the workspace's profiles; see `gateway.report`."""
+        return await report.read(self._router, request.page_token, call)
+
     async def watch(self, request: system_pb2.WatchRequest, call: Call) -> None:
         """Streams the feed until the client ends the call."""
         key = names.entity_key(call.workspace, request.name, "name") if request.name else ""
         kinds = frozenset(request.kinds)
         async with contextlib.aclosing(self._router.watch(call.workspace, key)) as lines:
-            async for at_ms, _, kind, entity_id, subject, detail in lines:
+            async for at_ms, _, kind, _, subject, detail, owner in lines:
                 if kinds and kind not in kinds:
                     continue
                 line = system_pb2.FeedLine(
                     time=views.time(at_ms),
                     kind=kind,
-                    entity_id=entity_id,
+                    name="" if parse_key(owner).kind == CATALOG else names.entity_name(owner),
                     subject=subject,
                     detail=detail,
                 )

@@ -3,13 +3,13 @@
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.docs import ROOT, Snippet, snippets
+from tests.support.running import RunningInstance
 
 BIN = Path(sys.executable).parent
 # In the order of reading: later pages look at what earlier ones did.
@@ -18,36 +18,21 @@ PAGES = ("events", "profiles", "messages")
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A directory in which `denrei up` runs, as on the pages."""
+    """A directory in which an instance runs, as on the pages."""
     place = tmp_path_factory.mktemp("place")
-    ready = place / "ready.json"
-    up = ["denrei", "up", "--grpc-port", "0", "--no-dashboard", "--ready-file", str(ready)]
-    with (place / "up.log").open("w") as log:
-        process = subprocess.Popen(up, cwd=place, env=_environment(), stdout=log, stderr=log)
-        try:
-            deadline = time.monotonic() + 120
-            while not ready.exists():
-                assert process.poll() is None, (place / "up.log").read_text()
-                assert time.monotonic() < deadline, (place / "up.log").read_text()
-                time.sleep(0.05)
-            yield place
-        finally:
-            _run(place, "denrei down")
-            assert process.wait(60) == 0, (place / "up.log").read_text()
-
-
-def _environment() -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("DENREI_")}
-    return {**kept, "PATH": f"{BIN}:{os.environ['PATH']}"}
+    with RunningInstance(place / ".denrei"):
+        yield place
 
 
 def _run(place: Path, script: str) -> str:
+    """Runs a line of a page, with the commands of this environment in reach."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("DENREI_")}
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script],
-        cwd=place, env=_environment(), capture_output=True, text=True, check=False, timeout=120,
+        cwd=place, env={**kept, "PATH": f"{BIN}:{os.environ['PATH']}"},
+        capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
-    log = (place / "up.log").read_text()
-    assert done.returncode == 0, f"{script}\n{done.stdout}{done.stderr}\n{log}"
+    assert done.returncode == 0, f"{script}\n{done.stdout}{done.stderr}"
     return done.stdout
 
 

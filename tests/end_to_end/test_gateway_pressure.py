@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from grpc import StatusCode
 
+from engine import limits
 from engine.errors import Overloaded, Unavailable
 from engine.reasons import Reason
-from gateway import bounds
 from gateway.pb.denrei.v1 import events_pb2 as e
 from gateway.pb.denrei.v1 import messages_pb2 as m
 from gateway.pb.denrei.v1 import reason_pb2 as r
@@ -22,10 +22,11 @@ def test_a_watch_shows_what_happens_and_ends_with_its_client(tmp_path: Path) -> 
     async def scenario(client: Client, router: RecordingRouter) -> None:
         call = client.system.Watch(s.WatchRequest(name="users/ann", kinds=["event"]))
         lines = aiter(call)
-        router.feed.put_nowait([NOW_MS, "acme", "segment", "ann", "vip", "entered"])
-        router.feed.put_nowait([NOW_MS, "acme", "event", "ann", "track", "Bought"])
+        ann = "acme/user/ann"
+        router.feed.put_nowait([NOW_MS, "acme", "segment", "ann", "vip", "entered", ann])
+        router.feed.put_nowait([NOW_MS, "acme", "event", "ann", "track", "Bought", ann])
         line = await anext(lines)
-        assert (line.kind, line.entity_id, line.detail) == ("event", "ann", "Bought")
+        assert (line.kind, line.name, line.detail) == ("event", "users/ann", "Bought")
         assert line.time.ToMilliseconds() == NOW_MS
         assert router.watched == [("acme", "acme/user/ann")]
         call.cancel()
@@ -37,9 +38,12 @@ def test_a_watch_of_messages_shows_changes_of_status(tmp_path: Path) -> None:
     async def scenario(client: Client, router: RecordingRouter) -> None:
         changes = aiter(client.messages.WatchMessages(m.WatchMessagesRequest()))
         for kind, detail in (("event", "x"), ("message", "not sent: no"), ("message", "SENT")):
-            router.feed.put_nowait([NOW_MS, "acme", kind, "ann", "f" * 32, detail])
+            key = "acme/address/+15005550001"
+            line = [NOW_MS, "acme", kind, "+15005550001", "f" * 32, detail, key]
+            router.feed.put_nowait(line)
         change = await anext(changes)
-        assert (change.message_id, change.recipient, change.status) == ("f" * 32, "ann", r.SENT)
+        assert change.name == f"addresses/+15005550001/messages/{'f' * 32}"
+        assert (change.status, change.detail) == (r.SENT, "SENT")
 
     over_recorder(tmp_path, scenario)
 
@@ -162,7 +166,7 @@ def test_a_stream_that_is_cancelled_gives_up_what_it_waited_for(tmp_path: Path) 
 def test_a_stream_that_does_not_get_answers_is_not_read_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bounds, "STREAM_CHUNKS_IN_FLIGHT", 5)
+    monkeypatch.setattr(limits, "STREAM_CHUNKS_IN_FLIGHT", 5)
     held: list[asyncio.Future[bytes]] = []
 
     class Holding(RecordingRouter):

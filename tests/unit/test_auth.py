@@ -9,7 +9,8 @@ import pytest
 from google.protobuf.descriptor import ServiceDescriptor
 
 from actors.store.keys import KeyInfo, KeyStore
-from gateway import auth, bounds, errors
+from engine import limits
+from gateway import auth, errors
 from gateway.auth import Authenticator
 from gateway.server import SERVICES
 
@@ -109,10 +110,10 @@ def test_a_verdict_is_kept_for_seconds_and_no_longer(desk: Desk) -> None:
         desk.ask("read", ("x-api-key", secret))
     assert len(desk.lookups) == 1
     desk.keys.revoke(info.id, NOW_MS)
-    desk.now_s += bounds.KEY_VERDICT_S
+    desk.now_s += limits.KEY_VERDICT_S
     assert desk.refused("read", ("x-api-key", secret)) == errors.UNAUTHENTICATED
     assert len(desk.lookups) == 2
-    assert bounds.KEY_VERDICT_S <= 5
+    assert limits.KEY_VERDICT_S <= 5
 
 
 def test_a_key_revoked_here_is_refused_at_once(desk: Desk) -> None:
@@ -126,7 +127,7 @@ def test_a_key_revoked_here_is_refused_at_once(desk: Desk) -> None:
 def test_wrong_keys_are_looked_up_once_and_fill_nothing(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bounds, "KEY_VERDICTS", 10)
+    monkeypatch.setattr(limits, "KEY_VERDICTS", 10)
     _, secret = desk.keys.create("acme", ["read"], NOW_MS)
     for n in range(50):
         for _ in range(2):

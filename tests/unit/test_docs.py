@@ -20,7 +20,7 @@ from engine.conditions.operators import Comparison
 from engine.journeys.steps import registry as steps
 from engine.program import EMPTY
 from engine.reasons import Reason
-from gateway import bounds, errors
+from gateway import errors
 from gateway.cli.main import app
 from tests.support.docs import LANGUAGES, MARKS, ROOT, Snippet, pages, snippets, table
 
@@ -226,8 +226,7 @@ def test_every_scope_has_its_row() -> None:
 
 def test_limits_are_those_of_the_code() -> None:
     for name, value, _ in table(DOCS / "operations.md", "## Limits"):
-        module = bounds if hasattr(bounds, name) else limits
-        assert str(getattr(module, name)) == value.replace(",", ""), name
+        assert str(getattr(limits, name)) == value.replace(",", ""), name
 
 
 def test_the_sandbox_options_are_those_of_the_code() -> None:

@@ -8,6 +8,7 @@ from engine import commands, limits
 from engine.activation import Activation
 from engine.journeys import run
 from engine.journeys.instance import Instance
+from engine.reasons import Reason
 
 TEMPLATE = """
 template: cart_sms
@@ -326,7 +327,10 @@ def test_a_template_that_cannot_be_rendered_is_recorded_and_the_run_goes_on() ->
     assert town.only().step == "b"
     assert town.only().trail[1][2] == "not sent"
     assert town.only().trail[1][3].startswith("RENDER_FAILED, template 'sum': line 1: tried to use")
-    assert town.notes("message")[0].startswith("j: not sent at step 'a': RENDER_FAILED")
+    (message,) = town.person().messages.values()
+    assert (Reason(message.status), message.instance) == (Reason.RENDER_FAILED, town.only().id)
+    note = f"{message.id}: not sent: RENDER_FAILED, template 'sum': line 1: tried to use"
+    assert town.notes("message")[0].startswith(note)
 
 
 def test_an_address_may_come_from_the_event_and_never_falls_back_to_another() -> None:

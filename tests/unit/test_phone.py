@@ -1,5 +1,7 @@
 """Numbers as people write them, and the shortcut against the library."""
 
+import random
+
 import phonenumbers
 import pytest
 
@@ -56,6 +58,18 @@ def test_the_shortcut_says_what_the_library_says() -> None:
                 assert phones.read(written) == _parse(written), written
                 checked += 1
     assert checked > 5_000
+
+
+def test_the_shortcut_says_what_the_library_says_of_random_numbers() -> None:
+    phones, dice, valid = Phones(), random.Random(11), 0
+    codes = sorted(phonenumbers.COUNTRY_CODE_TO_REGION_CODE)
+    for _ in range(20_000):
+        digits = "".join(dice.choices("0123456789", k=dice.randint(6, 11)))
+        written = f"+{dice.choice([1, 7, 44, 39, 52, 54, 599, dice.choice(codes)])}{digits}"
+        phone = phones.read(written)
+        assert phone == _parse(written), written
+        valid += phone.reason is not Reason.INVALID_NUMBER
+    assert valid > 1_000
 
 
 def test_it_keeps_no_more_than_its_capacity() -> None:

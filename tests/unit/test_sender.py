@@ -192,10 +192,10 @@ def test_a_limit_is_reached_and_never_passed(tmp_path: Path) -> None:
     async def scenario(bench: Bench) -> None:
         await bench.lanes(main={"limits": [{"rate": "100/s"}, {"rate": "100000/day"}]})
         start = bench.clock.now_ms()
-        await bench.offer(*(bench.message(number) for number in range(2_000)))
-        await bench.until(lambda: len(bench.told()) == 2_000, step_ms=1)
+        await bench.offer(*(bench.message(number) for number in range(500)))
+        await bench.until(lambda: len(bench.told()) == 500, step_ms=1)
         assert bench.carrier().max_in_any_window(1_000) <= 100
-        assert bench.clock.now_ms() - start <= 20_000 * 1.01
+        assert bench.clock.now_ms() - start <= 5_000 * 1.01
 
     run(tmp_path, scenario)
 

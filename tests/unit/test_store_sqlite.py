@@ -18,6 +18,7 @@ from actors.store.errors import DiskFull, Fenced, StoreError, StoreLocked, TornS
 from actors.store.memory import MemoryStore
 from actors.store.sqlite import SqliteShardStore
 from actors.store.wal import wal_path
+from engine import limits
 from tests.unit.store_helpers import create, entries, row
 
 
@@ -220,7 +221,7 @@ def test_loads_see_each_commit_and_the_log_stays_short(tmp_path: Path) -> None:
         )
         assert shard.load("a") == (0, b"%d" % seq)
     pages = wal_path(tmp_path / "shard-000.db").stat().st_size / connection.PAGE_BYTES
-    assert pages < 2 * connection.CHECKPOINT_PAGES
+    assert pages < 2 * limits.STORE_LOG_PAGES
     shard.close()
 
 
@@ -259,7 +260,7 @@ def test_loads_while_the_log_is_copied_do_not_let_it_grow(
     for seq in range(1, 200):
         shard.commit(Commit([Entry(seq, 1, seq, 0, bytes(60_000))]))
     pages = wal_path(tmp_path / "shard-000.db").stat().st_size / connection.PAGE_BYTES
-    assert pages < 2 * connection.CHECKPOINT_PAGES
+    assert pages < 2 * limits.STORE_LOG_PAGES
     shard.close()
 
 

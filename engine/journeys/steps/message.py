@@ -93,7 +93,11 @@ class _Message(Step):
         try:
             rendered = template.render(_context(act, instance, newest))
         except RenderError as error:
-            return self._not_sent(act, instance, f"RENDER_FAILED, template {name!r}: {error}")
+            why = f"template {name!r}: {error}"
+            request = SendRequest(channel, to, purpose, "", template=name, instance=instance.id)
+            act.send_failed(request, Reason.RENDER_FAILED, why)
+            instance.record(act.now, "not sent", f"RENDER_FAILED, {why}")
+            return "the message was not sent: RENDER_FAILED"
         message_id, reason = act.send(
             SendRequest(
                 channel,

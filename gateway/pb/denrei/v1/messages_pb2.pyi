@@ -167,15 +167,13 @@ class WatchMessagesRequest(_message.Message):
     def __init__(self, parent: _Optional[str] = ...) -> None: ...
 
 class MessageChange(_message.Message):
-    __slots__ = ("message_id", "recipient", "status", "time", "detail")
-    MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
-    RECIPIENT_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("name", "status", "time", "detail")
+    NAME_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
     DETAIL_FIELD_NUMBER: _ClassVar[int]
-    message_id: str
-    recipient: str
+    name: str
     status: _reason_pb2.Reason
     time: _timestamp_pb2.Timestamp
     detail: str
-    def __init__(self, message_id: _Optional[str] = ..., recipient: _Optional[str] = ..., status: _Optional[_Union[_reason_pb2.Reason, str]] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., detail: _Optional[str] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., status: _Optional[_Union[_reason_pb2.Reason, str]] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., detail: _Optional[str] = ...) -> None: ...

@@ -22,12 +22,14 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from gateway.pb.denrei.v1 import messages_pb2 as denrei_dot_v1_dot_messages__pb2
+from gateway.pb.denrei.v1 import reason_pb2 as denrei_dot_v1_dot_reason__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x64\x65nrei/v1/system.proto\x12\tdenrei.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x12\n\x10GetStatusRequest\"\xe0\x01\n\x06Status\x12\x16\n\x0eserver_version\x18\x01 \x01(\t\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12 \n\x06shards\x18\x03 \x03(\x0b\x32\x10.denrei.v1.Shard\x12#\n\x05hosts\x18\x04 \x03(\x0b\x32\x14.denrei.v1.Component\x12%\n\x07senders\x18\x05 \x03(\x0b\x32\x14.denrei.v1.Component\x12&\n\x08gateways\x18\x06 \x03(\x0b\x32\x14.denrei.v1.Component\"\x8b\x01\n\x05Shard\x12\r\n\x05index\x18\x01 \x01(\x05\x12\x0c\n\x04host\x18\x06 \x01(\t\x12\x0f\n\x07serving\x18\x02 \x01(\x08\x12\x1b\n\x13\x64\x65\x66initions_version\x18\x03 \x01(\x03\x12(\n\x07\x64\x65tails\x18\x04 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\r\n\x05\x65rror\x18\x05 \x01(\t\"T\n\tComponent\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07serving\x18\x02 \x01(\x08\x12(\n\x07\x64\x65tails\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\"+\n\x0cWatchRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05kinds\x18\x02 \x03(\t\"v\n\x08\x46\x65\x65\x64Line\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x11\n\tentity_id\x18\x03 \x01(\t\x12\x0f\n\x07subject\x18\x04 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\t\"E\n\x13\x41\x64vanceClockRequest\x12.\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x02\"@\n\x14\x41\x64vanceClockResponse\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x88\x02\n\x03Key\x12\x0c\n\x04name\x18\x01 \x01(\t\x12$\n\x06scopes\x18\x02 \x03(\x0e\x32\x14.denrei.v1.Key.Scope\x12\x13\n\x0b\x64\x65velopment\x18\x03 \x01(\x08\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0brevoke_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"V\n\x05Scope\x12\x15\n\x11SCOPE_UNSPECIFIED\x10\x00\x12\x0b\n\x07PUBLISH\x10\x01\x12\x08\n\x04READ\x10\x02\x12\n\n\x06\x44\x45\x46INE\x10\x03\x12\x08\n\x04SEND\x10\x04\x12\t\n\x05\x41\x44MIN\x10\x05\">\n\x10\x43reateKeyRequest\x12*\n\x06scopes\x18\x01 \x03(\x0e\x32\x14.denrei.v1.Key.ScopeB\x04\xe2\x41\x01\x02\"@\n\x11\x43reateKeyResponse\x12\x1b\n\x03key\x18\x01 \x01(\x0b\x32\x0e.denrei.v1.Key\x12\x0e\n\x06secret\x18\x02 \x01(\t\"8\n\x0fListKeysRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"I\n\x10ListKeysResponse\x12\x1c\n\x04keys\x18\x01 \x03(\x0b\x32\x0e.denrei.v1.Key\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"&\n\x10RevokeKeyRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x32\x9d\x03\n\rSystemService\x12;\n\tGetStatus\x12\x1b.denrei.v1.GetStatusRequest\x1a\x11.denrei.v1.Status\x12\x37\n\x05Watch\x12\x17.denrei.v1.WatchRequest\x1a\x13.denrei.v1.FeedLine0\x01\x12O\n\x0c\x41\x64vanceClock\x12\x1e.denrei.v1.AdvanceClockRequest\x1a\x1f.denrei.v1.AdvanceClockResponse\x12\x46\n\tCreateKey\x12\x1b.denrei.v1.CreateKeyRequest\x1a\x1c.denrei.v1.CreateKeyResponse\x12\x43\n\x08ListKeys\x12\x1a.denrei.v1.ListKeysRequest\x1a\x1b.denrei.v1.ListKeysResponse\x12\x38\n\tRevokeKey\x12\x1b.denrei.v1.RevokeKeyRequest\x1a\x0e.denrei.v1.Keyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x64\x65nrei/v1/system.proto\x12\tdenrei.v1\x1a\x18\x64\x65nrei/v1/messages.proto\x1a\x16\x64\x65nrei/v1/reason.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x12\n\x10GetStatusRequest\"\xe0\x01\n\x06Status\x12\x16\n\x0eserver_version\x18\x01 \x01(\t\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12 \n\x06shards\x18\x03 \x03(\x0b\x32\x10.denrei.v1.Shard\x12#\n\x05hosts\x18\x04 \x03(\x0b\x32\x14.denrei.v1.Component\x12%\n\x07senders\x18\x05 \x03(\x0b\x32\x14.denrei.v1.Component\x12&\n\x08gateways\x18\x06 \x03(\x0b\x32\x14.denrei.v1.Component\"\x8b\x01\n\x05Shard\x12\r\n\x05index\x18\x01 \x01(\x05\x12\x0c\n\x04host\x18\x06 \x01(\t\x12\x0f\n\x07serving\x18\x02 \x01(\x08\x12\x1b\n\x13\x64\x65\x66initions_version\x18\x03 \x01(\x03\x12(\n\x07\x64\x65tails\x18\x04 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\r\n\x05\x65rror\x18\x05 \x01(\t\"T\n\tComponent\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07serving\x18\x02 \x01(\x08\x12(\n\x07\x64\x65tails\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\"&\n\x10GetReportRequest\x12\x12\n\npage_token\x18\x01 \x01(\t\"\xe3\x03\n\x06Report\x12\x10\n\x08profiles\x18\x01 \x01(\x03\x12\x30\n\x08segments\x18\x02 \x03(\x0b\x32\x1e.denrei.v1.Report.SegmentCount\x12\x32\n\tinstances\x18\x03 \x03(\x0b\x32\x1f.denrei.v1.Report.InstanceCount\x12\x30\n\x08messages\x18\x04 \x03(\x0b\x32\x1e.denrei.v1.Report.MessageCount\x12\x17\n\x0fnext_page_token\x18\x05 \x01(\t\x1aO\n\x0cSegmentCount\x12\x0f\n\x07segment\x18\x01 \x01(\t\x12\x0f\n\x07members\x18\x02 \x01(\x03\x12\x0f\n\x07\x65ntered\x18\x03 \x01(\x03\x12\x0c\n\x04left\x18\x04 \x01(\x03\x1aM\n\rInstanceCount\x12\x0f\n\x07journey\x18\x01 \x01(\t\x12\x0e\n\x06status\x18\x02 \x01(\t\x12\x0c\n\x04step\x18\x03 \x01(\t\x12\r\n\x05\x63ount\x18\x04 \x01(\x03\x1av\n\x0cMessageCount\x12#\n\x07\x63hannel\x18\x01 \x01(\x0e\x32\x12.denrei.v1.Channel\x12\x0f\n\x07\x63\x61rrier\x18\x02 \x01(\t\x12!\n\x06status\x18\x03 \x01(\x0e\x32\x11.denrei.v1.Reason\x12\r\n\x05\x63ount\x18\x04 \x01(\x03\"+\n\x0cWatchRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05kinds\x18\x02 \x03(\t\"q\n\x08\x46\x65\x65\x64Line\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0f\n\x07subject\x18\x04 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\t\"E\n\x13\x41\x64vanceClockRequest\x12.\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x02\"@\n\x14\x41\x64vanceClockResponse\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x88\x02\n\x03Key\x12\x0c\n\x04name\x18\x01 \x01(\t\x12$\n\x06scopes\x18\x02 \x03(\x0e\x32\x14.denrei.v1.Key.Scope\x12\x13\n\x0b\x64\x65velopment\x18\x03 \x01(\x08\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0brevoke_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"V\n\x05Scope\x12\x15\n\x11SCOPE_UNSPECIFIED\x10\x00\x12\x0b\n\x07PUBLISH\x10\x01\x12\x08\n\x04READ\x10\x02\x12\n\n\x06\x44\x45\x46INE\x10\x03\x12\x08\n\x04SEND\x10\x04\x12\t\n\x05\x41\x44MIN\x10\x05\">\n\x10\x43reateKeyRequest\x12*\n\x06scopes\x18\x01 \x03(\x0e\x32\x14.denrei.v1.Key.ScopeB\x04\xe2\x41\x01\x02\"@\n\x11\x43reateKeyResponse\x12\x1b\n\x03key\x18\x01 \x01(\x0b\x32\x0e.denrei.v1.Key\x12\x0e\n\x06secret\x18\x02 \x01(\t\"8\n\x0fListKeysRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"I\n\x10ListKeysResponse\x12\x1c\n\x04keys\x18\x01 \x03(\x0b\x32\x0e.denrei.v1.Key\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"&\n\x10RevokeKeyRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x32\xda\x03\n\rSystemService\x12;\n\tGetStatus\x12\x1b.denrei.v1.GetStatusRequest\x1a\x11.denrei.v1.Status\x12;\n\tGetReport\x12\x1b.denrei.v1.GetReportRequest\x1a\x11.denrei.v1.Report\x12\x37\n\x05Watch\x12\x17.denrei.v1.WatchRequest\x1a\x13.denrei.v1.FeedLine0\x01\x12O\n\x0c\x41\x64vanceClock\x12\x1e.denrei.v1.AdvanceClockRequest\x1a\x1f.denrei.v1.AdvanceClockResponse\x12\x46\n\tCreateKey\x12\x1b.denrei.v1.CreateKeyRequest\x1a\x1c.denrei.v1.CreateKeyResponse\x12\x43\n\x08ListKeys\x12\x1a.denrei.v1.ListKeysRequest\x1a\x1b.denrei.v1.ListKeysResponse\x12\x38\n\tRevokeKey\x12\x1b.denrei.v1.RevokeKeyRequest\x1a\x0e.denrei.v1.Keyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,36 +42,46 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREATEKEYREQUEST'].fields_by_name['scopes']._serialized_options = b'\342A\001\002'
   _globals['_REVOKEKEYREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_REVOKEKEYREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002'
-  _globals['_GETSTATUSREQUEST']._serialized_start=133
-  _globals['_GETSTATUSREQUEST']._serialized_end=151
-  _globals['_STATUS']._serialized_start=154
-  _globals['_STATUS']._serialized_end=378
-  _globals['_SHARD']._serialized_start=381
-  _globals['_SHARD']._serialized_end=520
-  _globals['_COMPONENT']._serialized_start=522
-  _globals['_COMPONENT']._serialized_end=606
-  _globals['_WATCHREQUEST']._serialized_start=608
-  _globals['_WATCHREQUEST']._serialized_end=651
-  _globals['_FEEDLINE']._serialized_start=653
-  _globals['_FEEDLINE']._serialized_end=771
-  _globals['_ADVANCECLOCKREQUEST']._serialized_start=773
-  _globals['_ADVANCECLOCKREQUEST']._serialized_end=842
-  _globals['_ADVANCECLOCKRESPONSE']._serialized_start=844
-  _globals['_ADVANCECLOCKRESPONSE']._serialized_end=908
-  _globals['_KEY']._serialized_start=911
-  _globals['_KEY']._serialized_end=1175
-  _globals['_KEY_SCOPE']._serialized_start=1089
-  _globals['_KEY_SCOPE']._serialized_end=1175
-  _globals['_CREATEKEYREQUEST']._serialized_start=1177
-  _globals['_CREATEKEYREQUEST']._serialized_end=1239
-  _globals['_CREATEKEYRESPONSE']._serialized_start=1241
-  _globals['_CREATEKEYRESPONSE']._serialized_end=1305
-  _globals['_LISTKEYSREQUEST']._serialized_start=1307
-  _globals['_LISTKEYSREQUEST']._serialized_end=1363
-  _globals['_LISTKEYSRESPONSE']._serialized_start=1365
-  _globals['_LISTKEYSRESPONSE']._serialized_end=1438
-  _globals['_REVOKEKEYREQUEST']._serialized_start=1440
-  _globals['_REVOKEKEYREQUEST']._serialized_end=1478
-  _globals['_SYSTEMSERVICE']._serialized_start=1481
-  _globals['_SYSTEMSERVICE']._serialized_end=1894
+  _globals['_GETSTATUSREQUEST']._serialized_start=183
+  _globals['_GETSTATUSREQUEST']._serialized_end=201
+  _globals['_STATUS']._serialized_start=204
+  _globals['_STATUS']._serialized_end=428
+  _globals['_SHARD']._serialized_start=431
+  _globals['_SHARD']._serialized_end=570
+  _globals['_COMPONENT']._serialized_start=572
+  _globals['_COMPONENT']._serialized_end=656
+  _globals['_GETREPORTREQUEST']._serialized_start=658
+  _globals['_GETREPORTREQUEST']._serialized_end=696
+  _globals['_REPORT']._serialized_start=699
+  _globals['_REPORT']._serialized_end=1182
+  _globals['_REPORT_SEGMENTCOUNT']._serialized_start=904
+  _globals['_REPORT_SEGMENTCOUNT']._serialized_end=983
+  _globals['_REPORT_INSTANCECOUNT']._serialized_start=985
+  _globals['_REPORT_INSTANCECOUNT']._serialized_end=1062
+  _globals['_REPORT_MESSAGECOUNT']._serialized_start=1064
+  _globals['_REPORT_MESSAGECOUNT']._serialized_end=1182
+  _globals['_WATCHREQUEST']._serialized_start=1184
+  _globals['_WATCHREQUEST']._serialized_end=1227
+  _globals['_FEEDLINE']._serialized_start=1229
+  _globals['_FEEDLINE']._serialized_end=1342
+  _globals['_ADVANCECLOCKREQUEST']._serialized_start=1344
+  _globals['_ADVANCECLOCKREQUEST']._serialized_end=1413
+  _globals['_ADVANCECLOCKRESPONSE']._serialized_start=1415
+  _globals['_ADVANCECLOCKRESPONSE']._serialized_end=1479
+  _globals['_KEY']._serialized_start=1482
+  _globals['_KEY']._serialized_end=1746
+  _globals['_KEY_SCOPE']._serialized_start=1660
+  _globals['_KEY_SCOPE']._serialized_end=1746
+  _globals['_CREATEKEYREQUEST']._serialized_start=1748
+  _globals['_CREATEKEYREQUEST']._serialized_end=1810
+  _globals['_CREATEKEYRESPONSE']._serialized_start=1812
+  _globals['_CREATEKEYRESPONSE']._serialized_end=1876
+  _globals['_LISTKEYSREQUEST']._serialized_start=1878
+  _globals['_LISTKEYSREQUEST']._serialized_end=1934
+  _globals['_LISTKEYSRESPONSE']._serialized_start=1936
+  _globals['_LISTKEYSRESPONSE']._serialized_end=2009
+  _globals['_REVOKEKEYREQUEST']._serialized_start=2011
+  _globals['_REVOKEKEYREQUEST']._serialized_end=2049
+  _globals['_SYSTEMSERVICE']._serialized_start=2052
+  _globals['_SYSTEMSERVICE']._serialized_end=2526
 # @@protoc_insertion_point(module_scope)

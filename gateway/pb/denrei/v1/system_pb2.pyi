@@ -1,5 +1,7 @@
 import datetime
 
+from gateway.pb.denrei.v1 import messages_pb2 as _messages_pb2
+from gateway.pb.denrei.v1 import reason_pb2 as _reason_pb2
 from google.api import field_behavior_pb2 as _field_behavior_pb2
 from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
@@ -58,6 +60,59 @@ class Component(_message.Message):
     details: _struct_pb2.Struct
     def __init__(self, name: _Optional[str] = ..., serving: _Optional[bool] = ..., details: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
 
+class GetReportRequest(_message.Message):
+    __slots__ = ("page_token",)
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    page_token: str
+    def __init__(self, page_token: _Optional[str] = ...) -> None: ...
+
+class Report(_message.Message):
+    __slots__ = ("profiles", "segments", "instances", "messages", "next_page_token")
+    class SegmentCount(_message.Message):
+        __slots__ = ("segment", "members", "entered", "left")
+        SEGMENT_FIELD_NUMBER: _ClassVar[int]
+        MEMBERS_FIELD_NUMBER: _ClassVar[int]
+        ENTERED_FIELD_NUMBER: _ClassVar[int]
+        LEFT_FIELD_NUMBER: _ClassVar[int]
+        segment: str
+        members: int
+        entered: int
+        left: int
+        def __init__(self, segment: _Optional[str] = ..., members: _Optional[int] = ..., entered: _Optional[int] = ..., left: _Optional[int] = ...) -> None: ...
+    class InstanceCount(_message.Message):
+        __slots__ = ("journey", "status", "step", "count")
+        JOURNEY_FIELD_NUMBER: _ClassVar[int]
+        STATUS_FIELD_NUMBER: _ClassVar[int]
+        STEP_FIELD_NUMBER: _ClassVar[int]
+        COUNT_FIELD_NUMBER: _ClassVar[int]
+        journey: str
+        status: str
+        step: str
+        count: int
+        def __init__(self, journey: _Optional[str] = ..., status: _Optional[str] = ..., step: _Optional[str] = ..., count: _Optional[int] = ...) -> None: ...
+    class MessageCount(_message.Message):
+        __slots__ = ("channel", "carrier", "status", "count")
+        CHANNEL_FIELD_NUMBER: _ClassVar[int]
+        CARRIER_FIELD_NUMBER: _ClassVar[int]
+        STATUS_FIELD_NUMBER: _ClassVar[int]
+        COUNT_FIELD_NUMBER: _ClassVar[int]
+        channel: _messages_pb2.Channel
+        carrier: str
+        status: _reason_pb2.Reason
+        count: int
+        def __init__(self, channel: _Optional[_Union[_messages_pb2.Channel, str]] = ..., carrier: _Optional[str] = ..., status: _Optional[_Union[_reason_pb2.Reason, str]] = ..., count: _Optional[int] = ...) -> None: ...
+    PROFILES_FIELD_NUMBER: _ClassVar[int]
+    SEGMENTS_FIELD_NUMBER: _ClassVar[int]
+    INSTANCES_FIELD_NUMBER: _ClassVar[int]
+    MESSAGES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    profiles: int
+    segments: _containers.RepeatedCompositeFieldContainer[Report.SegmentCount]
+    instances: _containers.RepeatedCompositeFieldContainer[Report.InstanceCount]
+    messages: _containers.RepeatedCompositeFieldContainer[Report.MessageCount]
+    next_page_token: str
+    def __init__(self, profiles: _Optional[int] = ..., segments: _Optional[_Iterable[_Union[Report.SegmentCount, _Mapping]]] = ..., instances: _Optional[_Iterable[_Union[Report.InstanceCount, _Mapping]]] = ..., messages: _Optional[_Iterable[_Union[Report.MessageCount, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
 class WatchRequest(_message.Message):
     __slots__ = ("name", "kinds")
     NAME_FIELD_NUMBER: _ClassVar[int]
@@ -67,18 +122,18 @@ class WatchRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ..., kinds: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class FeedLine(_message.Message):
-    __slots__ = ("time", "kind", "entity_id", "subject", "detail")
+    __slots__ = ("time", "kind", "name", "subject", "detail")
     TIME_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
-    ENTITY_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
     SUBJECT_FIELD_NUMBER: _ClassVar[int]
     DETAIL_FIELD_NUMBER: _ClassVar[int]
     time: _timestamp_pb2.Timestamp
     kind: str
-    entity_id: str
+    name: str
     subject: str
     detail: str
-    def __init__(self, time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., kind: _Optional[str] = ..., entity_id: _Optional[str] = ..., subject: _Optional[str] = ..., detail: _Optional[str] = ...) -> None: ...
+    def __init__(self, time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., kind: _Optional[str] = ..., name: _Optional[str] = ..., subject: _Optional[str] = ..., detail: _Optional[str] = ...) -> None: ...
 
 class AdvanceClockRequest(_message.Message):
     __slots__ = ("time",)

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class SystemServiceStub:
-    """Watches and administers. Scope: read for GetStatus and Watch, admin for the others.
+    """Watches and administers. Scope: read for GetStatus, GetReport and Watch, admin for the others.
     """
 
     def __init__(self, channel):
@@ -39,6 +39,11 @@ class SystemServiceStub:
                 '/denrei.v1.SystemService/GetStatus',
                 request_serializer=denrei_dot_v1_dot_system__pb2.GetStatusRequest.SerializeToString,
                 response_deserializer=denrei_dot_v1_dot_system__pb2.Status.FromString,
+                _registered_method=True)
+        self.GetReport = channel.unary_unary(
+                '/denrei.v1.SystemService/GetReport',
+                request_serializer=denrei_dot_v1_dot_system__pb2.GetReportRequest.SerializeToString,
+                response_deserializer=denrei_dot_v1_dot_system__pb2.Report.FromString,
                 _registered_method=True)
         self.Watch = channel.unary_stream(
                 '/denrei.v1.SystemService/Watch',
@@ -68,11 +73,20 @@ class SystemServiceStub:
 
 
 class SystemServiceServicer:
-    """Watches and administers. Scope: read for GetStatus and Watch, admin for the others.
+    """Watches and administers. Scope: read for GetStatus, GetReport and Watch, admin for the others.
     """
 
     def GetStatus(self, request, context):
         """Gets the status of shards, hosts, senders with their lanes, and gateways.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetReport(self, request, context):
+        """Counts what there is in the workspace: profiles, segments, instances, messages. It reads every
+        profile, slice by slice, so that ingestion is not disturbed; a large workspace takes several
+        calls, whose counts are to be added up.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -125,6 +139,11 @@ def add_SystemServiceServicer_to_server(servicer, server):
                     request_deserializer=denrei_dot_v1_dot_system__pb2.GetStatusRequest.FromString,
                     response_serializer=denrei_dot_v1_dot_system__pb2.Status.SerializeToString,
             ),
+            'GetReport': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetReport,
+                    request_deserializer=denrei_dot_v1_dot_system__pb2.GetReportRequest.FromString,
+                    response_serializer=denrei_dot_v1_dot_system__pb2.Report.SerializeToString,
+            ),
             'Watch': grpc.unary_stream_rpc_method_handler(
                     servicer.Watch,
                     request_deserializer=denrei_dot_v1_dot_system__pb2.WatchRequest.FromString,
@@ -159,7 +178,7 @@ def add_SystemServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class SystemService:
-    """Watches and administers. Scope: read for GetStatus and Watch, admin for the others.
+    """Watches and administers. Scope: read for GetStatus, GetReport and Watch, admin for the others.
     """
 
     @staticmethod
@@ -179,6 +198,33 @@ class SystemService:
             '/denrei.v1.SystemService/GetStatus',
             denrei_dot_v1_dot_system__pb2.GetStatusRequest.SerializeToString,
             denrei_dot_v1_dot_system__pb2.Status.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetReport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/denrei.v1.SystemService/GetReport',
+            denrei_dot_v1_dot_system__pb2.GetReportRequest.SerializeToString,
+            denrei_dot_v1_dot_system__pb2.Report.FromString,
             options,
             channel_credentials,
             insecure,

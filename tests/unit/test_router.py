@@ -1,0 +1,167 @@
+"""The way to a shard: coalescing, order, back-pressure, and the same ids again after a failure."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgpack
+import pytest
+
+from actors import host_protocol
+from actors.router import Router
+from engine import commands, limits
+from engine.errors import Overloaded, Unavailable
+from engine.reasons import Reason
+
+ACCEPTED = bytes([Reason.ACCEPTED])
+DUPLICATE = bytes([Reason.DUPLICATE])
+
+
+class FakeHost:
+    """A host's end of the wire: decides per call what happens, and notes what it saw."""
+
+    def __init__(self) -> None:
+        self.shards = 2
+        self.calls: list[tuple[str, int, list[str]]] = []
+        self.answer: Callable[[int, list[str]], Awaitable[bytes]] = self.accept
+        self.most_in_flight = 0
+        self._in_flight = 0
+
+    def host_of(self, shard: int) -> str:
+        return "shard-host-0"
+
+    def link(self, host: str) -> "FakeHost":
+        return self
+
+    async def submit(self, call: bytes) -> bytes:
+        session, number, _, parts = host_protocol.unpack_call(call)
+        ids = [command[2] for part in parts for command in msgpack.unpackb(part[1])]
+        self.calls.append((session, number, ids))
+        self._in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self._in_flight)
+        try:
+            results = await self.answer(len(self.calls), ids)
+        finally:
+            self._in_flight -= 1
+        answers, at = [], 0
+        for _, _, count in parts:
+            answers.append((host_protocol.OK, results[at : at + count]))
+            at += count
+        return host_protocol.pack_reply(answers)
+
+    async def query(self, call: bytes) -> bytes:
+        raise ConnectionError
+
+    async def accept(self, call: int, ids: list[str]) -> bytes:
+        await asyncio.sleep(0)
+        return ACCEPTED * len(ids)
+
+
+def track(id_: str, size: int = 0) -> commands.Command:
+    return commands.event("w/user/u", id_, commands.TRACK, "E", 1, b"x" * size)
+
+
+def soon() -> float:
+    return asyncio.get_running_loop().time() + 10.0
+
+
+async def test_what_waits_goes_together_with_the_next_call() -> None:
+    host = FakeHost()
+    router = Router(host)
+    futures = [router.post(0, [track(str(n))], 100, soon()) for n in range(50)]
+    assert await asyncio.gather(*futures) == [ACCEPTED] * 50
+    assert len(host.calls) <= limits.CALLS_IN_FLIGHT + 1
+    assert [id_ for _, _, ids in host.calls for id_ in ids] == [str(n) for n in range(50)]
+    assert host.most_in_flight <= limits.CALLS_IN_FLIGHT
+
+
+async def test_a_call_stays_under_the_inline_limit() -> None:
+    host = FakeHost()
+    router = Router(host)
+    big = 20_000
+    futures = [router.post(0, [track(str(n), big)], big, soon()) for n in range(20)]
+    await asyncio.gather(*futures)
+    assert max(len(ids) for _, _, ids in host.calls) * big <= limits.CALL_BYTES
+
+
+async def test_after_a_failure_everything_is_sent_again_in_order_in_a_new_session() -> None:
+    host = FakeHost()
+    router = Router(host)
+
+    async def fail_twice(call: int, ids: list[str]) -> bytes:
+        await asyncio.sleep(0)
+        if call <= 2:
+            raise ConnectionError
+        return DUPLICATE * len(ids)
+
+    host.answer = fail_twice
+    first = [router.post(0, [track(str(n))], 100, soon()) for n in range(2)]
+    second = [router.post(1, [track(str(n))], 100, soon()) for n in range(2, 6)]
+    # What we sent before answers as a duplicate: to the client it was accepted.
+    assert await asyncio.gather(*first) == [ACCEPTED] * 2
+    await asyncio.gather(*second)
+    sessions = list(dict.fromkeys(session for session, _, _ in host.calls))
+    assert len(sessions) == 2
+    again = [id_ for session, _, ids in host.calls if session == sessions[1] for id_ in ids]
+    assert again == [str(n) for n in range(6)]
+    assert [n for session, n, _ in host.calls if session == sessions[1]][0] == 0
+
+
+async def test_a_true_duplicate_is_told_as_one() -> None:
+    host = FakeHost()
+
+    async def known(call: int, ids: list[str]) -> bytes:
+        return DUPLICATE * len(ids)
+
+    host.answer = known
+    assert await Router(host).submit(0, [track("1")], 100, soon()) == DUPLICATE
+
+
+async def test_a_full_queue_refuses_with_a_delay() -> None:
+    host = FakeHost()
+    hold = asyncio.Event()
+
+    async def stuck(call: int, ids: list[str]) -> bytes:
+        await hold.wait()
+        return ACCEPTED * len(ids)
+
+    host.answer = stuck
+    router = Router(host)
+    size = limits.ROUTER_QUEUE_BYTES // 4
+    futures = [router.post(0, [track(str(n))], size, soon()) for n in range(4)]
+    with pytest.raises(Overloaded) as refused:
+        router.post(0, [track("5")], 100, soon())
+    assert refused.value.retry_after_ms > 0
+    hold.set()
+    assert await asyncio.gather(*futures) == [ACCEPTED] * 4
+    assert await router.submit(0, [track("5")], 100, soon()) == ACCEPTED
+
+
+async def test_past_its_deadline_an_item_fails_and_is_not_sent() -> None:
+    host = FakeHost()
+
+    async def dead(call: int, ids: list[str]) -> bytes:
+        raise ConnectionError
+
+    host.answer = dead
+    router = Router(host)
+    with pytest.raises(Unavailable):
+        await router.submit(0, [track("1")], 100, asyncio.get_running_loop().time() - 1)
+    assert host.calls == []
+
+
+async def test_closing_fails_what_waits() -> None:
+    host = FakeHost()
+    never = asyncio.Event()
+
+    async def stuck(call: int, ids: list[str]) -> bytes:
+        await never.wait()
+        return b""
+
+    host.answer = stuck
+    router = Router(host)
+    futures = [router.post(0, [track(str(n))], 100, soon()) for n in range(3)]
+    await asyncio.sleep(0)
+    await router.close()
+    results: list[Any] = await asyncio.gather(*futures, return_exceptions=True)
+    assert all(isinstance(result, Unavailable) for result in results)

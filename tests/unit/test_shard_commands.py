@@ -1,0 +1,145 @@
+"""What one command does to one person, and what it must not do, on a real shard."""
+
+import msgpack
+import pytest
+from journey_helpers import SMS_LANE, Town
+
+from engine import commands, limits
+from engine.messages import api_message_id
+from engine.reasons import Reason
+
+TEMPLATE = """
+template: sum
+channel: sms
+body: "{{ event.n * 2 }}"
+sample: {event: {n: 1}}
+"""
+SEGMENTS = """
+segment: buyer
+when: {event: Bought, at_least: 1, within: 7d}
+"""
+KEY = "w/user/ann"
+
+
+@pytest.fixture
+def town() -> Town:
+    town = Town(f"{SMS_LANE}\n---{TEMPLATE}\n---{SEGMENTS}")
+    town.identify(phone="+15551234567")
+    return town
+
+
+def send(town: Town, request_id: str, **spec: object) -> Reason:
+    packed = msgpack.packb({"channel": "sms", "purpose": "otp", **spec})
+    (result,) = town.apply(commands.send(KEY, request_id, packed)).results
+    return Reason(result)
+
+
+def test_a_message_that_cannot_be_rendered_is_a_message_with_that_outcome(town: Town) -> None:
+    assert send(town, "r1", template="sum", data={"n": {}}) is Reason.ACCEPTED
+    entity = town.person()
+    message = entity.messages[api_message_id(KEY, "r1")]
+    assert not entity.error
+    assert message.to == "+15551234567"
+    ((at_ms, reason, code, why),) = message.history
+    assert (at_ms, reason, code) == (town.now, Reason.RENDER_FAILED, "")
+    assert why.startswith("template 'sum': line 1: tried to use")
+    assert town.notes("message") == [f"{message.id}: not sent: RENDER_FAILED, {why}"]
+    assert not entity.outbox
+    assert not town.effects[-1].sends
+    assert send(town, "r1", template="sum", data={"n": {}}) is Reason.DUPLICATE
+
+
+def test_a_request_that_was_refused_may_be_made_again(town: Town) -> None:
+    assert send(town, "r1", template="late") is Reason.TEMPLATE_MISSING
+    town.define("template: late\nchannel: sms\nbody: at last")
+    assert send(town, "r1", template="late") is Reason.ACCEPTED
+    assert send(town, "r1", template="late") is Reason.DUPLICATE
+    assert town.bodies() == ["at last"]
+
+
+def test_a_request_that_a_full_outbox_refused_may_be_made_again(town: Town) -> None:
+    for number in range(limits.OUTBOX):
+        assert send(town, f"r{number}", body="x") is Reason.ACCEPTED
+    assert send(town, "late", body="x") is Reason.OUTBOX_FULL
+    first = api_message_id(KEY, "r0")
+    town.apply(commands.receipt(KEY, first, Reason.SENT, town.now, settle=True))
+    assert send(town, "late", body="x") is Reason.ACCEPTED
+
+
+def test_a_message_that_waits_in_the_outbox_is_never_forgotten(town: Town) -> None:
+    for number in range(limits.MESSAGES + 10):
+        send(town, f"r{number}", body=str(number))
+    entity = town.person()
+    assert list(entity.messages) == list(entity.outbox)
+    assert len(town.shard.unsettled([]).sends) == limits.MESSAGES + 10
+
+
+def test_traits_that_do_not_fit_may_come_again_once_there_is_room(town: Town) -> None:
+    full = commands.event(
+        KEY, "m", commands.IDENTIFY, "", town.now,
+        msgpack.packb({f"t{n}": n for n in range(limits.TRAITS)}),
+    )  # fmt: skip
+    assert list(town.apply(full).results) == [Reason.TRAITS_FULL]
+    town.identify(phone=None)
+    assert list(town.apply(full).results) == [Reason.ACCEPTED]
+    assert list(town.apply(full).results) == [Reason.DUPLICATE]
+
+
+@pytest.mark.parametrize("type_", [commands.TRACK, commands.PAGE, commands.SCREEN])
+def test_named_events_count(town: Town, type_: int) -> None:
+    names = {commands.TRACK: "Bought", commands.PAGE: "Viewed A Page",
+             commands.SCREEN: "Viewed A Screen"}  # fmt: skip
+    when = f"{{event: {names[type_]}, at_least: 1, within: 7d}}"
+    town.define(f"segment: buyer\nwhen: {when}")
+    town.happen(type_, "Bought" if type_ == commands.TRACK else "A", "ann", {})
+    assert list(town.person().segments) == ["buyer"]
+
+
+@pytest.mark.parametrize("type_", [commands.IDENTIFY, commands.GROUP, commands.ALIAS])
+def test_an_id_that_is_equal_to_the_name_of_an_event_is_not_that_event(
+    town: Town, type_: int
+) -> None:
+    town.happen(type_, "Bought", "ann", {})
+    assert town.person().segments == {}
+    assert town.person().windows == {}
+
+
+@pytest.mark.parametrize("raw", [b"\xc1", b"\x81", msgpack.packb([1]), msgpack.packb("x")])
+def test_properties_that_cannot_be_read_are_none_and_the_trail_says_so(
+    town: Town, raw: bytes
+) -> None:
+    town.define(
+        "journey: j\nentry: {event: Bought, where: [{property: price, exists: false}]}\n"
+        "steps: {a: {delay: 1h}}"
+    )
+    for number, (type_, name) in enumerate([(commands.TRACK, "Bought"), (commands.IDENTIFY, "")]):
+        effects = town.apply(commands.event(KEY, f"bad{number}", type_, name, town.now, raw))
+        assert list(effects.results) == [Reason.ACCEPTED]
+    assert not town.person().error
+    assert town.person().traits == {"phone": "+15551234567"}
+    assert town.only().status == "running"
+    said = "its properties could not be read: taken as none"
+    assert town.notes("event") == [f"Bought: {said}", f": {said}"]
+
+
+def test_what_nobody_asks_for_is_not_read(town: Town) -> None:
+    town.apply(commands.event(KEY, "bad", commands.TRACK, "Other", town.now, b"\xc1"))
+    assert town.notes("event") == []
+
+
+def test_feed_lines_name_the_entity_by_its_key(town: Town) -> None:
+    feed: list[list[object]] = []
+    town.shard.watch(feed)
+    town.track("Bought")
+    send(town, "r1", body="x")
+    id_ = api_message_id(KEY, "r1")
+    town.apply(commands.receipt(KEY, id_, Reason.SENT, town.now, settle=True))
+    assert feed == [
+        [town.now, "w", "segment", "ann", "buyer", "entered: its condition became true", KEY],
+        [town.now, "w", "event", "ann", "track", "Bought", KEY],
+        [town.now, "w", "message", "ann", id_, "QUEUED sms to +15551234567 x", KEY],
+        [town.now, "w", "message", "ann", id_, "SENT", KEY],
+    ]
+    town.shard.watch(None)
+    town.track("Bought")
+    assert len(feed) == 4
