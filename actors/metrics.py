@@ -118,3 +118,58 @@ class HostMetrics:
         }
         for name, (text, key) in levels.items():
             gauges.set(name, text, status[key], tags)
+
+
+class SenderMetrics:
+    """What a sender records each second, from `SenderCore.status`."""
+
+    def __init__(self, sender: str) -> None:
+        self._sender = sender
+        self._deltas = Deltas()
+        self._gauges = Gauges()
+
+    def record(self, status: dict[str, Any]) -> None:
+        """Records the growth and the levels of a sender and its lanes."""
+        mine = {"sender": self._sender}
+        deltas, gauges = self._deltas, self._gauges
+        for outcome, total in status["outcomes"].items():
+            tags = {**mine, "outcome": outcome}
+            deltas.count("denrei_message_outcomes_total", "Outcomes of messages", total, tags)
+        for what in ("offered", "admitted", "full"):
+            total = status["counts"].get(what, 0)
+            tags = {**mine, "answer": what}
+            deltas.count("denrei_offers_total", "Messages offered by shards", total, tags)
+        gauges.set("denrei_sender_held", "Messages in a sender", status["held"], mine)
+        gauges.set("denrei_fraud_blocks", "Fraud blocks that stand", len(status["blocks"]), mine)
+        for lane in status["lanes"]:
+            self._record_lane(lane, mine)
+
+    def _record_lane(self, lane: dict[str, Any], mine: dict[str, str]) -> None:
+        tags = {**mine, "lane": lane["lane"]}
+        for purpose, waiting in lane["waiting"].items():
+            self._gauges.set(
+                "denrei_lane_waiting", "Messages in a lane's queue", waiting,
+                {**tags, "purpose": purpose},
+            )  # fmt: skip
+        for limit, used, most in lane["limits"]:
+            self._gauges.set(
+                "denrei_lane_used", "Share of a lane's limit that counts now", used / most,
+                {**tags, "limit": limit},
+            )  # fmt: skip
+        self._gauges.set(
+            "denrei_lane_paused_ms", "How long a carrier wants peace", lane["paused_ms"], tags
+        )
+
+
+class GatewayMetrics:
+    """What a gateway records each second, from `Traffic`."""
+
+    def __init__(self, gateway: str) -> None:
+        self._gateway = gateway
+        self._deltas = Deltas()
+
+    def record(self, traffic: dict[str, int]) -> None:
+        """Records the growth of the counts of events by outcome."""
+        for outcome, total in traffic.items():
+            tags = {"gateway": self._gateway, "outcome": outcome}
+            self._deltas.count("denrei_events_total", "Events by their outcome", total, tags)

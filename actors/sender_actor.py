@@ -19,6 +19,7 @@ import ray
 from actors import placement
 from actors.clock import make_clock
 from actors.directory import RayDirectory
+from actors.metrics import SenderMetrics
 from actors.router import Router
 from actors.sender import SenderCore
 from actors.sender_reports import Report
@@ -137,6 +138,16 @@ class SenderProcess:
         sys.setswitchinterval(_SWITCH_S)
         tune_collector()
         self._core = core
+        self._beside = asyncio.get_running_loop().create_task(self._every_second(core))
+
+    async def _every_second(self, core: SenderCore) -> None:
+        metrics = SenderMetrics(self._name)
+        while self._core is core:
+            await asyncio.sleep(1.0)
+            try:
+                metrics.record(core.status())
+            except Exception:
+                logger.exception("%s can't record its metrics", self._name)
 
     def _fail(self, error: StoreError) -> None:
         logger.error("%s ends: %s", self._name, error)

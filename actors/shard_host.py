@@ -142,8 +142,10 @@ class ShardHostProcess:
         while self._host is host:
             await asyncio.sleep(1.0)
             seconds += 1
-            with contextlib.suppress(Exception):
+            try:
                 metrics.record(host)
+            except Exception:
+                logger.exception("%s can't record its metrics", self._name)
             if seconds % 10 == 0:
                 for runner in host.runners.values():
                     await runner.archive()

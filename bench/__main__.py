@@ -14,8 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench.measured import MeasuredInstance
 from bench.floor import FloorHost
+from bench.measured import MeasuredInstance
 
 ROUNDS = 3
 EVENTS = 300_000

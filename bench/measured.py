@@ -114,7 +114,7 @@ class MeasuredInstance:
         return messages / elapsed
 
     def recovery_s(self) -> float:
-        """kill -9 of all hosts, until every shard answers again."""
+        """Kills all hosts (-9), until every shard answers again."""
         started = time.perf_counter()
         for pid in self._pids("shard-host"):
             os.kill(pid, signal.SIGKILL)
@@ -150,6 +150,4 @@ class MeasuredInstance:
         status = system.GetStatus(
             system_pb2.GetStatusRequest(), metadata=self._metadata, timeout=10
         )
-        return sum(
-            shard.details[field] for shard in status.shards if field in shard.details
-        )
+        return sum(shard.details[field] for shard in status.shards if field in shard.details)

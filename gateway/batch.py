@@ -87,6 +87,14 @@ class Batch:
         self.outcomes[index] = reason
         self.rejected.append(Rejected(index, reason, field, message, retry))
 
+    def count(self, traffic: dict[str, int]) -> None:
+        """Adds the batch to counts of `accepted`, `duplicate` and `refused` items."""
+        outcomes = self.outcomes
+        accepted, duplicate = outcomes.count(Reason.ACCEPTED), outcomes.count(Reason.DUPLICATE)
+        traffic["accepted"] += accepted
+        traffic["duplicate"] += duplicate
+        traffic["refused"] += len(outcomes) - accepted - duplicate
+
     def post(self, router: Router, deadline: float) -> "list[asyncio.Future[bytes]]":
         """Gives all parts their places in the order; their answers are for `settle`.
 

@@ -15,6 +15,7 @@ import ray
 from actors import placement
 from actors.clock import make_clock
 from actors.directory import RayDirectory
+from actors.metrics import GatewayMetrics
 from actors.router import Router
 from actors.shard_host import ACTOR_OPTIONS, tune_collector
 from actors.store.keys import KeyStore
@@ -128,7 +129,17 @@ class GatewayProcess:
             return f"{type(error).__name__}: {error}"
         tune_collector()
         self._server = server
+        self._beside = asyncio.get_running_loop().create_task(self._every_second(server))
         return ""
+
+    async def _every_second(self, server: GatewayServer) -> None:
+        metrics = GatewayMetrics(self._name)
+        while self._server is server:
+            await asyncio.sleep(1.0)
+            try:
+                metrics.record(server.traffic)
+            except Exception:
+                logger.exception("%s can't record its metrics", self._name)
 
 
 GatewayActor = ray.remote(**ACTOR_OPTIONS)(GatewayProcess)

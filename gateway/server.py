@@ -89,6 +89,7 @@ class GatewayServer:
         self._keys = keys
         self._clock = clock
         self._server: grpc.aio.Server | None = None
+        self._events = EventsService(router, clock)
         # The stubs know the synchronous part only.
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
 
@@ -138,12 +139,17 @@ class GatewayServer:
         await self._server.stop(grace_s)
         self._server = None
 
+    @property
+    def traffic(self) -> dict[str, int]:
+        """Events since the start, by their outcome."""
+        return self._events.traffic
+
     def _servicers(self, bind: str) -> list[tuple[Any, Authenticator]]:
         """The servicers in the order of `SERVICES`, each with what tells who calls."""
         auth = Authenticator(self._keys, is_loopback(bind), time.monotonic)
         router, clock = self._router, self._clock
         servicers = (
-            EventsService(router, clock),
+            self._events,
             ProfilesService(router),
             DefinitionsService(router),
             MessagesService(router),

@@ -6,6 +6,9 @@ has run out, and look. Everything it started ends with it.
 """
 
 import contextlib
+import os
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -16,8 +19,7 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from actors.settings import Settings
-from gateway.cli import options, person
+from gateway.cli import options, owner, person
 from gateway.cli.apply import apply_sources, read_sources
 from gateway.cli.client import Client
 from gateway.cli.errors import FAILED, CliError
@@ -27,8 +29,7 @@ from gateway.cli.history.rows import Recording
 from gateway.cli.output import console, note, print_json, say, span_of, table, time_of
 from gateway.cli.profile import events_of
 from gateway.cli.replay import Run, advance, replay_events
-from gateway.cli.report import Report, read_report
-from gateway.cli.up import prepare_keys
+from gateway.cli.report import Counts, read_counts, tables
 from gateway.pb.denrei.v1 import profiles_pb2, system_pb2
 
 app = typer.Typer()
@@ -36,7 +37,10 @@ app = typer.Typer()
 EXAMPLE = Path(__file__).parents[2] / "examples" / "cdnow"
 _DAY_MS = 86_400_000
 _AFTER_MS = 121 * _DAY_MS  # win-back holds 90 days, then 30
+_START_S = 120.0
+_STOP_S = 120.0
 _DRAIN_S = 90.0
+_POLL_S = 0.1
 _CANDIDATES = 300
 
 
@@ -60,42 +64,54 @@ def demo(
     if keep is not None and keep.exists() and any(keep.iterdir()):
         raise CliError(f"{keep} is not empty", "name a new directory with --keep", FAILED)
     with contextlib.ExitStack() as stack:
-        store = keep or Path(
-            stack.enter_context(tempfile.TemporaryDirectory(prefix="denrei-demo-"))
-        )
-        client = stack.enter_context(_instance(store))
-        purchases: dict[str, list[int]] = {}
+        place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="denrei-demo-")))
+        store = keep or place / "store"
+        note("starting an instance on an event-time clock ...")
+        client = stack.enter_context(_instance(store, place / "up.log"))
         note("replaying 18 months of CDNOW, a record shop (1997-1998), through gRPC ...")
+        purchases: dict[str, list[int]] = {}
         run = _replay(client, purchases)
-        report = read_report(client)
+        counts = read_counts(client)
         if json:
-            print_json(_plain(run, report))
+            print_json(_plain(run, counts))
             return
-        _show(run, report)
+        _show(run, counts)
         _tell_story(client, store, user, purchases)
-        _tell_more(store if keep else None, user)
+        note("stopping ...")
+    if not json:
+        _tell_more(keep, user)
 
 
 @contextlib.contextmanager
-def _instance(store: Path) -> Iterator[Client]:
-    """An instance on a store of its own, and a client of it; it ends with the block."""
-    from actors.instance import Instance  # noqa: PLC0415 - it imports Ray
-    from gateway.gateway_actor import GatewayActor  # noqa: PLC0415
+def _instance(store: Path, log: Path) -> Iterator[Client]:
+    """`denrei up` on a store, and a client of it; it is stopped when the block ends.
 
-    given: dict[str, Any] = {
-        "store": store, "clock": "event", "grpc_port": 0, "bind": "127.0.0.1", "dashboard": False,
-        "tls": None,
-    }  # fmt: skip
-    settings = Settings(**given)
-    prepare_keys(settings)
-    note(f"starting an instance with {settings.hosts} shard hosts ...")
-    instance = Instance(settings, GatewayActor)
+    It does not see this machine's settings: the demo is the same everywhere.
+    """
+    environment = {name: v for name, v in os.environ.items() if not name.startswith("DENREI_")}
+    environment["DENREI_CONFIG"] = str(log.parent / "no-denrei.yaml")
+    arguments = ("--store", str(store), "--clock", "event", "--grpc-port", "0", "--no-dashboard")
+    command = [sys.executable, "-m", "gateway.cli", "up", *arguments]
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=environment,
+            start_new_session=True,  # Ctrl-C is for us: we stop it in its own way
+        )  # fmt: skip
     try:
-        instance.start()
-        with Client(instance.address, store=store, timeout_s=120.0) as client:
+        deadline = time.monotonic() + _START_S
+        while (running := owner.running(store)) is None:
+            if process.poll() is not None or time.monotonic() > deadline:
+                words = f"the instance does not start:\n{log.read_text(errors='replace')}"
+                raise CliError(words, "try `denrei up` by itself", FAILED)
+            time.sleep(_POLL_S)
+        with Client(running.address, store=store, timeout_s=_START_S) as client:
             yield client
     finally:
-        instance.stop()
+        process.terminate()
+        try:
+            process.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
 
 
 def _replay(client: Client, purchases: dict[str, list[int]]) -> Run:
@@ -111,8 +127,7 @@ def _replay(client: Client, purchases: dict[str, list[int]]) -> Run:
     reader = Reader(recording, mapping)
     run = replay_events(client, _noting(reader.events(), purchases), 0, recording=recording)
     note("letting the last holds run out, and the last messages leave ...")
-    for to_ms in range(run.last_ms + _DAY_MS, run.last_ms + _AFTER_MS + 1, _DAY_MS):
-        run.clock_ms = advance(client, to_ms)
+    run.clock_ms = advance(client, run.last_ms, run.last_ms + _AFTER_MS)
     _drain(client)
     return run
 
@@ -139,30 +154,20 @@ def _outbox(client: Client) -> int:
     return sum(int(shard.details["outbox"]) for shard in status.shards if shard.serving)
 
 
-def _show(run: Run, report: Report) -> None:
+def _show(run: Run, counts: Counts) -> None:
     published = run.published
     median = span_of(published.percentile_ms(0.5))
     p99 = span_of(published.percentile_ms(0.99))
     rows = [
         ("events", f"{published.accepted:,} taken, {sum(published.refused.values()):,} refused"),
-        ("profiles", f"{report.profiles:,}"),
+        ("profiles", f"{counts.profiles:,}"),
         ("history", f"{time_of(run.first_ms)} to {time_of(run.last_ms)}, in {run.took_s:.1f} s"),
         ("events/s", f"{run.events_per_s:,.0f}, each with its messages, on disk when acknowledged"),
         ("acknowledgement", f"{median} (median), {p99} (p99), a chunk of 500 events"),
     ]
-    console.print(table("\nWhat came in", ("", ""), rows))
-    segments = [
-        (name, counts.entered, counts.left, counts.members)
-        for name, counts in sorted(report.segments.items())
-    ]
-    columns = ("segment", "#entered", "#left", "#in it at the end")
-    console.print(table("\nSegments", columns, segments))
-    instances = [(*label, count) for label, count in sorted(report.instances.items())]
-    columns = ("journey", "outcome", "last step", "#instances")
-    console.print(table("\nJourneys", columns, instances))
-    messages = [(*label, count) for label, count in sorted(report.messages.items())]
-    columns = ("channel", "carrier", "outcome", "#messages")
-    console.print(table("\nMessages", columns, messages))
+    console.print(table("What came in", ("", ""), rows))
+    for one in tables(counts):
+        console.print(one)
 
 
 def _tell_story(client: Client, store: Path, user: str, purchases: dict[str, list[int]]) -> None:
@@ -174,7 +179,7 @@ def _tell_story(client: Client, store: Path, user: str, purchases: dict[str, lis
     found = max(profiles, key=_interest)
     name = found.name
     lines = person.story(found, events_of(store, name))
-    console.print(person.show(f"\nOne of them: {name}", lines))
+    console.print(person.show(f"One of them: {name}", lines))
 
 
 def _candidates(purchases: dict[str, list[int]]) -> list[str]:
@@ -212,19 +217,13 @@ def _tell_more(store: Path | None, user: str) -> None:
     say("  examples/cdnow                        the journeys and segments, to change and try")
 
 
-def _plain(run: Run, report: Report) -> dict[str, Any]:
+def _plain(run: Run, counts: Counts) -> dict[str, Any]:
     published = run.published
     return {
         "events": published.settled,
         "refused": sum(published.refused.values()),
-        "profiles": report.profiles,
         "events_per_s": round(run.events_per_s),
         "ack_p50_ms": round(published.percentile_ms(0.5), 2),
         "ack_p99_ms": round(published.percentile_ms(0.99), 2),
-        "segments": {
-            name: {"entered": one.entered, "left": one.left, "members": one.members}
-            for name, one in sorted(report.segments.items())
-        },
-        "instances": [[*label, count] for label, count in sorted(report.instances.items())],
-        "messages": [[*label, count] for label, count in sorted(report.messages.items())],
+        **counts.plain(),
     }

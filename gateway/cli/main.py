@@ -1,7 +1,7 @@
 """The entry point of `denrei`: the list of commands, and what happens to errors.
 
 A command's module is imported when the command is run, so that `denrei down` does not wait for
-gRPC, and nothing but `up` and `demo` for Ray. Whatever goes wrong reaches a person as one sentence
+gRPC, and nothing but `up` for Ray. Whatever goes wrong reaches a person as one sentence
 on what is wrong and one on what to do, and a script as an exit code.
 """
 
@@ -19,7 +19,7 @@ VERSION: Final = "0.1.0"
 
 # In the order in which one needs them.
 COMMANDS: Final = (
-    "up", "down", "status", "apply", "send", "tail", "replay", "profile",
+    "up", "down", "status", "apply", "send", "tail", "replay", "profile", "report",
     "journal", "keys", "demo", "bench",
 )  # fmt: skip
 

@@ -28,6 +28,7 @@ class EventsService:
         self._router = router
         self._clock = clock
         self._admission = Admission(router.shards, event_time=clock.mode == 1)
+        self.traffic = dict.fromkeys(("accepted", "duplicate", "refused"), 0)
 
     async def publish(
         self, request: events_pb2.PublishRequest, call: Call
@@ -43,6 +44,7 @@ class EventsService:
             field = f"event.{item.field}" if item.field else "event"
             raise errors.bad_request(item.reason, [(field, item.message)])
         await batch.settle(batch.post(self._router, call.deadline), call.deadline)
+        batch.count(self.traffic)
         for item in batch.rejected:
             raise errors.refused(item.reason, message=item.message)
         (command,) = batch.parts[0].commands
@@ -60,6 +62,7 @@ class EventsService:
         """
         batch = self._admit(request, call)
         await batch.settle(batch.post(self._router, call.deadline), call.deadline)
+        batch.count(self.traffic)
         return fill(events_pb2.PublishBatchResponse(outcomes=views.reasons(batch.outcomes)), batch)
 
     async def publish_stream(
@@ -74,6 +77,7 @@ class EventsService:
         ) -> None:
             try:
                 await batch.settle(futures, deadline)
+                batch.count(self.traffic)
                 response = events_pb2.PublishStreamResponse(
                     sequence=sequence, outcomes=views.reasons(batch.outcomes)
                 )

@@ -9,7 +9,9 @@ import asyncio
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
+
+import msgpack
 
 from actors import placement
 from actors.clock import Clock, ManualClock
@@ -20,6 +22,7 @@ from actors.store.directory import SqliteStore
 from engine import commands, definitions
 from engine.commands import Command
 from engine.program import EMPTY
+from engine.reasons import Reason
 from engine.slots import catalog_key, shard_of, slot_of
 
 
@@ -74,23 +77,15 @@ class SenderRecorder:
         return self
 
     async def offer(self, batch: bytes) -> bytes:
-        import msgpack
-
-        from engine.reasons import Reason
-
         _, _, _, offers, _ = msgpack.unpackb(batch)
         self.offers.extend(offers)
         admissions = bytes([Reason.QUEUED]) * len(offers)
         return msgpack.packb(["ok", admissions, 0, "one"])
 
     async def cancel(self, batch: bytes) -> None:
-        import msgpack
-
         self.cancels.extend(msgpack.unpackb(batch)[2])
 
     async def configure(self, workspace: str, version: int, lanes: bytes) -> None:
-        import msgpack
-
         self.lanes[workspace] = msgpack.unpackb(lanes)
 
 
@@ -123,7 +118,7 @@ class LocalEngine:
         self.directory = LocalDirectory(self)
         self.router = Router(self.directory)
 
-    async def __aenter__(self) -> "LocalEngine":
+    async def __aenter__(self) -> Self:
         for index in range(self.host_count):
             await self.start_host(index)
         return self
@@ -176,7 +171,9 @@ class LocalEngine:
             by_shard.setdefault(self.shard_of(command[1]), []).append(index)
         deadline = asyncio.get_running_loop().time() + timeout_s
         futures = {
-            shard: self.router.post(shard, [batch[i] for i in indexes], 100 * len(indexes), deadline)
+            shard: self.router.post(
+                shard, [batch[i] for i in indexes], 100 * len(indexes), deadline
+            )
             for shard, indexes in by_shard.items()
         }
         for shard, indexes in by_shard.items():

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import grpc
 import psutil
@@ -41,7 +41,7 @@ class RunningInstance:
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: grpc.Channel | None = None
 
-    def __enter__(self) -> "RunningInstance":
+    def __enter__(self) -> Self:
         self.start()
         return self
 

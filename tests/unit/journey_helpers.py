@@ -89,7 +89,11 @@ class Town:
         ]
 
     def notes(self, kind: str, user: str = "ann") -> list[str]:
-        return [f"{subject}: {why}" for _, k, subject, why in self.person(user).trail if k == kind]
+        return [
+            f"{subject}: {why}"
+            for _, k, subject, why in self.person(user).trail_lines()
+            if k == kind
+        ]
 
     def bodies(self, user: str = "ann") -> list[str]:
         return [message.body for message in self.person(user).messages.values()]

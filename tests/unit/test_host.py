@@ -11,6 +11,7 @@ from actors.clock import EventClock, ManualClock
 from actors.store.base import Commit
 from actors.store.memory import MemoryStore
 from engine import commands, limits
+from engine import profile as profiles
 from engine.errors import Unavailable
 from engine.reasons import Reason
 from tests.support import shop
@@ -204,8 +205,6 @@ async def test_a_clean_stop_leaves_nothing_to_replay(tmp_path: Path) -> None:
 async def test_a_bug_quarantines_one_entity_and_the_shard_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from engine import profile as profiles
-
     take_event = profiles.take_event
 
     def buggy(act: object, event: object) -> Reason:

@@ -104,7 +104,7 @@ async def test_after_a_failure_everything_is_sent_again_in_order_in_a_new_sessio
     assert len(sessions) == 2
     again = [id_ for session, _, ids in host.calls if session == sessions[1] for id_ in ids]
     assert again == [str(n) for n in range(6)]
-    assert [n for session, n, _ in host.calls if session == sessions[1]][0] == 0
+    assert next(n for session, n, _ in host.calls if session == sessions[1]) == 0
 
 
 async def test_a_true_duplicate_is_told_as_one() -> None:
