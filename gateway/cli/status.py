@@ -146,20 +146,21 @@ def _actors(status: Any) -> Table:
 
 
 def _lanes(status: Any) -> Table:
-    rows = []
-    for sender in status.senders:
-        for name, lane in _named(_details(sender).get("lanes", {})):
-            numbers = {k: v for k, v in lane.items() if isinstance(v, float | int)}
-            words = "  ".join(f"{k} {v:,.0f}" for k, v in sorted(numbers.items()))
-            rows.append((name, sender.name, words))
-    return table("lanes", ("lane", "sender", "numbers"), rows)
-
-
-def _named(lanes: Any) -> list[tuple[str, dict[str, Any]]]:
-    """Lanes by name, from a map of them or a list of maps with names."""
-    if isinstance(lanes, dict):
-        return sorted(lanes.items())
-    return [(lane["name"], lane) for lane in lanes]
+    columns = ("lane", "carrier", "sender", "#waiting", "#in flight", "limits in use", "outcomes")
+    rows = [
+        (
+            lane["lane"],
+            lane["error"] or lane["carrier"],
+            sender.name,
+            int(sum(lane["waiting"].values()) + lane["retrying"]),
+            int(lane["in_flight"]),
+            ", ".join(f"{used:,.0f} of {words}" for words, used, *_ in lane["limits"]),
+            ", ".join(f"{count:,.0f} {name}" for name, count in sorted(lane["counts"].items())),
+        )
+        for sender in status.senders
+        for lane in _details(sender).get("lanes", ())
+    ]
+    return table("lanes", columns, rows)
 
 
 def _details(part: Any) -> dict[str, Any]:

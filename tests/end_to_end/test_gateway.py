@@ -377,3 +377,34 @@ def test_a_key_of_another_workspace_sees_and_revokes_nothing_here(tmp_path: Path
         assert [key.name for key in listed.keys] == [f"keys/{info.id}"]
 
     over_engine(tmp_path, scenario)
+
+
+def test_a_watch_of_one_user_does_not_show_another_with_the_same_id(tmp_path: Path) -> None:
+    async def scenario(client: Client, engine: LocalEngine) -> None:
+        lines = aiter(client.system.Watch(s.WatchRequest(name="users/ann")))
+        reading = asyncio.ensure_future(anext(lines))
+        while not reading.done():  # until the host knows that someone watches
+            await client.publish(
+                e.Event(type=e.TRACK, anonymous_id="ann", event="Theirs"),
+                e.Event(type=e.TRACK, user_id="ann", event="Mine"),
+            )
+        await client.publish(e.Event(type=e.TRACK, user_id="ann", event="Mine"))
+        shown = [await reading, await anext(lines)]
+        assert {(line.name, line.detail) for line in shown} == {("users/ann", "Mine")}
+
+    over_engine(tmp_path, scenario)
+
+
+def test_a_watch_shows_changes_of_definitions_without_a_name(tmp_path: Path) -> None:
+    async def scenario(client: Client, engine: LocalEngine) -> None:
+        lines = aiter(client.system.Watch(s.WatchRequest(kinds=["definition"])))
+        reading = asyncio.ensure_future(anext(lines))
+        number = 0
+        while not reading.done():
+            number += 1
+            await client.apply(f"segment: new-{number}\nwhen: {{trait: plan, is: pro}}")
+        line = await reading
+        assert (line.kind, line.name) == ("definition", "")
+        assert line.subject.startswith("segment/new-")
+
+    over_engine(tmp_path, scenario)

@@ -11,7 +11,7 @@ from grpc import StatusCode
 from actors import queries
 from engine import limits
 from engine.errors import Unavailable
-from gateway.cli.report import Report, SegmentCounts, _add, read_report
+from gateway.cli.report import Counts, SegmentCounts, read_counts
 from gateway.pb.denrei.v1 import events_pb2 as e
 from gateway.pb.denrei.v1 import messages_pb2 as m
 from gateway.pb.denrei.v1 import reason_pb2 as r
@@ -48,19 +48,19 @@ async def fill(client: Client, engine: LocalEngine) -> None:
     await client.messages.SendMessage(code)
 
 
-async def read(client: Client) -> tuple[Report, int]:
+async def read(client: Client) -> tuple[Counts, int]:
     """All pages, added up as the command line does, and how many there were."""
-    report, request, number = Report(), s.GetReportRequest(), 0
+    report, request, number = Counts(), s.GetReportRequest(), 0
     while True:
         page = await client.system.GetReport(request)
-        _add(report, page)
+        report.add(page)
         number += 1
         if not page.next_page_token:
             return report, number
         request.page_token = page.next_page_token
 
 
-def check(report: Report) -> None:
+def check(report: Counts) -> None:
     assert report.profiles == USERS + 1
     assert report.segments == {
         "pro": SegmentCounts(members=8, entered=10, left=2),
@@ -204,7 +204,7 @@ def test_the_command_line_reads_all_pages() -> None:
             token = "" if request.page_token else "more"
             return s.Report(profiles=3, messages=[sent], next_page_token=token)
 
-    report = read_report(Pages())  # type: ignore[arg-type]
+    report = read_counts(Pages())  # type: ignore[arg-type]
     assert Pages.asked == ["", "more"]
     assert (report.profiles, report.messages) == (6, {("sms", "sandbox", "DELIVERED"): 4})
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,11 @@ import msgpack
 import pytest
 
 from actors.clock import ManualClock
-from actors.metrics import HostMetrics
+from actors.metrics import GatewayMetrics, HostMetrics, SenderMetrics
+from actors.sender import SenderCore
 from engine import commands
+from engine.commands import Command
+from gateway.services.events import EventsService
 from tests.support.docs import ROOT, table
 from tests.support.local_engine import LocalEngine
 
@@ -29,11 +33,38 @@ def board() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def metrics(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
-    """Each metric's labels, by name, as a working host records them."""
-    return asyncio.run(_recorded(tmp_path_factory.mktemp("store")))
+    """Each metric's labels, by name, as working parts record them."""
+    place = tmp_path_factory.mktemp("store")
+    return {**asyncio.run(_of_a_host(place)), **asyncio.run(_of_a_sender(place))}
 
 
-async def _recorded(directory: Path) -> dict[str, set[str]]:
+async def _of_a_sender(directory: Path) -> dict[str, set[str]]:
+    async def report(shard: int, batch: Sequence[Command], size_bytes: int) -> bytes:
+        return bytes(len(batch))
+
+    clock = ManualClock()
+    core = await SenderCore.open("sender-sms-1", directory / "senders", clock, report, 2)
+    lane = {"lane": "a", "channel": "sms", "carrier": "sandbox", "limits": [{"rate": "10/s"}]}
+    await core.configure("default", 1, msgpack.packb({"a": lane}))
+    message = [
+        "0" * 32, "default/user/ann", "default", "a", "sms", "+12025550123", "otp", "Hi", "",
+        clock.now_ms() + 60_000, False,
+    ]  # fmt: skip
+    offer = msgpack.packb([0, 1, clock.now_ms(), [message], {"default": 1}])
+    assert msgpack.unpackb(await core.offer(offer))[0] == "ok"
+    async with asyncio.timeout(10):
+        while not core.status()["outcomes"]:
+            clock.advance(100)
+            await asyncio.sleep(0.001)
+    recorded = SenderMetrics("sender-sms-1")
+    recorded.record(core.status())
+    assert await core.drain(10.0)
+    await core.close()
+    return _labels(vars(recorded))
+
+
+async def _of_a_host(directory: Path) -> dict[str, set[str]]:
+    """And of the gateway before it, which counts what it answers."""
     clock = ManualClock()
     async with LocalEngine(directory, clock=clock) as engine:
         await engine.apply(SEGMENT)
@@ -49,7 +80,9 @@ async def _recorded(directory: Path) -> dict[str, set[str]]:
         recorded = HostMetrics("shard-host-0")
         (host,) = engine.hosts.values()
         recorded.record(host)
-    return _labels(vars(recorded))
+        answered = GatewayMetrics("gateway-0")
+        answered.record(EventsService(engine.router, clock).traffic)
+    return {**_labels(vars(recorded)), **_labels(vars(answered))}
 
 
 async def _members(engine: LocalEngine) -> int:
@@ -146,7 +179,8 @@ def test_every_metric_is_on_the_board(board: dict[str, Any], metrics: dict[str, 
 
 def test_no_label_names_a_person(metrics: dict[str, set[str]]) -> None:
     assert {label for labels in metrics.values() for label in labels} <= {
-        "host", "shard", "segment", "sender", "lane", "carrier", "outcome", "gateway",
+        "answer", "gateway", "host", "lane", "limit", "outcome", "purpose", "segment", "sender",
+        "shard",
     }  # fmt: skip
 
 
