@@ -55,7 +55,7 @@ class Client:
         ca: Path | None = None,
         timeout_s: float = DEFAULT_TIMEOUT_S,
     ) -> None:
-        self.address = address or _running_address(store)
+        self.address = address or _running_address(store, ca)
         self.timeout_s = timeout_s
         self.channel = _channel(self.address, ca)
         self.metadata = (("authorization", f"Bearer {key or _stored_key(store)}"),)
@@ -148,9 +148,12 @@ def millis(timestamp: Any) -> int:
     return int(timestamp.seconds * 1_000 + timestamp.nanos // 1_000_000)
 
 
-def _running_address(store: Path) -> str:
+def _running_address(store: Path, ca: Path | None) -> str:
     running = owner.running(store)
     if running is not None:
+        if running.tls and ca is None:
+            words = f"the instance on {store} speaks TLS"
+            raise CliError(words, "name what to trust with --ca, and its --address", USAGE)
         return running.address
     pid = owner.owner_pid(store)
     if pid:

@@ -50,6 +50,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> 
         title_style="bold",
         header_style="dim",
         box=SIMPLE_HEAD,
+        show_header=any(columns),
         pad_edge=False,
     )
     for column in columns:

@@ -36,46 +36,62 @@ _STEP_MS = 86_400_000
 _STEPS = 1_000
 
 
+_File = Annotated[Path, typer.Argument(metavar="FILE", help="CSV or JSON lines; also .gz.")]
+_Map = Annotated[
+    list[str] | None,
+    typer.Option("--map", metavar="FIELD=COLUMN,...", help="What columns mean; see below."),
+]
+_MapFile = Annotated[
+    Path | None, typer.Option("--map-file", metavar="FILE", help="The same as a YAML file.")
+]
+_Names = Annotated[
+    list[str] | None,
+    typer.Option("--names", metavar="VALUE=NAME,...", help="Event names for column values."),
+]
+_Event = Annotated[
+    str | None, typer.Option("--event", metavar="NAME", help="All rows are this event.")
+]
+_Format = Annotated[str | None, typer.Option("--format", help="csv or jsonl.")]
+_NoHeader = Annotated[bool, typer.Option("--no-header", help="Columns have numbers, from 0.")]
+_Delimiter = Annotated[str | None, typer.Option("--delimiter", help="Between columns.")]
+_TimeUnit = Annotated[
+    str | None, typer.Option("--time-unit", help="s, ms, iso or date (YYYYMMDD).")
+]
+_Sort = Annotated[bool, typer.Option("--sort", help="Bring rows into order, in memory.")]
+_Late = Annotated[
+    bool, typer.Option("--late", help="Send events that are earlier than they should be.")
+]
+_Limit = Annotated[int, typer.Option("--limit", min=0, help="Only so many events.")]
+_Until = Annotated[
+    str, typer.Option("--until", metavar="TIME", help="Then move the clock to this time.")
+]
+_Then = Annotated[
+    str, typer.Option("--then", metavar="30d", help="Then move the clock on by so much.")
+]
+_ChunkSize = Annotated[
+    int, typer.Option("--chunk", min=1, max=limits.BATCH_EVENTS, help="Events a chunk.")
+]
+_InFlight = Annotated[int, typer.Option("--in-flight", min=1, max=32, help="Chunks.")]
+
+
 @app.command()
 def replay(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV or JSON lines; also .gz.")],
-    map_: Annotated[
-        list[str] | None,
-        typer.Option("--map", metavar="FIELD=COLUMN,...", help="What columns mean; see below."),
-    ] = None,
-    map_file: Annotated[
-        Path | None, typer.Option("--map-file", metavar="FILE", help="The same as a YAML file.")
-    ] = None,
-    names: Annotated[
-        list[str] | None,
-        typer.Option("--names", metavar="VALUE=NAME,...", help="Event names for column values."),
-    ] = None,
-    event: Annotated[
-        str | None, typer.Option("--event", metavar="NAME", help="All rows are this event.")
-    ] = None,
-    format_: Annotated[str | None, typer.Option("--format", help="csv or jsonl.")] = None,
-    no_header: Annotated[
-        bool, typer.Option("--no-header", help="Columns have numbers, from 0.")
-    ] = False,
-    delimiter: Annotated[str | None, typer.Option("--delimiter", help="Between columns.")] = None,
-    time_unit: Annotated[
-        str | None, typer.Option("--time-unit", help="s, ms, iso or date (YYYYMMDD).")
-    ] = None,
-    sort: Annotated[bool, typer.Option("--sort", help="Bring rows into order, in memory.")] = False,
-    late: Annotated[
-        bool, typer.Option("--late", help="Send events that are earlier than they should be.")
-    ] = False,
-    limit: Annotated[int, typer.Option("--limit", min=0, help="Only so many events.")] = 0,
-    until: Annotated[
-        str, typer.Option("--until", metavar="TIME", help="Then move the clock to this time.")
-    ] = "",
-    then: Annotated[
-        str, typer.Option("--then", metavar="30d", help="Then move the clock on by so much.")
-    ] = "",
-    chunk: Annotated[
-        int, typer.Option("--chunk", min=1, max=limits.BATCH_EVENTS, help="Events a chunk.")
-    ] = 500,
-    in_flight: Annotated[int, typer.Option("--in-flight", min=1, max=32, help="Chunks.")] = 4,
+    file: _File,
+    map_: _Map = None,
+    map_file: _MapFile = None,
+    names: _Names = None,
+    event: _Event = None,
+    format_: _Format = None,
+    no_header: _NoHeader = False,
+    delimiter: _Delimiter = None,
+    time_unit: _TimeUnit = None,
+    sort: _Sort = False,
+    late: _Late = False,
+    limit: _Limit = 0,
+    until: _Until = "",
+    then: _Then = "",
+    chunk: _ChunkSize = 500,
+    in_flight: _InFlight = 4,
     address: options.Address = "",
     key: options.Key = "",
     store: options.Store = options.DEFAULT_STORE,

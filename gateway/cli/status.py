@@ -107,8 +107,8 @@ def _page(status: Any, rates: dict[int, float] | None, address: str) -> Group:
 
 def _shards(status: Any, rates: dict[int, float] | None) -> Table:
     columns = (
-        "#shard", "host", "state", "#entities", "#commands", "#/s", "#outbox", "#timers",
-        "#timer lag", "#queue kB", "#dirty", "#epoch", "#version",
+        "#shard", "host", "state", "#entities", "#commands", "#/s", "#outbox", "#timers", "#lag",
+        "#refused", "#version",
     )  # fmt: skip
     rows = [
         (
@@ -121,9 +121,7 @@ def _shards(status: Any, rates: dict[int, float] | None) -> Table:
             _number(shard, "outbox"),
             _number(shard, "timers"),
             span_of(_number(shard, "timer_lag_ms")),
-            _number(shard, "queued_bytes") // 1_024,
-            _number(shard, "dirty"),
-            _number(shard, "epoch"),
+            _number(shard, "refused"),
             shard.definitions_version,
         )
         for shard in status.shards
