@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -23,15 +22,12 @@ from actors.metrics import SenderMetrics
 from actors.router import Router
 from actors.sender import SenderCore
 from actors.sender_reports import Report
-from actors.shard_host import ACTOR_OPTIONS, tune_collector
+from actors.shard_host import ACTOR_OPTIONS, tune_interpreter
 from actors.store.errors import StoreError
 from engine.commands import Command
 
 _DRAIN_S: Final = 15.0
 _REPORT_S: Final = 30.0
-# The ledger's thread takes the interpreter back after each of SQLite's statements; with the default
-# of 5 ms a busy loop makes a commit of 0.3 ms last 25.
-_SWITCH_S: Final = 0.0005
 logger = logging.getLogger(__name__)
 
 
@@ -135,8 +131,7 @@ class SenderProcess:
             self._ready = None  # the next call tries again: the lock may be free by then
             return
         self._error = ""
-        sys.setswitchinterval(_SWITCH_S)
-        tune_collector()
+        tune_interpreter()
         self._core = core
         self._beside = asyncio.get_running_loop().create_task(self._every_second(core))
 

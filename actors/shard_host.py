@@ -30,17 +30,21 @@ from engine.shard import Shard
 
 logger = logging.getLogger(__name__)
 
-# The commit thread takes the interpreter back after each of SQLite's statements; with the default
-# of 5 ms a busy loop makes a commit of 0.3 ms last 25.
-_SWITCH_S = 0.0005
 
 
-def tune_collector() -> None:
-    """Keeps the cyclic collector away from long-lived state, which has no cycles.
+# A thread that wants the interpreter (a commit after each of SQLite's statements, Ray's and gRPC's
+# threads for each call) waits so long for a busy loop to give it up. With the default of 5 ms a
+# commit of 0.3 ms lasts 25, and a call takes 50.
+_SWITCH_S = 0.0002
 
-    With the default thresholds it walks all profiles again and again: pauses of 400 ms at 300,000
-    profiles.
+
+def tune_interpreter() -> None:
+    """Sets the interpreter of an actor's process up for one busy loop and long-lived state.
+
+    The cyclic collector is kept away from state that has no cycles: with the default thresholds it
+    walks all profiles again and again, with pauses of 400 ms at 300,000 profiles.
     """
+    sys.setswitchinterval(_SWITCH_S)
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
@@ -131,8 +135,7 @@ class ShardHostProcess:
             self._ready = None  # the next call tries again: the lock may be free by then
             return
         self._error = ""
-        tune_collector()
-        sys.setswitchinterval(_SWITCH_S)
+        tune_interpreter()
         self._host = host
         self._beside = asyncio.get_running_loop().create_task(self._every_second(host))
 

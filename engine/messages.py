@@ -8,10 +8,10 @@ changes nothing, one that comes late is kept in the history without turning the 
 from dataclasses import dataclass
 from typing import Any, Final
 
-import msgpack
 from xxhash import xxh3_128_hexdigest
 
 from engine import limits
+from engine.packing import pack, unpack_tuple
 from engine.reasons import Reason
 
 SMS: Final = "sms"
@@ -148,7 +148,7 @@ class Message:
         """The message as bytes; kept until it changes, since most messages of a user never do."""
         packed = self.packed
         if packed is None:
-            packed = self.packed = msgpack.packb(
+            packed = self.packed = pack(
                 (
                     self.id, self.channel, self.to, self.purpose, self.body, self.subject,
                     self.template, self.lane, self.carrier, self.provider_id, self.instance,
@@ -167,8 +167,9 @@ class Message:
             self.lane, self.carrier, self.provider_id, self.instance, self.created_ms,
             self.expires_ms, self.resend_unknown, self.warnings, self.cancelled, self.status,
             history,
-        ) = msgpack.unpackb(packed, use_list=False)  # fmt: skip
-        self.history = list(history)
+        ) = unpack_tuple(packed)  # fmt: skip
+        self.warnings = tuple(self.warnings)
+        self.history = [(at, reason, code, text) for at, reason, code, text in history]
         self.packed = packed
         return self
 

@@ -17,7 +17,7 @@ from actors.clock import make_clock
 from actors.directory import RayDirectory
 from actors.metrics import GatewayMetrics
 from actors.router import Router
-from actors.shard_host import ACTOR_OPTIONS, tune_collector
+from actors.shard_host import ACTOR_OPTIONS, tune_interpreter
 from actors.store.keys import KeyStore
 from engine import limits
 from gateway.server import GatewayServer, Tls
@@ -127,7 +127,7 @@ class GatewayProcess:
             logger.exception("%s can't open its door", self._name)
             self._ready = None  # the next call tries again
             return f"{type(error).__name__}: {error}"
-        tune_collector()
+        tune_interpreter()
         self._server = server
         self._beside = asyncio.get_running_loop().create_task(self._every_second(server))
         return ""

@@ -7,6 +7,7 @@ has run out, and look. Everything it started ends with it.
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -63,6 +64,7 @@ def demo(
         raise CliError(f"there is no {EXAMPLE}", "run it in a clone of the repository", FAILED)
     if keep is not None and keep.exists() and any(keep.iterdir()):
         raise CliError(f"{keep} is not empty", "name a new directory with --keep", FAILED)
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # runs what ends it
     with contextlib.ExitStack() as stack:
         place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="denrei-demo-")))
         store = keep or place / "store"

@@ -91,11 +91,11 @@ class _Counts:
 
 
 def _page(status: Any, rates: dict[int, float] | None, address: str) -> Group:
-    head = Text.assemble(
-        ("Denrei ", "bold"), f"{status.server_version} at {address}, time ",
-        time_of(millis(status.time)), f", {sum(_number(s, 'entities') for s in status.shards):,} "
-        "entities",
-    )  # fmt: skip
+    # A gateway on an event-time clock has no time of its own: the shards have it.
+    now_ms = millis(status.time) or max(_number(shard, "now_ms") for shard in status.shards)
+    entities = sum(_number(shard, "entities") for shard in status.shards)
+    words = f"{status.server_version} at {address}, time {time_of(now_ms)}, {entities:,} entities"
+    head = Text.assemble(("Denrei ", "bold"), words)
     if rates is not None:
         head.append(f", {sum(rates.values()):,.0f} commands/s")
     parts: list[Any] = [head, _shards(status, rates), _actors(status)]
@@ -113,7 +113,7 @@ def _shards(status: Any, rates: dict[int, float] | None) -> Table:
     rows = [
         (
             shard.index,
-            getattr(shard, "host", ""),
+            shard.host,
             _state(shard),
             _number(shard, "entities"),
             _number(shard, "commands"),

@@ -88,6 +88,7 @@ class Publisher:
         self._outgoing: SimpleQueue[Any] = SimpleQueue()
         self._error: Exception | None = None
         self._closing = False
+        self._heard = True
         self._call: Any = None
         self._thread = threading.Thread(target=self._run, name="acknowledgements", daemon=True)
 
@@ -204,13 +205,16 @@ class Publisher:
             self._outgoing.put(None)
             self._outgoing = SimpleQueue()
             for sequence, chunk in self._pending.items():
-                self.published.again += len(chunk.events)
+                if self._heard:  # a stream that never answered was not sent much
+                    self.published.again += len(chunk.events)
                 self._outgoing.put(
                     events_pb2.PublishStreamRequest(sequence=sequence, events=chunk.events)
                 )
+            self._heard = False
 
     def _take(self, acknowledgement: Any) -> None:
         with self._changed:
+            self._heard = True
             chunk = self._pending.pop(acknowledgement.sequence, None)
             if chunk is None:
                 return
