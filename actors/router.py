@@ -23,7 +23,7 @@ import msgpack
 
 from actors import host_protocol
 from engine import limits
-from engine.commands import Command, pack_chunk
+from engine.commands import Command, compress_chunk, pack_chunk
 from engine.errors import Conflict, DenreiError, NotFound, Overloaded, Unavailable
 from engine.reasons import Reason
 from engine.slots import shard_of, slot_of
@@ -220,6 +220,7 @@ class _Pipe:
         self._numbers = itertools.count()
         self._broken = False
         self._pause_s = 0.0
+        self._ratio = 1.0
 
     def add(self, item: _Item) -> None:
         self._waiting.append(item)
@@ -252,7 +253,11 @@ class _Pipe:
             item = waiting[0]
             size += item.size
             count += len(item.commands)
-            if items and (size > limits.CALL_BYTES or count > limits.CALL_COMMANDS):
+            if items and (
+                size * self._ratio > limits.CALL_BYTES
+                or size > limits.CALL_UNPACKED_BYTES
+                or count > limits.CALL_COMMANDS
+            ):
                 break
             waiting.popleft()
             if item.deadline <= now or item.future.cancelled():
@@ -260,6 +265,12 @@ class _Pipe:
             else:
                 items.append(item)
         return items
+
+    def _learn(self, items: list[_Item], parts: list[host_protocol.Part]) -> None:
+        """Follows how well calls compress, so that the next one fills its bytes."""
+        size = sum(item.size for item in items)
+        packed = sum(len(part[1]) for part in parts)
+        self._ratio += (max(0.05, packed / max(size, 1)) - self._ratio) / 4
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -273,7 +284,8 @@ class _Pipe:
         parts = []
         for shard, group in by_shard.items():
             commands = [command for item in group for command in item.commands]
-            parts.append((shard, pack_chunk(commands), len(commands)))
+            parts.append((shard, compress_chunk(pack_chunk(commands)), len(commands)))
+        self._learn(items, parts)
         call = host_protocol.pack_call(self._session, number, self._control, parts)
         try:
             async with asyncio.timeout(limits.CALL_TIMEOUT_S):

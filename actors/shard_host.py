@@ -31,7 +31,6 @@ from engine.shard import Shard
 logger = logging.getLogger(__name__)
 
 
-
 # A thread that wants the interpreter (a commit after each of SQLite's statements, Ray's and gRPC's
 # threads for each call) waits so long for a busy loop to give it up. With the default of 5 ms a
 # commit of 0.3 ms lasts 25, and a call takes 50.

@@ -81,8 +81,8 @@ class ShardRunner:
         self._dispatch = dispatch
         self._fail = fail
         self._waiting: deque[tuple[bytes, int, asyncio.Future[bytes]]] = deque()
-        self._tail: deque[tuple[int, float, int]] = deque()  # (seq, when, bytes) not yet passed
-        self._tail_bytes = 0
+        self._tail: deque[tuple[int, float, int]] = deque()  # (seq, when, commands) not yet passed
+        self._tail_commands = 0
         self._definitions: list[DefinitionRow] = []
         self._tick_ms: int | None = None
         self._event_ms = 0
@@ -116,8 +116,8 @@ class ShardRunner:
             effects = shard.apply(entry.seq, entry.now_ms, entry.mode, entry.payload)
             self._keep_definitions(entry.seq, effects)
             self._event_ms = max(self._event_ms, shard.now)
-            self._tail.append((entry.seq, started, len(entry.payload)))
-            self._tail_bytes += len(entry.payload)
+            self._tail.append((entry.seq, started, len(effects.results)))
+            self._tail_commands += len(effects.results)
             self.stats.replayed += len(effects.results)
         self.stats.recovery_s = loop.time() - started
         return shard.unsettled(store.pending())
@@ -237,8 +237,10 @@ class ShardRunner:
         self._tick_ms = None
         chunks, futures, size = [], [], 0
         waiting = self._waiting
-        while waiting and size < limits.ENTRY_BYTES:
+        commands_taken = 0
+        while waiting and size < limits.ENTRY_BYTES and commands_taken < limits.ENTRY_COMMANDS:
             chunk, count, future = waiting.popleft()
+            commands_taken += count
             size += len(chunk)
             futures.append((count, future))
             if count:
@@ -261,12 +263,12 @@ class ShardRunner:
             up_to_seq = self.shard.seq
         else:
             old = asyncio.get_running_loop().time() - CHECKPOINT_AGE_S
-            up_to_seq, surplus = 0, self._tail_bytes - limits.CHECKPOINT_TAIL_BYTES
-            for seq, at, size in tail:
+            up_to_seq, surplus = 0, self._tail_commands - limits.CHECKPOINT_TAIL_COMMANDS
+            for seq, at, count in tail:
                 if at > old and surplus <= 0:
                     break
                 up_to_seq = seq
-                surplus -= size
+                surplus -= count
         if not up_to_seq or not self.shard.dirty:
             return []
         return self.shard.take_rows(limits.CHECKPOINT_ROWS, up_to_seq)
@@ -296,14 +298,14 @@ class ShardRunner:
         needed = self.shard.oldest_needed
         tail = self._tail
         while tail and tail[0][0] < needed:
-            self._tail_bytes -= tail.popleft()[2]
+            self._tail_commands -= tail.popleft()[2]
 
     def _apply(self, entry: Entry, futures: list[tuple[int, "asyncio.Future[bytes]"]]) -> None:
         started = perf_counter()
         effects = self.shard.apply(entry.seq, entry.now_ms, entry.mode, entry.payload)
         self._keep_definitions(entry.seq, effects)
-        self._tail.append((entry.seq, asyncio.get_running_loop().time(), len(entry.payload)))
-        self._tail_bytes += len(entry.payload)
+        self._tail.append((entry.seq, asyncio.get_running_loop().time(), len(effects.results)))
+        self._tail_commands += len(effects.results)
         results, at = bytes(effects.results), 0
         for count, future in futures:
             if not future.done():

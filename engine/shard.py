@@ -18,7 +18,7 @@ import heapq
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from engine import catalog, commands, definitions, limits, profile
+from engine import catalog, commands, dedup, definitions, limits, profile
 from engine.activation import Activation, EventView
 from engine.entity import Entity
 from engine.journeys import run as journeys
@@ -92,8 +92,7 @@ class Shard:
         self.now = 0
         self.seq = 0
         self.sizes: dict[str, int] = {}
-        self.programs: dict[str, Program] = {}
-        self.routes: dict[str, Routes] = {}
+        self._workspaces: dict[str, tuple[Program, Routes]] = {}
         self.entities = 0
         self.timers_fired = 0
         self.outbox = 0
@@ -159,12 +158,12 @@ class Shard:
 
     def _handle(self, command: commands.Command) -> int:
         """One command on one entity. A bug in it stays in that entity."""
-        if command[0] == commands.INSTALL:
-            return self._install(command)
-        handler = self._handlers.get(command[0])
+        operation, key = command[0], command[1]
+        handler = self._handlers.get(operation)
         if handler is None:
+            if operation == commands.INSTALL:
+                return self._install(command)
             return Reason.UNKNOWN_COMMAND
-        key = command[1]
         entity = self._young.get(key) or self._touch(key)
         if entity.seq >= self.seq:
             return Reason.DUPLICATE  # a replay meets a row that already includes this entry
@@ -173,13 +172,12 @@ class Shard:
         act = self._act
         act.now = self.now
         act.entity = entity
-        workspace = entity.workspace
-        program = act.program = self.programs.get(workspace, EMPTY)
-        if entity.error and command[0] not in (commands.RELEASE, commands.SETTLE):
+        program, act.routes = self._workspaces.get(entity.workspace, _NOTHING)
+        act.program = program
+        if entity.error and operation not in (commands.RELEASE, commands.SETTLE):
             return Reason.QUARANTINED
         waiting = len(entity.outbox)
         try:
-            act.routes = self.routes.get(workspace) or _NO_ROUTES
             if entity.program_version != program.version:
                 profile.refresh(act)
             result = handler(entity, command)
@@ -196,10 +194,12 @@ class Shard:
         act = self._act
         seen = entity.seen.add(message_id, act.now)
         if seen:
-            return Reason.DUPLICATE if seen == 1 else Reason.USER_RATE
+            return Reason.DUPLICATE if seen == dedup.SEEN else Reason.USER_RATE
         if at_ms > act.now:
             at_ms = act.now
-        event = EventView(type_, profile.event_name(type_, name), message_id, at_ms, raw, context)
+        if type_ != commands.TRACK:
+            name = profile.event_name(type_, name)
+        event = EventView(type_, name, message_id, at_ms, raw, context)
         reason = profile.take_event(act, event)
         if reason is Reason.ACCEPTED:
             entity.updated_ms = act.now
@@ -258,7 +258,7 @@ class Shard:
 
     def _install(self, command: commands.Command) -> int:
         _, _, _, _, workspace, version, documents = command
-        program = self.programs.get(workspace, EMPTY)
+        program = self._workspaces.get(workspace, _NOTHING)[0]
         if version <= program.version:
             return Reason.DUPLICATE
         if version != program.version + 1:
@@ -269,10 +269,14 @@ class Shard:
 
     def install(self, workspace: str, version: int, documents: bytes) -> None:
         """Takes in one version of a workspace's definitions, in turn."""
-        program = self.programs.get(workspace, EMPTY)
+        program = self._workspaces.get(workspace, _NOTHING)[0]
         program = advance_program(program, version, definitions.from_wire(documents))
-        self.programs[workspace] = program
-        self.routes[workspace] = Routes(program.lanes.values())
+        self._workspaces[workspace] = (program, Routes(program.lanes.values()))
+
+    @property
+    def programs(self) -> dict[str, Program]:
+        """The compiled definitions of each workspace that has some."""
+        return {workspace: program for workspace, (program, _) in self._workspaces.items()}
 
     # --- timers -----------------------------------------------------------------------------
 
@@ -320,8 +324,8 @@ class Shard:
             self._dirty[entity.key] = self.seq
         act = self._act
         act.entity = entity
-        program = act.program = self.programs.get(entity.workspace, EMPTY)
-        act.routes = self.routes.get(entity.workspace) or _NO_ROUTES
+        program, act.routes = self._workspaces.get(entity.workspace, _NOTHING)
+        act.program = program
         waiting = len(entity.outbox)
         timers = entity.timers
         try:
@@ -526,4 +530,4 @@ def _first(dirty: dict[str, int], up_to_seq: int) -> Iterable[str]:
         yield key
 
 
-_NO_ROUTES = Routes(())
+_NOTHING = (EMPTY, Routes(()))

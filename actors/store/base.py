@@ -11,7 +11,7 @@ PostgreSQL can stand beside SQLite because nothing here names a file, a connecti
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from actors.store.errors import Fenced
 
@@ -38,8 +38,7 @@ class Entry:
     payload: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class EntityRow:
+class EntityRow(NamedTuple):
     """What a checkpoint writes of one entity.
 
     Attributes:

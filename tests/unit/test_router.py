@@ -1,10 +1,10 @@
 """The way to a shard: coalescing, order, back-pressure, and the same ids again after a failure."""
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import msgpack
 import pytest
 
 from actors import host_protocol
@@ -25,6 +25,7 @@ class FakeHost:
         self.calls: list[tuple[str, int, list[str]]] = []
         self.answer: Callable[[int, list[str]], Awaitable[bytes]] = self.accept
         self.most_in_flight = 0
+        self.largest_call = 0
         self._in_flight = 0
 
     def host_of(self, shard: int) -> str:
@@ -35,7 +36,9 @@ class FakeHost:
 
     async def submit(self, call: bytes) -> bytes:
         session, number, _, parts = host_protocol.unpack_call(call)
-        ids = [command[2] for part in parts for command in msgpack.unpackb(part[1])]
+        self.largest_call = max(self.largest_call, len(call))
+        chunks = commands.unpack_payload(commands.pack_payload(part[1] for part in parts))
+        ids = [command[2] for chunk in chunks for command in chunk]
         self.calls.append((session, number, ids))
         self._in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self._in_flight)
@@ -58,7 +61,8 @@ class FakeHost:
 
 
 def track(id_: str, size: int = 0) -> commands.Command:
-    return commands.event("w/user/u", id_, commands.TRACK, "E", 1, b"x" * size)
+    noise = random.Random(id_).randbytes(size)  # it does not compress
+    return commands.event("w/user/u", id_, commands.TRACK, "E", 1, noise)
 
 
 def soon() -> float:
@@ -81,7 +85,19 @@ async def test_a_call_stays_under_the_inline_limit() -> None:
     big = 20_000
     futures = [router.post(0, [track(str(n), big)], big, soon()) for n in range(20)]
     await asyncio.gather(*futures)
-    assert max(len(ids) for _, _, ids in host.calls) * big <= limits.CALL_BYTES
+    assert host.largest_call <= limits.CALL_BYTES
+
+
+async def test_calls_that_compress_carry_more() -> None:
+    host = FakeHost()
+    router = Router(host)
+    futures = [
+        router.post(0, [track(f"{call}-{n}") for n in range(50)], 50_000, soon())
+        for call in range(60)
+    ]
+    await asyncio.gather(*futures)
+    assert max(len(ids) for _, _, ids in host.calls) > 4 * 50
+    assert host.largest_call <= limits.CALL_BYTES
 
 
 async def test_after_a_failure_everything_is_sent_again_in_order_in_a_new_session() -> None:
