@@ -49,7 +49,7 @@ bench: $(STAMP) ## Measures the engine against its bare transport; writes bench/
 .PHONY: soak
 soak: $(STAMP) ## The crash test for longer: KILLS=300 SEEDS='1 2 3'
 	for seed in $(SEEDS); do \
-		DENREI_TEST_KILLS=$(KILLS) DENREI_TEST_SEED=$$seed DENREI_SEED=$$seed \
+		DENREI_TEST_KILLS=$(KILLS) DENREI_TEST_SEED=$$seed \
 			$(BIN)/python -m pytest --timeout=7200 $(PYTEST_ARGS) tests/crash; \
 	done
 

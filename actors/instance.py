@@ -1,18 +1,24 @@
 """An instance on this machine, or on a Ray cluster: start it, ask it, stop it.
 
 Without a cluster address Ray itself is started here, with the settings that were measured:
-workers at normal priority, quick failure detection, a small object store (nothing goes through
-it), and authentication chosen explicitly. Ray ends with the process that started it.
+workers at normal priority, quick failure detection, and a small object store (nothing goes through
+it). Ray runs any code that reaches it, so here it listens on the loopback address alone, and every
+call needs a token that this process draws and its children inherit. Ray ends with the process that
+started it.
 """
 
 import os
+import secrets
 import socket
 import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import ray
+from ray._private import ray_constants
+from ray._raylet import Config
 
 from actors import placement
 from actors.settings import Settings
@@ -54,8 +60,12 @@ class Instance:
         self._gateway_class = gateway_class
         self._supervisor: Any = None
 
-    def start(self) -> None:
+    def start(self, on_ray: Callable[[], object] = lambda: None) -> None:
         """Starts Ray (unless there is a cluster) and everything on it, and waits until it serves.
+
+        Args:
+            on_ray: Called as soon as Ray runs, which has then put its own handlers of signals in
+                the place of the caller's.
 
         Raises:
             InstanceFailed: A part does not serve.
@@ -72,6 +82,7 @@ class Instance:
         if settings.grpc_port == 0:
             settings.grpc_port = free_port(settings.bind)
         start_ray(settings)
+        on_ray()
         self._supervisor = Supervisor.options(
             name=placement.SUPERVISOR,
             namespace=placement.NAMESPACE,
@@ -131,6 +142,7 @@ def open_store(settings: Settings) -> SqliteStore:
 
 def start_ray(settings: Settings) -> None:
     """Starts Ray here, or connects to the cluster of the settings."""
+    token_file(settings.store).unlink(missing_ok=True)  # of the last time
     if settings.ray_address:
         ray.init(
             address=settings.ray_address, namespace=placement.NAMESPACE, log_to_driver=False,
@@ -139,8 +151,10 @@ def start_ray(settings: Settings) -> None:
         return
     for name, value in _RAY_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    os.environ.setdefault("RAY_AUTH_MODE", "disabled")
     os.environ.setdefault("PYTHONWARNINGS", "ignore")
+    _require_token(settings.store)
+    _listen_on_loopback()
+    Config.initialize("")  # Ray has read its environment when it was imported
     ray.init(
         address="local",
         namespace=placement.NAMESPACE,
@@ -152,6 +166,35 @@ def start_ray(settings: Settings) -> None:
         log_to_driver=False,
         configure_logging=False,
     )
+
+
+def _require_token(store: Path) -> None:
+    """Makes every call into Ray need a token, unless the operator has chosen `RAY_AUTH_MODE`.
+
+    Children find it in their environment. `token_file` has it for the operator's browser.
+    """
+    if "RAY_AUTH_MODE" in os.environ:
+        return
+    os.environ["RAY_AUTH_MODE"] = "token"
+    os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    descriptor = os.open(token_file(store), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(os.environ["RAY_AUTH_TOKEN"])
+
+
+def _listen_on_loopback() -> None:
+    """Makes Ray take 127.0.0.1 for this node's address.
+
+    `ray.init(_node_ip_address="127.0.0.1")` puts the machine's address in its place. Ray has this
+    switch for systems whose firewall would ask at every start.
+    """
+    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+    ray_constants.ENABLE_RAY_CLUSTER = False
+
+
+def token_file(store: Path) -> Path:
+    """Where the token of a Ray that was started here lies: Ray's dashboard asks for it."""
+    return store / "ray.token"
 
 
 def owner_file(store: Path) -> Path:

@@ -19,7 +19,7 @@ from typing import Any
 
 import msgpack
 
-from actors.clock import Clock, EventClock
+from actors.clock import Clock
 from actors.ledger_writer import LedgerWriter
 from actors.sender_book import MessageBook
 from actors.sender_lane import LaneRunner, Shared
@@ -36,7 +36,6 @@ from engine.messages import SMS
 from engine.rates import Use
 from engine.reasons import Reason
 
-_RETRY_MS = 200
 _log = logging.getLogger("denrei.sender")
 
 
@@ -98,7 +97,7 @@ class SenderCore:
         Args:
             name: Its name, such as `sender-sms-1`; its ledger is `<name>.ledger` in `directory`.
             directory: Where the ledger is; made if it is missing.
-            clock: The node's clock.
+            clock: The clock that carriers live by; not one that events move.
             report: The way to the shards; see `sender_reports`.
             shards: How many shards there are.
             seed: For jitter and for carriers that simulate.
@@ -145,10 +144,8 @@ class SenderCore:
         if epoch > known_epoch:
             self._epochs[shard] = epoch
             await self._writer.epoch(shard, epoch)
-        if isinstance(self._clock, EventClock):
-            self._clock.saw(shard_now_ms)
-        now_ms = self._clock.now_ms()
-        ahead_ms = now_ms - shard_now_ms
+        # The two clocks may show different times, so what is carried over is the remaining time.
+        ahead_ms = self._clock.now_ms() - shard_now_ms
         admissions = bytearray()
         touched: dict[str, LaneRunner] = {}
         for message in messages:
@@ -158,7 +155,7 @@ class SenderCore:
         self.counts["offered"] += len(messages)
         full = admissions.count(Reason.QUEUE_FULL)
         self.counts["full"] += full
-        return self._reply("ok", bytes(admissions), _RETRY_MS if full else 0)
+        return self._reply("ok", bytes(admissions), limits.OFFER_PAUSE_MS if full else 0)
 
     async def configure(self, workspace: str, version: int, lanes: bytes) -> None:
         """Takes the lanes of a workspace; an older version than the known one changes nothing.

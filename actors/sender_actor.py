@@ -11,7 +11,7 @@ import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import ray
 
@@ -24,10 +24,9 @@ from actors.sender import SenderCore
 from actors.sender_reports import Report
 from actors.shard_host import ACTOR_OPTIONS, tune_interpreter
 from actors.store.errors import StoreError
+from engine import limits
 from engine.commands import Command
 
-_DRAIN_S: Final = 15.0
-_REPORT_S: Final = 30.0
 logger = logging.getLogger(__name__)
 
 
@@ -85,8 +84,8 @@ class SenderProcess:
         self._stopped = True
         core, self._core = self._core, None
         if core is not None:
-            if not await core.drain(_DRAIN_S):
-                logger.warning("%s did not finish in %g s", self._name, _DRAIN_S)
+            if not await core.drain(limits.SENDER_DRAIN_S):
+                logger.warning("%s did not finish in %g s", self._name, limits.SENDER_DRAIN_S)
             await core.close()
         if self._router is not None:
             await self._router.close()
@@ -100,7 +99,7 @@ class SenderProcess:
         router = self._router = Router(RayDirectory(self._settings), control=True)
 
         async def report(shard: int, commands: Sequence[Command], size_bytes: int) -> bytes:
-            deadline = asyncio.get_running_loop().time() + _REPORT_S
+            deadline = asyncio.get_running_loop().time() + limits.REPORT_TIMEOUT_S
             return await router.submit(shard, commands, size_bytes, deadline)
 
         return report
@@ -120,7 +119,8 @@ class SenderProcess:
             core = await SenderCore.open(
                 self._name,
                 Path(settings["store"]) / "senders",
-                make_clock(settings["clock"]),
+                # Carriers live in real time, also when events move the shards' clocks.
+                make_clock("system" if settings["clock"] == "event" else settings["clock"]),
                 self._report(),
                 settings["shards"],
                 fail=self._fail,

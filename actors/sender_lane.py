@@ -36,8 +36,6 @@ from engine.lane_queue import LaneQueue, QueuedMessage
 from engine.rates import UNLIMITED, LaneLimits, Room, Use
 from engine.reasons import Reason
 
-IN_FLIGHT_MESSAGES: Final = 8 * limits.SUBMIT_MESSAGES
-SUBMIT_TIMEOUT_S: Final = 60.0
 # How often a lane that is held up looks for messages that have expired behind the first.
 _SWEEP_MS: Final = 60_000
 _LAST: Final = frozenset({Reason.UNDELIVERED, Reason.READ})
@@ -223,7 +221,7 @@ class LaneRunner:
             if self.carrier is None:
                 self._refuse_all()
                 return None
-            free = min(limits.SUBMIT_MESSAGES, IN_FLIGHT_MESSAGES - self._in_flight)
+            free = min(limits.SUBMIT_MESSAGES, limits.LANE_IN_FLIGHT_MESSAGES - self._in_flight)
             if free <= 0:
                 return None
             if now_ms < self._paused_until_ms:
@@ -339,10 +337,11 @@ class LaneRunner:
             for each in messages
         ]  # fmt: skip
         try:
-            async with asyncio.timeout(SUBMIT_TIMEOUT_S):
+            async with asyncio.timeout(limits.SUBMIT_TIMEOUT_S):
                 results = await self.carrier.submit(batch)
         except TimeoutError:
-            results = [unknown("timeout", f"no answer in {SUBMIT_TIMEOUT_S:g} s")] * len(batch)
+            why = f"no answer in {limits.SUBMIT_TIMEOUT_S:g} s"
+            results = [unknown("timeout", why)] * len(batch)
         except Exception as error:
             _log.exception("carrier %s of lane %s failed", lane.carrier, self.key)
             results = [unknown("error", f"{type(error).__name__}: {error}"[:200])] * len(batch)
@@ -438,7 +437,7 @@ class LaneRunner:
                 ),
                 delivery,
             )
-        elif self._flying and len(self._early) < IN_FLIGHT_MESSAGES:
+        elif self._flying and len(self._early) < limits.LANE_IN_FLIGHT_MESSAGES:
             # It may be of a batch whose results are not told yet: it waits for those.
             waiting = self._early.setdefault(provider_id or reference, [])
             waiting.append((next(reversed(self._flying)), receipt, delivery))

@@ -20,8 +20,6 @@ Report = Callable[[int, Sequence[commands.Command], int], Awaitable[bytes]]
 
 _LATER: Final = frozenset({Reason.OVERLOADED, Reason.UNAVAILABLE, Reason.DEADLINE})
 _COMMAND_BYTES: Final = 200
-_PAUSE_S: Final = 0.05
-_LONGEST_PAUSE_S: Final = 2.0
 _log = logging.getLogger("denrei.sender")
 
 
@@ -93,7 +91,7 @@ class Reporter:
 
     async def _run(self, shard: int) -> None:
         queue = self._queues[shard]
-        pause_s = _PAUSE_S
+        pause_s = limits.REPORT_PAUSE_S
         try:
             while queue:
                 items, size = _take(queue)
@@ -114,9 +112,9 @@ class Reporter:
                     self.retries += 1
                     queue.extendleft(reversed(later))
                     await asyncio.sleep(pause_s)
-                    pause_s = min(_LONGEST_PAUSE_S, pause_s * 2)
+                    pause_s = min(limits.REPORT_LONGEST_PAUSE_S, pause_s * 2)
                 else:
-                    pause_s = _PAUSE_S
+                    pause_s = limits.REPORT_PAUSE_S
         finally:
             del self._tasks[shard]
             if not self._tasks:

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
+from actors.checkpoint_pace import CheckpointPace
 from actors.clock import Clock, Handle
 from actors.store.base import Commit, DefinitionRow, EntityRow, Entry, ShardStore
 from engine import commands, limits
@@ -26,8 +27,6 @@ from engine.errors import Overloaded, Unavailable
 from engine.reasons import Reason
 from engine.shard import Effects, Shard
 from engine.slots import slot_of
-
-CHECKPOINT_AGE_S = 10.0
 
 
 @dataclass(slots=True)
@@ -81,8 +80,7 @@ class ShardRunner:
         self._dispatch = dispatch
         self._fail = fail
         self._waiting: deque[tuple[bytes, int, asyncio.Future[bytes]]] = deque()
-        self._tail: deque[tuple[int, float, int]] = deque()  # (seq, when, commands) not yet passed
-        self._tail_commands = 0
+        self._pace = CheckpointPace()
         self._definitions: list[DefinitionRow] = []
         self._tick_ms: int | None = None
         self._event_ms = 0
@@ -116,8 +114,7 @@ class ShardRunner:
             effects = shard.apply(entry.seq, entry.now_ms, entry.mode, entry.payload)
             self._keep_definitions(entry.seq, effects)
             self._event_ms = max(self._event_ms, shard.now)
-            self._tail.append((entry.seq, started, len(effects.results)))
-            self._tail_commands += len(effects.results)
+            self._pace.applied(entry.seq, len(effects.results), started)
             self.stats.replayed += len(effects.results)
         self.stats.recovery_s = loop.time() - started
         return shard.unsettled(store.pending())
@@ -257,21 +254,13 @@ class ShardRunner:
         return self.store.last_seq + 1
 
     def _next_rows(self) -> list[tuple[str, int, int | None, bool, str, bytes]]:
-        """The rows that ride along: of entities whose journal entries are old, or many."""
-        tail = self._tail
+        """The rows that ride along; see `actors.checkpoint_pace`."""
+        shard = self.shard
         if self._stopping:
-            up_to_seq = self.shard.seq
-        else:
-            old = asyncio.get_running_loop().time() - CHECKPOINT_AGE_S
-            up_to_seq, surplus = 0, self._tail_commands - limits.CHECKPOINT_TAIL_COMMANDS
-            for seq, at, count in tail:
-                if at > old and surplus <= 0:
-                    break
-                up_to_seq = seq
-                surplus -= count
-        if not up_to_seq or not self.shard.dirty:
-            return []
-        return self.shard.take_rows(limits.CHECKPOINT_ROWS, up_to_seq)
+            return shard.take_rows(limits.CHECKPOINT_ROWS, shard.seq)
+        now = asyncio.get_running_loop().time()
+        rows, up_to_seq = self._pace.rows_now(shard.dirty, shard.sweeping, now)
+        return shard.take_rows(rows, up_to_seq) if rows else []
 
     def _commit(
         self, entry: Entry | None, rows: list[tuple[str, int, int | None, bool, str, bytes]]
@@ -295,17 +284,14 @@ class ShardRunner:
     def _stored(self, rows: list[tuple[str, int, int | None, bool, str, bytes]]) -> None:
         self.shard.rows_stored(rows)
         self.stats.rows += len(rows)
-        needed = self.shard.oldest_needed
-        tail = self._tail
-        while tail and tail[0][0] < needed:
-            self._tail_commands -= tail.popleft()[2]
+        self._pace.passed(self.shard.oldest_needed)
 
     def _apply(self, entry: Entry, futures: list[tuple[int, "asyncio.Future[bytes]"]]) -> None:
         started = perf_counter()
         effects = self.shard.apply(entry.seq, entry.now_ms, entry.mode, entry.payload)
         self._keep_definitions(entry.seq, effects)
-        self._tail.append((entry.seq, asyncio.get_running_loop().time(), len(effects.results)))
-        self._tail_commands += len(effects.results)
+        now = asyncio.get_running_loop().time()
+        self._pace.applied(entry.seq, len(effects.results), now)
         results, at = bytes(effects.results), 0
         for count, future in futures:
             if not future.done():
@@ -341,10 +327,10 @@ class ShardRunner:
         if self._checkpoint_alarm is not None:
             self._checkpoint_alarm.cancel()
             self._checkpoint_alarm = None
-        if self.shard.dirty and self._tail:
-            self._checkpoint_alarm = asyncio.get_running_loop().call_at(
-                self._tail[0][1] + CHECKPOINT_AGE_S, self._wake.set
-            )
+        loop = asyncio.get_running_loop()
+        wake_at = self._pace.wake_at(self.shard.dirty, loop.time())
+        if wake_at is not None:
+            self._checkpoint_alarm = loop.call_at(wake_at, self._wake.set)
         due_ms = None if self._clock.mode else self.shard.next_due_ms()
         if due_ms is not None:
             self._alarm = self._clock.call_at(due_ms, self._wake.set)

@@ -1,8 +1,10 @@
 """The supervisor: makes the actors of an instance, watches them, and tells who owns what.
 
 It holds no state of its own: what should run follows from the settings, what runs is asked of Ray.
-So it may die and start again at any moment. Ray restarts an actor whose process died; the
-supervisor makes the actor anew if Ray has given it up, and asks each one to serve.
+So it may die and start again at any moment: it watches from its first moment on, whether somebody
+started the instance through it or Ray started its own process again. Ray restarts an actor whose
+process died; the supervisor makes the actor anew if Ray has given it up, and asks each one to
+serve.
 """
 
 import asyncio
@@ -40,30 +42,35 @@ class SupervisorProcess:
         self._settings = settings
         self._host_class = host_class
         self._gateway_class = gateway_class
-        self._state: dict[str, dict[str, Any]] = {}
+        self._state: dict[str, dict[str, Any]] = {
+            name: {"state": "starting", "error": "", "pid": 0, "restarts": 0}
+            for name in [*self._hosts(), *self._senders(), *self._gateways()]
+        }
+        self._starting = False
         self._stopping = False
-        self._watching: asyncio.Task[None] | None = None
+        self._watching = asyncio.get_running_loop().create_task(self._watch())
 
     def __repr__(self) -> str:
         return placement.SUPERVISOR
 
     async def start(self) -> dict[str, str]:
-        """Makes everything, waits until it serves, and watches from then on.
+        """Makes everything, hosts first, and waits until it serves.
 
         Returns:
             Why parts do not serve, by actor name; empty if all do.
         """
-        for names in (self._hosts(), [*self._senders(), *self._gateways()]):
-            await asyncio.gather(*(self._ensure(name) for name in names))
-        if self._watching is None:
-            self._watching = asyncio.get_running_loop().create_task(self._watch())
+        self._starting = True
+        try:
+            for names in (self._hosts(), [*self._senders(), *self._gateways()]):
+                await asyncio.gather(*(self._ensure(name) for name in names))
+        finally:
+            self._starting = False
         return {name: state["error"] for name, state in self._state.items() if state["error"]}
 
     async def stop(self) -> None:
         """Drains: gateways first, then senders, then hosts, which checkpoint and close."""
         self._stopping = True
-        if self._watching is not None:
-            self._watching.cancel()
+        self._watching.cancel()
         for names in (self._gateways(), self._senders(), self._hosts()):
             await asyncio.gather(*(self._stop_one(name) for name in names))
 
@@ -107,14 +114,12 @@ class SupervisorProcess:
     async def _watch(self) -> None:
         while not self._stopping:
             await asyncio.sleep(_CHECK_S)
-            names = [*self._hosts(), *self._senders(), *self._gateways()]
-            await asyncio.gather(*(self._ensure(name) for name in names))
+            if not self._starting:
+                await asyncio.gather(*(self._ensure(name) for name in self._state))
 
     async def _ensure(self, name: str) -> None:
         """Makes an actor if there is none, and asks it to serve."""
-        state = self._state.setdefault(
-            name, {"state": "starting", "error": "", "pid": 0, "restarts": 0}
-        )
+        state = self._state[name]
         try:
             handle = self._handle(name)
             async with asyncio.timeout(limits.ACTOR_START_S):
@@ -158,7 +163,7 @@ class SupervisorProcess:
             ray.kill(handle, no_restart=True)
         except Exception as error:
             logger.warning("%s did not stop: %s: %s", name, type(error).__name__, error)
-        self._state.get(name, {})["state"] = "stopped"
+        self._state[name]["state"] = "stopped"
 
 
 Supervisor = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=0)(SupervisorProcess)

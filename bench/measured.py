@@ -72,12 +72,13 @@ class MeasuredInstance:
         users: int,
         rate: float = 0.0,
         batch: int = 500,
+        in_flight: int = 24,
     ) -> dict[str, float]:
         """Runs the load generator as a process of its own; returns what it measured."""
         command = [
             sys.executable, "-m", "bench.load", "--target", self._target, "--key", self._key,
             "--kind", kind, "--run", run, "--events", str(events), "--users", str(users),
-            "--rate", str(rate), "--batch", str(batch),
+            "--rate", str(rate), "--batch", str(batch), "--in-flight", str(in_flight),
         ]  # fmt: skip
         done = subprocess.run(command, check=True, capture_output=True, text=True)
         figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])

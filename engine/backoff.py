@@ -1,11 +1,8 @@
 """Exponential back-off with jitter, from a hash: the same name waits the same time again."""
 
-from typing import Final
-
 from xxhash import xxh3_64_intdigest
 
-FIRST_MS: Final = 1_000
-LONGEST_MS: Final = 60_000
+from engine.limits import BACKOFF_FIRST_MS, BACKOFF_LONGEST_MS
 
 
 def delay_ms(attempt: int, name: str) -> int:
@@ -15,5 +12,5 @@ def delay_ms(attempt: int, name: str) -> int:
         attempt: How many have failed, from 1.
         name: Whose attempt; spreads those that failed together.
     """
-    ceiling_ms = min(LONGEST_MS, FIRST_MS << min(max(attempt, 1) - 1, 16))
+    ceiling_ms = min(BACKOFF_LONGEST_MS, BACKOFF_FIRST_MS << min(max(attempt, 1) - 1, 16))
     return ceiling_ms // 2 + xxh3_64_intdigest(f"{name} {attempt}".encode()) % (ceiling_ms // 2)

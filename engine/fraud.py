@@ -24,7 +24,6 @@ from engine.messages import OTP
 
 # Channels on which somebody earns from a message that arrives.
 PAID_PHONE_CHANNELS: Final = frozenset({"sms", "mms", "voice", "whatsapp", "rcs"})
-FORGIVEN_MS: Final = 24 * 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +207,7 @@ class FraudGuard:
         policy = self._policy
         before = self._blocks.pop(name, None)
         count = 1
-        if before is not None and now_ms < before.until_ms + FORGIVEN_MS:
+        if before is not None and now_ms < before.until_ms + limits.FRAUD_FORGIVEN_MS:
             count = before.count + 1
         length_ms = min(policy.longest_ms, policy.first_ms << min(count - 1, 20))
         until_ms = now_ms + length_ms

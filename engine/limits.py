@@ -130,10 +130,30 @@ OFFER_MESSAGES: Final = 500
 SUBMIT_MESSAGES: Final = 256
 SENT_IDS: Final = 500_000
 SENT_IDS_MS: Final = 3_600_000
+LANE_IN_FLIGHT_MESSAGES: Final = 8 * SUBMIT_MESSAGES
+PHONE_NUMBERS: Final = 100_000  # read numbers whose reading is kept
+SANDBOX_SEEN_MS: Final = 100_000  # milliseconds with traffic that a sandbox carrier looks back on
 VALIDITY_MS: Final = 36_000_000
 SEND_ATTEMPTS: Final = 5
+
+# How long a sender waits: for a carrier, for a shard, before the next attempt, and at its end.
+SUBMIT_TIMEOUT_S: Final = 60.0
+OFFER_PAUSE_MS: Final = 200  # what a full sender asks of a shard
+BACKOFF_FIRST_MS: Final = 1_000
+BACKOFF_LONGEST_MS: Final = 60_000
+REPORT_TIMEOUT_S: Final = 30.0
+REPORT_PAUSE_S: Final = 0.05
+REPORT_LONGEST_PAUSE_S: Final = 2.0
+SENDER_DRAIN_S: Final = 15.0
+
+# What a lane's limits may cost: the memory of one window, and the burst that smoothness allows.
+RATE_BUCKETS: Final = 1_000
+PACE_TOLERANCE_MS: Final = 100
+
+# What the fraud guard counts and holds blocked, and when it forgets that somebody was blocked.
 FRAUD_PREFIXES: Final = 50_000
 FRAUD_NUMBERS: Final = 100_000
+FRAUD_FORGIVEN_MS: Final = 24 * 3_600_000
 
 # In a store, for each open file: what SQLite may keep in memory, of the disk, and read at a time.
 STORE_CACHE_BYTES: Final = 16 * 1024 * 1024
@@ -145,6 +165,8 @@ STORE_ENTRIES_PER_READ: Final = 32
 STORE_ROWS_PER_READ: Final = 5_000
 STORE_BUSY_MS: Final = 5_000
 STORE_BIRTH_WAIT_S: Final = 30.0
+LEDGER_CACHE_BYTES: Final = 4 * 1024 * 1024
+LEDGER_PRUNE_BATCHES: Final = 200  # that one commit forgets at most
 
 # The archive of passed journal entries: a file is full at the first of its two limits, and the
 # oldest files make room.
@@ -152,3 +174,9 @@ ARCHIVE_FILE_BYTES: Final = 4 * 1024 * 1024
 ARCHIVE_FILE_ENTRIES: Final = 4_096
 ARCHIVE_DAYS: Final = 30
 ARCHIVE_BYTES: Final = 10 * 1024 * 1024 * 1024
+
+# In a command: how long it looks for a gateway, what it takes as one answer (all that a gateway may
+# send), and how many rows of a recorded file it brings into order in memory.
+CLIENT_CONNECT_S: Final = 5.0
+CLIENT_RECEIVE_BYTES: Final = GRPC_SEND_BYTES
+REPLAY_SORTED_ROWS: Final = 5_000_000

@@ -60,7 +60,7 @@ class Phones:
 
     __slots__ = ("_capacity", "_known", "_plans")
 
-    def __init__(self, capacity: int = limits.FRAUD_NUMBERS) -> None:
+    def __init__(self, capacity: int = limits.PHONE_NUMBERS) -> None:
         self._capacity = capacity
         self._known: dict[str, Phone] = {}
         self._plans: dict[int, _Plan] = {}

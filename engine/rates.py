@@ -21,6 +21,8 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
+from engine.limits import PACE_TOLERANCE_MS, RATE_BUCKETS
+
 MINUTE_MS: Final = 60_000
 HOUR_MS: Final = 3_600_000
 # The longest calendar day has 25 hours. This history is kept by every lane, so that a limit that is
@@ -28,10 +30,6 @@ HOUR_MS: Final = 3_600_000
 DAY_MS: Final = 25 * HOUR_MS
 KEPT_MS: Final = (MINUTE_MS, HOUR_MS, DAY_MS)
 
-# A window keeps its stamps in at most this many buckets; rounding up to a bucket's end costs that
-# fraction of the rate at most, and never lets too much through.
-BUCKETS: Final = 1_000
-PACE_TOLERANCE_MS: Final = 100
 UNLIMITED: Final = 1 << 60
 
 
@@ -85,6 +83,9 @@ class Pacer:
 class SlidingWindow:
     """Units in the last `window_ms`, counted so that the carrier never sees more.
 
+    It keeps its stamps in at most `RATE_BUCKETS` buckets. Rounding up to a bucket's end costs that
+    fraction of the rate at most, and never lets too much through.
+
     Args:
         window_ms: The length of the window.
     """
@@ -93,7 +94,7 @@ class SlidingWindow:
 
     def __init__(self, window_ms: int) -> None:
         self.window_ms = window_ms
-        self._grain_ms = max(1, window_ms // BUCKETS)
+        self._grain_ms = max(1, window_ms // RATE_BUCKETS)
         self._stamps: deque[list[int]] = deque()  # [stamp, units], stamps ascending
         self._used = 0
 

@@ -85,6 +85,9 @@ def _request(act: Activation, values: dict[str, Any]) -> SendRequest:
 def take_receipt(act: Activation, command: commands.Command) -> Reason:
     """Takes in what a sender tells of a message; see `commands.receipt`.
 
+    The time that it brings is of the sender's clock, which may show another time than the shard's
+    (events may move that one): a message's history stays between its making and now.
+
     Returns:
         ACCEPTED, DUPLICATE for what was known, or NOT_FOUND for a message that the entity has
         forgotten (its effect is settled all the same).
@@ -96,6 +99,7 @@ def take_receipt(act: Activation, command: commands.Command) -> Reason:
     message = entity.messages.get(message_id)
     if message is None:
         return Reason.NOT_FOUND
+    at_ms = min(max(at_ms, message.created_ms), act.now)
     moved = message.record(reason, at_ms, code, detail)
     if carrier:
         message.carrier = carrier

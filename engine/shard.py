@@ -416,6 +416,11 @@ class Shard:
     # --- checkpoints and recovery -----------------------------------------------------------
 
     @property
+    def sweeping(self) -> int:
+        """How many entities the sweep under way has still to give to `take_rows`."""
+        return len(self._sweep)
+
+    @property
     def dirty(self) -> int:
         """How many entities the store does not hold as they are."""
         return len(self._dirty)
@@ -452,8 +457,10 @@ class Shard:
             entity = young.get(key) or old[key]
             del dirty[key]
             self._writing[key] = seq
-            prefix = entity.workspace + "/"
-            segments = "\n".join(prefix + name for name in entity.segments)
+            segments = ""
+            if entity.segments:
+                prefix = entity.workspace + "/"
+                segments = "\n".join([prefix + name for name in entity.segments])
             rows.append(
                 (key, seq, entity.due_ms, bool(entity.outbox), segments, entity.pack())
             )  # fmt: skip

@@ -28,7 +28,7 @@ ADMIN: Final = "admin"
 # The scope that each method of each service needs. A method that is not here cannot be bound.
 SCOPE_OF: Final[Mapping[str, Mapping[str, str]]] = {
     "EventsService": {"Publish": PUBLISH, "PublishBatch": PUBLISH, "PublishStream": PUBLISH},
-    "ProfilesService": {"GetProfile": READ},
+    "ProfilesService": {"GetProfile": READ, "ReleaseProfile": ADMIN},
     "DefinitionsService": {
         "ApplyDefinitions": DEFINE,
         "DeleteDefinition": DEFINE,

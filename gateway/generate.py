@@ -72,9 +72,12 @@ def generate() -> dict[str, str]:
 
 
 def _rewrite(text: str) -> str:
-    """Points the imports, and the module names of the messages, at gateway.pb."""
+    """Points the imports, and the module names of the messages, at gateway.pb.
+
+    The names of services and methods are the contract's, and stay.
+    """
     text = re.sub(r"^from denrei\.v1 import", f"from {PACKAGE} import", text, flags=re.MULTILINE)
-    return text.replace("'denrei.v1.", f"'{PACKAGE}.")
+    return re.sub(r"'denrei\.v1\.(\w+_pb2)'", rf"'{PACKAGE}.\1'", text)
 
 
 def _typed_stubs(file: descriptor_pb2.FileDescriptorProto) -> str:

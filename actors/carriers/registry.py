@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 from actors import carriers
 from actors.carriers.base import Carrier
 from actors.clock import Clock
+from engine.issues import DefinitionError, Issue, did_you_mean
 from engine.lane_definition import Lane
 
 
@@ -42,7 +43,7 @@ class Adapter(NamedTuple):
     make: Callable[[CarrierSetup], Carrier]
 
 
-class UnknownCarrier(ValueError):
+class UnknownCarrier(DefinitionError):
     """A lane names a carrier that has no adapter, or gives it options that it does not take."""
 
 
@@ -75,17 +76,19 @@ def check(lane: Lane) -> None:
     """
     _load()
     adapter = _ADAPTERS.get(lane.carrier)
+    where = f"lane {lane.name!r}"
     if adapter is None:
-        msg = f"lane '{lane.name}': no carrier '{lane.carrier}'; there are: {', '.join(names())}"
-        raise UnknownCarrier(msg)
+        hint = did_you_mean(lane.carrier, names()) or f"there are: {', '.join(names())}"
+        what = f"there is no carrier {lane.carrier!r}"
+        raise UnknownCarrier([Issue(where, what, hint, "carrier")])
     try:
         adapter.options.model_validate(dict(lane.options))
     except ValidationError as error:
-        told = "; ".join(
-            f"options.{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()
-        )
-        msg = f"lane '{lane.name}': {told}"
-        raise UnknownCarrier(msg) from error
+        fields = [(".".join(("options", *map(str, e["loc"]))), e["msg"]) for e in error.errors()]
+        raise UnknownCarrier(
+            Issue(where, f"{field}: {text}", f"carrier {adapter.name!r} does not take it", field)
+            for field, text in fields
+        ) from None
 
 
 def make(setup: CarrierSetup) -> Carrier:

@@ -14,7 +14,7 @@ import itertools
 import os
 from collections import deque
 from collections.abc import Sequence
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 from xxhash import xxh3_128_intdigest
@@ -35,9 +35,6 @@ from actors.clock import Handle
 from engine import limits
 from engine.rates import UNLIMITED
 from engine.reasons import Reason
-
-# The most milliseconds with traffic that the count per window looks back on.
-SEEN_MS: Final = 100_000
 
 Rate = Annotated[float, Field(ge=0, le=1)]
 Span = tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]]
@@ -89,7 +86,7 @@ class SeenUnits:
 
     __slots__ = ("_ring", "dropped_until_ms", "units")
 
-    def __init__(self, capacity: int = SEEN_MS) -> None:
+    def __init__(self, capacity: int = limits.SANDBOX_SEEN_MS) -> None:
         self._ring: deque[list[int]] = deque(maxlen=capacity)
         self.units = 0
         self.dropped_until_ms = 0

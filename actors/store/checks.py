@@ -19,7 +19,7 @@ _ROW_HEADER: Final = Struct(">Q")
 def entry_crc(previous_crc: int, entry: Entry) -> int:
     """The checksum of an entry that follows one with `previous_crc` (0 before the first).
 
-    Cost: see sqlite.py.
+    Cost: 0.7 µs for a payload of 600 bytes, 2.5 µs for 6 kB, 19 µs for 60 kB.
     """
     header = _ENTRY_HEADER.pack(previous_crc, entry.seq, entry.epoch, entry.now_ms, entry.mode)
     return crc32(entry.payload, crc32(header))

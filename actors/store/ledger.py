@@ -31,7 +31,6 @@ from engine.rates import DAY_MS, MINUTE_MS, Use
 from engine.reasons import Reason
 
 FORMAT: Final = 1
-_PRUNE_BATCHES: Final = 200
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS batch (
@@ -155,7 +154,9 @@ class Ledger:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = FileLock.acquire(path.with_name(path.name + ".lock"), wait_s)
         try:
-            self._connection = open_connection(path, create=True, cache_bytes=4 * 1024 * 1024)
+            self._connection = open_connection(
+                path, create=True, cache_bytes=limits.LEDGER_CACHE_BYTES
+            )
             with store_errors(path, "open"):
                 self._connection.execute(_SCHEMA).fetchall()
                 self._check(owner)
@@ -282,7 +283,7 @@ class Ledger:
             self._rows(
                 "SELECT id, messages, decided_ms, lane, coalesce(returned_ms, ?), units "
                 "FROM batch WHERE closed ORDER BY id LIMIT ?",
-                (now_ms, _PRUNE_BATCHES),
+                (now_ms, limits.LEDGER_PRUNE_BATCHES),
             )
         )
         gone = 0

@@ -16,6 +16,7 @@ import grpc
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
+from engine import limits
 from gateway.cli import owner
 from gateway.cli.errors import DENIED, NO_ANSWER, USAGE, CliError, retry_delay_s
 from gateway.cli.options import DEFAULT_STORE, DEFAULT_TIMEOUT_S
@@ -28,9 +29,7 @@ from gateway.pb.denrei.v1 import (
     system_pb2_grpc,
 )
 
-CONNECT_S: Final = 5.0
 _PAUSE_S: Final = 0.2
-_RECEIVE_BYTES: Final = 64 * 1024 * 1024
 
 
 class Client:
@@ -60,7 +59,9 @@ class Client:
         self.channel = _channel(self.address, ca)
         self.metadata = (("authorization", f"Bearer {key or _stored_key(store)}"),)
         try:
-            grpc.channel_ready_future(self.channel).result(timeout=min(CONNECT_S, timeout_s))
+            grpc.channel_ready_future(self.channel).result(
+                timeout=min(limits.CLIENT_CONNECT_S, timeout_s)
+            )
         except grpc.FutureTimeoutError:
             self.channel.close()
             words = f"no gateway answers at {self.address}"
@@ -185,7 +186,7 @@ def _channel(address: str, ca: Path | None) -> grpc.Channel:
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit():
         raise CliError(f"address {address!r} is not of the form HOST:PORT", "", USAGE)
-    options = (("grpc.max_receive_message_length", _RECEIVE_BYTES),)
+    options = (("grpc.max_receive_message_length", limits.CLIENT_RECEIVE_BYTES),)
     if ca is None:
         return grpc.insecure_channel(address, options)
     credentials = grpc.ssl_channel_credentials(ca.read_bytes())

@@ -16,8 +16,9 @@ from actors.store.errors import StoreLocked
 from actors.store.lock import FileLock
 from gateway.cli.errors import CliError
 
-# `actors.instance.owner_file` names the same file; that module needs Ray, and `down` does not.
+# `actors.instance` names the same files; that module needs Ray, and `down` does not.
 PID_FILE: Final = "denrei.pid"
+RAY_TOKEN_FILE: Final = "ray.token"
 RUNNING_FILE: Final = "running.json"
 KEY_FILE: Final = "dev.key"
 

@@ -93,8 +93,7 @@ def _run(
 
     instance = Instance(settings, GatewayActor)
     try:
-        instance.start()
-        stop_on_signals(stop)  # again: Ray has put its own handlers in their place
+        instance.start(on_ray=lambda: stop_on_signals(stop))
         running = describe(settings, instance.address)
         claim.serves(running)
         _tell(running, key, ready_file, json)
@@ -179,6 +178,8 @@ def _tell(running: owner.Running, key: str, ready_file: Path | None, json: bool)
     say(f"Denrei serves at {running.address} (process {running.pid}, store {running.store})")
     if running.dashboard:
         say(f"  Ray's dashboard  {running.dashboard}")
+        if (Path(running.store) / owner.RAY_TOKEN_FILE).exists():
+            say(f"                   asks for what is in {running.store}/{owner.RAY_TOKEN_FILE}")
     if key:
         say(f"  API key          {key}")
         say("                   a development key, good on this machine only; it is kept in")

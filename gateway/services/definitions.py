@@ -8,14 +8,18 @@ if someone else was quicker, the catalog refuses, and the check is made again.
 import asyncio
 import json
 import uuid
+from dataclasses import replace
 from typing import Any
 
 import yaml
 from google.protobuf import json_format
 
+from actors.carriers import registry as carriers
 from engine import commands, definitions, limits
+from engine.definition_kinds import LANE
 from engine.definitions import DefinitionError, Document
 from engine.errors import DenreiError
+from engine.lane_definition import lane_from
 from engine.program import EMPTY, Program, advance
 from engine.reasons import Reason
 from engine.slots import catalog_key, shard_of, slot_of
@@ -52,7 +56,7 @@ class DefinitionsService:
         pending = 0
         if request.validate_only:
             version, program = await self._program(call)
-            await asyncio.to_thread(definitions.check, documents, program)
+            await asyncio.to_thread(_judge, documents, program)
         else:
             version = await self._submit(request, documents, call)
             pending = await self._installed(version, call)
@@ -252,11 +256,34 @@ def _check(documents: list[Document], program: Program) -> None:
         if (document.kind, document.name) not in program.models:
             raise errors.not_found(f"{document.kind}s/{document.name}")
     try:
-        definitions.check(documents, program)
+        _judge(documents, program)
     except DefinitionError as error:
         if deleted:
             raise errors.refused(Reason.IN_USE, "name", str(error)) from None
         raise
+
+
+def _judge(documents: list[Document], program: Program) -> None:
+    """Checks documents, and whether carriers take their lanes.
+
+    Raises:
+        DefinitionError: With everything that is wrong.
+    """
+    issues = []
+    try:
+        definitions.check(documents, program)
+    except DefinitionError as error:
+        issues += error.issues
+    for document in documents:
+        if document.kind == LANE and document.body is not None:
+            try:
+                carriers.check(lane_from(document.body))
+            except carriers.UnknownCarrier as error:
+                issues += [replace(issue, source=document.source) for issue in error.issues]
+            except DefinitionError:
+                pass  # it is no lane, and the check above has said so
+    if issues:
+        raise DefinitionError(issues)
 
 
 def _whole(value: Any) -> Any:

@@ -144,8 +144,8 @@ def spawn(directory: Path, die_at: int) -> int:
 def test_no_id_is_given_away_twice_and_no_limit_passed_whenever_it_is_killed(
     tmp_path: Path,
 ) -> None:
-    seed = int(os.environ.get("DENREI_SEED", "0")) or random.SystemRandom().randrange(1 << 31)
-    print(f"DENREI_SEED={seed}")
+    seed = int(os.environ.get("DENREI_TEST_SEED", "0")) or random.SystemRandom().randrange(1 << 31)
+    print(f"DENREI_TEST_SEED={seed}")
     dice = random.Random(seed)
     kills = 0
     while kills < KILLS:

@@ -48,8 +48,8 @@ while True:
 
 
 def test_nothing_acknowledged_is_lost_and_nothing_is_invented(tmp_path: Path) -> None:
-    seed = int(os.environ.get("DENREI_SEED", random.randrange(2**32)))
-    print(f"DENREI_SEED={seed}")
+    seed = int(os.environ.get("DENREI_TEST_SEED", random.randrange(2**32)))
+    print(f"DENREI_TEST_SEED={seed}")
     draw = random.Random(seed)
     store = SqliteStore.create(tmp_path, shards=1, store_id="k", created_ms=0)
     before: list[Entry] = []

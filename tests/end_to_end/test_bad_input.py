@@ -223,6 +223,8 @@ DEFINITIONS = [
     ),
     (yaml("template: t\nchannel: sms\nbody: '{{ profile.x '"), "INVALID_DEFINITION"),
     (yaml("lane: l\nchannel: fax\ncarrier: sandbox"), "INVALID_DEFINITION"),
+    (yaml("lane: l\nchannel: sms\ncarrier: sandbx"), "INVALID_DEFINITION"),
+    (yaml("lane: l\nchannel: sms\ncarrier: sandbox\noptions: {lag: 1}"), "INVALID_DEFINITION"),
     (yaml("# " + "x" * 300_000), "TOO_LARGE"),
     (
         yaml("\n---\n".join(f"segment: s{n}\nwhen: {{trait: b, is: 1}}" for n in range(101))),

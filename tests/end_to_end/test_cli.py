@@ -1,14 +1,17 @@
 """The `denrei` command against a running instance, as a person and as a script would use it."""
 
+import contextlib
 import json
 import os
 import signal
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.support.denrei import DENREI, ROOT, denrei, denrei_json
@@ -158,6 +161,30 @@ def test_an_instance_stops_cleanly_and_comes_back_with_its_key(tmp_path: Path) -
             assert process.wait(120) == 0
             assert json.loads(process.stdout.readline()) == {"stopped": True}
     assert len(keys) == 1, "the key of the first start stays"
+
+
+def test_a_signal_while_it_starts_is_a_clean_end(tmp_path: Path) -> None:
+    up = [str(DENREI), "up", "--store", str(tmp_path / "store"), "--hosts", "1", "--grpc-port", "0",
+          "--no-dashboard", "--json"]  # fmt: skip
+    tick = threading.Event()
+    with subprocess.Popen(up, stdout=subprocess.PIPE, text=True) as process:
+        for _ in range(1_200):
+            if any("ray::Supervisor" in title for title in _titles(process.pid)):
+                break
+            tick.wait(0.05)
+        process.send_signal(signal.SIGTERM)
+        told, _ = process.communicate(timeout=120)
+    assert process.returncode == 0
+    assert json.loads(told.splitlines()[-1]) == {"stopped": True}
+
+
+def _titles(pid: int) -> list[str]:
+    """What the processes that a process has started call themselves."""
+    titles = []
+    for child in psutil.Process(pid).children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            titles.append(" ".join(child.cmdline()))
+    return titles
 
 
 def test_the_command_is_installed_under_its_name() -> None:

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import msgpack
+import pytest
 from google.protobuf import json_format
 from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 from grpc import StatusCode
 
+from engine import profile as profiles
 from gateway.pb.denrei.v1 import definitions_pb2 as d
 from gateway.pb.denrei.v1 import events_pb2 as e
 from gateway.pb.denrei.v1 import instances_pb2 as i
@@ -46,6 +48,58 @@ def test_an_event_is_in_the_profile_when_it_is_acknowledged(tmp_path: Path) -> N
         assert profile.trail
         bare = p.GetProfileRequest(name="users/ann", omit_trail=True)
         assert not (await client.profiles.GetProfile(bare)).trail
+
+    over_engine(tmp_path, scenario)
+
+
+def test_a_profile_in_quarantine_is_released_once_the_defect_is_mended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def defect(act: object, event: object) -> None:
+        raise ZeroDivisionError("a bug")
+
+    async def scenario(client: Client, engine: LocalEngine) -> None:
+        with monkeypatch.context() as broken:
+            broken.setattr(profiles, "take_event", defect)
+            reply = await client.publish(added("c1"), added("c2"))
+        assert list(reply.outcomes) == [r.INTERNAL, r.QUARANTINED]
+        get = p.GetProfileRequest(name="users/ann")
+        profile = await client.profiles.GetProfile(get)
+        assert profile.quarantine == "ZeroDivisionError: a bug"
+        release = p.ReleaseProfileRequest(name="users/ann")
+        profile = await client.profiles.ReleaseProfile(release)
+        assert not profile.quarantine
+        assert (profile.trail[-1].kind, profile.trail[-1].detail) == ("quarantine", "released")
+        assert await client.profiles.ReleaseProfile(release) == profile, "once more does no harm"
+        assert list((await client.publish(added("c3"))).outcomes) == [r.ACCEPTED]
+
+        unheard = p.ReleaseProfileRequest(name="users/nobody")
+        refusal = await refused(client.profiles.ReleaseProfile(unheard))
+        assert refusal.code is StatusCode.NOT_FOUND
+        get = p.GetProfileRequest(name="users/nobody")
+        refusal = await refused(client.profiles.GetProfile(get))
+        assert refusal.code is StatusCode.NOT_FOUND, "and none was made"
+
+    over_engine(tmp_path, scenario)
+
+
+def test_a_lane_that_its_carrier_does_not_take_is_refused_with_all_that_is_wrong(
+    tmp_path: Path,
+) -> None:
+    wrong = (
+        "lane: a\nchannel: sms\ncarrier: sandbx\n---\n"
+        "lane: b\nchannel: sms\ncarrier: sandbox\noptions: {reject: 2, lag: 1}\n---\n"
+        "segment: s\nwhen: {segment: gone}"
+    )
+
+    async def scenario(client: Client, engine: LocalEngine) -> None:
+        for only_check in (True, False):
+            refusal = await refused(client.apply(wrong, validate_only=only_check))
+            assert refusal.reason == "INVALID_DEFINITION"
+            assert "lane 'a': there is no carrier 'sandbx'; did you mean" in refusal.message
+            assert "lane 'b': options.lag: Extra inputs are not permitted" in refusal.message
+            assert set(refusal.fields) > {"shop.yaml:1: carrier", "shop.yaml:5: options.reject"}
+            assert "segment 's'" in refusal.message, "not only what carriers say"
 
     over_engine(tmp_path, scenario)
 

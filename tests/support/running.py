@@ -90,8 +90,7 @@ class RunningInstance:
         """kill -9 of the command and of every process that it started, all at once."""
         assert self._process is not None
         self._close()
-        parent = psutil.Process(self._process.pid)
-        family = [parent, *parent.children(recursive=True)]
+        family = self.processes()
         for one in family:
             with contextlib.suppress(psutil.NoSuchProcess):
                 one.suspend()
@@ -114,20 +113,26 @@ class RunningInstance:
 
     def pids(self) -> dict[str, int]:
         """The process of each actor, as Ray's workers call themselves; no service is asked."""
-        assert self._process is not None
         names = {
+            "ray::SupervisorProcess": "supervisor",
             "ray::ShardHostProcess": "shard-host",
             "ray::SenderProcess": "sender",
             "ray::GatewayProcess": "gateway",
         }
         found: dict[str, int] = {}
-        for process in psutil.Process(self._process.pid).children(recursive=True):
+        for process in self.processes():
             with contextlib.suppress(psutil.Error):
                 title = " ".join(process.cmdline())
                 for prefix, kind in names.items():
                     if title.startswith(prefix):
                         found[f"{kind}:{process.pid}"] = process.pid
         return found
+
+    def processes(self) -> list[psutil.Process]:
+        """The command and every process that it started."""
+        assert self._process is not None
+        parent = psutil.Process(self._process.pid)
+        return [parent, *parent.children(recursive=True)]
 
     # --- the contract, over real gRPC -------------------------------------------------------
 

@@ -1,14 +1,22 @@
 """The contract: stubs that are up to date, reasons that agree, and reflection that is enough."""
 
 import asyncio
+import importlib
 import re
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import grpc.aio
 import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool
-from google.protobuf.descriptor import EnumDescriptor, FileDescriptor
+from google.protobuf.descriptor import (
+    EnumDescriptor,
+    FileDescriptor,
+    MethodDescriptor,
+    ServiceDescriptor,
+)
+from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
@@ -35,6 +43,52 @@ def test_a_stale_stub_is_found_and_mended(tmp_path: Path, monkeypatch: pytest.Mo
     assert generate.differences(texts) == ["denrei/v1/a_pb2.py", "denrei/v1/old_pb2.py"]
     generate.write(texts)
     assert generate.differences(texts) == []
+
+
+def test_a_server_made_of_the_stubs_answers_a_client_made_of_them() -> None:
+    async def answer(self: object, request: Message, context: grpc.aio.ServicerContext) -> Message:
+        return replies[type(request)]()
+
+    def unary_of(service: ServiceDescriptor) -> list[MethodDescriptor]:
+        return [m for m in service.methods if not (m.client_streaming or m.server_streaming)]
+
+    methods = [method for service in SERVICES for method in unary_of(service)]
+    replies = {
+        GetMessageClass(each.input_type): GetMessageClass(each.output_type) for each in methods
+    }
+
+    async def scenario() -> None:
+        server = grpc.aio.server()
+        for service in SERVICES:
+            stubs = stubs_of(service)
+            base = getattr(stubs, f"{service.name}Servicer")
+            made = type(service.name, (base,), {m.name: answer for m in unary_of(service)})
+            getattr(stubs, f"add_{service.name}Servicer_to_server")(made(), server)
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        try:
+            async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+                for method in methods:
+                    service = method.containing_service
+                    stub = getattr(stubs_of(service), f"{service.name}Stub")(channel)
+                    request = GetMessageClass(method.input_type)()
+                    reply = await getattr(stub, method.name)(request, timeout=10)
+                    assert type(reply) is replies[type(request)], method.full_name
+        finally:
+            await server.stop(0)
+
+    assert len(methods) > 15
+    asyncio.run(scenario())
+
+
+def stubs_of(service: ServiceDescriptor) -> Any:
+    """The module of a service's generated stubs."""
+    name = Path(service.file.name).stem
+    return importlib.import_module(f"gateway.pb.denrei.v1.{name}_pb2_grpc")
+
+
+def test_the_messages_know_their_module() -> None:
+    assert events_pb2.Event.__module__ == events_pb2.__name__
 
 
 def test_proto_is_not_a_package() -> None:

@@ -5,7 +5,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from engine.rates import DAY_MS, PACE_TOLERANCE_MS, LaneLimits, SlidingWindow, Use
+from engine.limits import PACE_TOLERANCE_MS
+from engine.rates import DAY_MS, LaneLimits, SlidingWindow, Use
 
 START = 1_700_000_000_000
 PACIFIC = "America/Los_Angeles"

@@ -153,8 +153,12 @@ def test_wrong_options_and_names_are_told_with_what_would_be_right() -> None:
     def lane(carrier: str, **options: Any) -> Lane:
         return Lane("main", "sms", carrier, options, "", ("*",), ())
 
-    with pytest.raises(registry.UnknownCarrier, match=r"no carrier 'sandbx'; there are: .*sandbox"):
+    with pytest.raises(
+        registry.UnknownCarrier, match=r"no carrier 'sandbx'; did you mean 'sandbox'"
+    ):
         registry.check(lane("sandbx"))
+    with pytest.raises(registry.UnknownCarrier, match=r"no carrier 'x'; there are: .*sandbox"):
+        registry.check(lane("x"))
     with pytest.raises(registry.UnknownCarrier, match=r"options\.reject: .*less than or equal"):
         registry.check(lane("sandbox", reject=2))
     with pytest.raises(registry.UnknownCarrier, match=r"options\.latency: Extra inputs"):

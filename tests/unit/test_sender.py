@@ -248,6 +248,26 @@ def test_a_message_that_can_not_be_tried_again_in_time_expires(tmp_path: Path) -
     run(tmp_path, scenario)
 
 
+@pytest.mark.parametrize("apart_ms", [-800_000_000_000, 800_000_000_000])
+def test_what_is_left_of_a_validity_counts_from_the_arrival(tmp_path: Path, apart_ms: int) -> None:
+    """The shard's clock shows another time: events move it, or it was restarted."""
+
+    async def scenario(bench: Bench) -> None:
+        await bench.lanes(main={"limits": [{"rate": "1/min"}]})
+        now_ms = bench.clock.now_ms()
+        lefts_ms = {1: 0, 2: 30_000, 3: 90_000}
+        for number, left_ms in lefts_ms.items():
+            message = bench.message(number, key="w/user/u", expires=now_ms + apart_ms + left_ms)
+            batch = [0, 1, now_ms + apart_ms, [message], {"w": 1}]
+            code, admissions, _, _ = msgpack.unpackb(await bench.core.offer(msgpack.packb(batch)))
+            assert (code, admissions) == ("ok", bytes([Reason.QUEUED]))
+        held = bench.core._book.held
+        assert {int(id_, 16): each.expires_ms - now_ms for id_, each in held.items()} == lefts_ms
+        bench.core._book.held.clear()
+
+    run(tmp_path, scenario)
+
+
 def test_unknown_outcomes_are_final_unless_the_message_may_be_sent_again(tmp_path: Path) -> None:
     async def scenario(bench: Bench) -> None:
         await bench.lanes(main={"options": {"unknown": 1.0}})

@@ -143,3 +143,17 @@ def test_feed_lines_name_the_entity_by_its_key(town: Town) -> None:
     town.shard.watch(None)
     town.track("Bought")
     assert len(feed) == 4
+
+
+@pytest.mark.parametrize(("told_ms", "kept_ms"), [(-(10**12), 0), (500, 500), (10**12, 1_000)])
+def test_a_receipt_of_another_clock_is_kept_between_the_making_and_now(
+    town: Town, told_ms: int, kept_ms: int
+) -> None:
+    send(town, "r1", body="x")
+    made_ms, id_ = town.now, api_message_id(KEY, "r1")
+    town.now += 1_000
+    town.apply(commands.receipt(KEY, id_, Reason.SENT, made_ms + told_ms, settle=True))
+    message = town.person().messages[id_]
+    assert [(at_ms - made_ms, reason) for at_ms, reason, _, _ in message.history] == [
+        (0, Reason.QUEUED), (kept_ms, Reason.SENT),
+    ]  # fmt: skip

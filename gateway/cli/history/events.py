@@ -20,7 +20,6 @@ from gateway.cli.history.rows import Recording, Row
 from gateway.cli.history.times import ReadTime, detect_unit, reader
 from gateway.pb.denrei.v1 import events_pb2
 
-SORTED_ROWS: Final = 5_000_000
 _INT: Final = re.compile(r"-?(?:0|[1-9]\d{0,17})")
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9]\d*)\.\d+(?:[eE][+-]?\d+)?")
 _FILE_CHARS: Final = limits.MESSAGE_ID_CHARS - 30
@@ -107,10 +106,10 @@ class Reader:
         times = []
         for row in self._recording.rows():
             times.append((self._time_of(row), row))
-            if len(times) > SORTED_ROWS:
+            if len(times) > limits.REPLAY_SORTED_ROWS:
                 raise self._error(
                     row.number,
-                    f"is one of more than {SORTED_ROWS:,}, too many to sort in memory",
+                    f"is one of more than {limits.REPLAY_SORTED_ROWS:,}, too many to sort in memory",
                     "sort the file itself first, for example with `sort`",
                 )
         times.sort(key=lambda item: (item[0], item[1].number))

@@ -80,9 +80,9 @@ def add_InstancesServiceServicer_to_server(servicer, server):
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
-            'gateway.pb.denrei.v1.InstancesService', rpc_method_handlers)
+            'denrei.v1.InstancesService', rpc_method_handlers)
     server.add_generic_rpc_handlers((generic_handler,))
-    server.add_registered_method_handlers('gateway.pb.denrei.v1.InstancesService', rpc_method_handlers)
+    server.add_registered_method_handlers('denrei.v1.InstancesService', rpc_method_handlers)
 
 
  # This class is part of an EXPERIMENTAL API.

@@ -29,7 +29,7 @@ from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x64\x65nrei/v1/profiles.proto\x12\tdenrei.v1\x1a\x19\x64\x65nrei/v1/instances.proto\x1a\x18\x64\x65nrei/v1/messages.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\";\n\x11GetProfileRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\nomit_trail\x18\x02 \x01(\x08\"\x9f\x03\n\x07Profile\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\'\n\x06traits\x18\x02 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x16\n\x0etraits_msgpack\x18\x03 \x01(\x0c\x12.\n\x08segments\x18\x04 \x03(\x0b\x32\x1c.denrei.v1.SegmentMembership\x12&\n\tinstances\x18\x05 \x03(\x0b\x32\x13.denrei.v1.Instance\x12,\n\x0f\x65nded_instances\x18\x06 \x03(\x0b\x32\x13.denrei.v1.Instance\x12$\n\x08messages\x18\x07 \x03(\x0b\x32\x12.denrei.v1.Message\x12#\n\x05trail\x18\x08 \x03(\x0b\x32\x14.denrei.v1.TrailLine\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nquarantine\x18\x0b \x01(\t\"T\n\x11SegmentMembership\x12\x0f\n\x07segment\x18\x01 \x01(\t\x12.\n\nenter_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"d\n\tTrailLine\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0f\n\x07subject\x18\x03 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t2Q\n\x0fProfilesService\x12>\n\nGetProfile\x12\x1c.denrei.v1.GetProfileRequest\x1a\x12.denrei.v1.Profileb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x64\x65nrei/v1/profiles.proto\x12\tdenrei.v1\x1a\x19\x64\x65nrei/v1/instances.proto\x1a\x18\x64\x65nrei/v1/messages.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\";\n\x11GetProfileRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\nomit_trail\x18\x02 \x01(\x08\"+\n\x15ReleaseProfileRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\x9f\x03\n\x07Profile\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\'\n\x06traits\x18\x02 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x16\n\x0etraits_msgpack\x18\x03 \x01(\x0c\x12.\n\x08segments\x18\x04 \x03(\x0b\x32\x1c.denrei.v1.SegmentMembership\x12&\n\tinstances\x18\x05 \x03(\x0b\x32\x13.denrei.v1.Instance\x12,\n\x0f\x65nded_instances\x18\x06 \x03(\x0b\x32\x13.denrei.v1.Instance\x12$\n\x08messages\x18\x07 \x03(\x0b\x32\x12.denrei.v1.Message\x12#\n\x05trail\x18\x08 \x03(\x0b\x32\x14.denrei.v1.TrailLine\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nquarantine\x18\x0b \x01(\t\"T\n\x11SegmentMembership\x12\x0f\n\x07segment\x18\x01 \x01(\t\x12.\n\nenter_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"d\n\tTrailLine\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0f\n\x07subject\x18\x03 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t2\x99\x01\n\x0fProfilesService\x12>\n\nGetProfile\x12\x1c.denrei.v1.GetProfileRequest\x1a\x12.denrei.v1.Profile\x12\x46\n\x0eReleaseProfile\x12 .denrei.v1.ReleaseProfileRequest\x1a\x12.denrei.v1.Profileb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,14 +38,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_GETPROFILEREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_GETPROFILEREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002'
+  _globals['_RELEASEPROFILEREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_RELEASEPROFILEREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002'
   _globals['_GETPROFILEREQUEST']._serialized_start=188
   _globals['_GETPROFILEREQUEST']._serialized_end=247
-  _globals['_PROFILE']._serialized_start=250
-  _globals['_PROFILE']._serialized_end=665
-  _globals['_SEGMENTMEMBERSHIP']._serialized_start=667
-  _globals['_SEGMENTMEMBERSHIP']._serialized_end=751
-  _globals['_TRAILLINE']._serialized_start=753
-  _globals['_TRAILLINE']._serialized_end=853
-  _globals['_PROFILESSERVICE']._serialized_start=855
-  _globals['_PROFILESSERVICE']._serialized_end=936
+  _globals['_RELEASEPROFILEREQUEST']._serialized_start=249
+  _globals['_RELEASEPROFILEREQUEST']._serialized_end=292
+  _globals['_PROFILE']._serialized_start=295
+  _globals['_PROFILE']._serialized_end=710
+  _globals['_SEGMENTMEMBERSHIP']._serialized_start=712
+  _globals['_SEGMENTMEMBERSHIP']._serialized_end=796
+  _globals['_TRAILLINE']._serialized_start=798
+  _globals['_TRAILLINE']._serialized_end=898
+  _globals['_PROFILESSERVICE']._serialized_start=901
+  _globals['_PROFILESSERVICE']._serialized_end=1054
 # @@protoc_insertion_point(module_scope)

@@ -21,6 +21,12 @@ class GetProfileRequest(_message.Message):
     omit_trail: bool
     def __init__(self, name: _Optional[str] = ..., omit_trail: _Optional[bool] = ...) -> None: ...
 
+class ReleaseProfileRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
 class Profile(_message.Message):
     __slots__ = ("name", "traits", "traits_msgpack", "segments", "instances", "ended_instances", "messages", "trail", "create_time", "update_time", "quarantine")
     NAME_FIELD_NUMBER: _ClassVar[int]

@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class ProfilesServiceStub:
-    """Reads profiles. Scope of all methods: read.
+    """Reads profiles, and releases those in quarantine. Scope: read for GetProfile, admin for
+    ReleaseProfile.
     """
 
     def __init__(self, channel):
@@ -40,14 +41,29 @@ class ProfilesServiceStub:
                 request_serializer=denrei_dot_v1_dot_profiles__pb2.GetProfileRequest.SerializeToString,
                 response_deserializer=denrei_dot_v1_dot_profiles__pb2.Profile.FromString,
                 _registered_method=True)
+        self.ReleaseProfile = channel.unary_unary(
+                '/denrei.v1.ProfilesService/ReleaseProfile',
+                request_serializer=denrei_dot_v1_dot_profiles__pb2.ReleaseProfileRequest.SerializeToString,
+                response_deserializer=denrei_dot_v1_dot_profiles__pb2.Profile.FromString,
+                _registered_method=True)
 
 
 class ProfilesServiceServicer:
-    """Reads profiles. Scope of all methods: read.
+    """Reads profiles, and releases those in quarantine. Scope: read for GetProfile, admin for
+    ReleaseProfile.
     """
 
     def GetProfile(self, request, context):
         """Gets a profile as it is now. NOT_FOUND if nothing was ever heard of this id.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReleaseProfile(self, request, context):
+        """Lets a profile out of quarantine: its events are taken and its timers run again. One that is
+        not in quarantine stays as it is, so the call may be repeated. If the defect is still there,
+        the next command that meets it puts the profile back.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -61,16 +77,22 @@ def add_ProfilesServiceServicer_to_server(servicer, server):
                     request_deserializer=denrei_dot_v1_dot_profiles__pb2.GetProfileRequest.FromString,
                     response_serializer=denrei_dot_v1_dot_profiles__pb2.Profile.SerializeToString,
             ),
+            'ReleaseProfile': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReleaseProfile,
+                    request_deserializer=denrei_dot_v1_dot_profiles__pb2.ReleaseProfileRequest.FromString,
+                    response_serializer=denrei_dot_v1_dot_profiles__pb2.Profile.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
-            'gateway.pb.denrei.v1.ProfilesService', rpc_method_handlers)
+            'denrei.v1.ProfilesService', rpc_method_handlers)
     server.add_generic_rpc_handlers((generic_handler,))
-    server.add_registered_method_handlers('gateway.pb.denrei.v1.ProfilesService', rpc_method_handlers)
+    server.add_registered_method_handlers('denrei.v1.ProfilesService', rpc_method_handlers)
 
 
  # This class is part of an EXPERIMENTAL API.
 class ProfilesService:
-    """Reads profiles. Scope of all methods: read.
+    """Reads profiles, and releases those in quarantine. Scope: read for GetProfile, admin for
+    ReleaseProfile.
     """
 
     @staticmethod
@@ -89,6 +111,33 @@ class ProfilesService:
             target,
             '/denrei.v1.ProfilesService/GetProfile',
             denrei_dot_v1_dot_profiles__pb2.GetProfileRequest.SerializeToString,
+            denrei_dot_v1_dot_profiles__pb2.Profile.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReleaseProfile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/denrei.v1.ProfilesService/ReleaseProfile',
+            denrei_dot_v1_dot_profiles__pb2.ReleaseProfileRequest.SerializeToString,
             denrei_dot_v1_dot_profiles__pb2.Profile.FromString,
             options,
             channel_credentials,
