@@ -18,7 +18,7 @@ from typing import Any
 
 import ray
 from ray._private import ray_constants
-from ray._raylet import Config
+from ray._raylet import Config  # type: ignore[attr-defined]
 
 from actors import placement
 from actors.settings import Settings

@@ -29,7 +29,7 @@ PURPOSES: Final = (OTP, TRANSACTIONAL, MARKETING)
 ADDRESS_TRAITS: Final = {SMS: "phone", EMAIL: "email", PUSH: "push_token"}
 
 # How far along a status is; a receipt may only move a message to a higher rank.
-_RANK: Final = {
+_RANK: Final[dict[int, int]] = {
     Reason.QUEUED: 0,
     Reason.THROTTLED: 0,
     Reason.UNKNOWN_OUTCOME: 1,
@@ -127,7 +127,7 @@ class Message:
         status = self.status
         if reason == status and self.history and reason != Reason.THROTTLED:
             return False
-        moved = not self.history or _RANK.get(Reason(reason), 0) > _RANK.get(Reason(status), 0)
+        moved = not self.history or _RANK.get(reason, 0) > _RANK.get(status, 0)
         if moved:
             self.status = reason
         if len(self.history) < limits.MESSAGE_HISTORY or moved:

@@ -2,16 +2,17 @@
 
 from typing import Any
 
-import msgpack
+from msgspec import MsgspecError
 
 from engine import limits
+from engine.packing import unpack
 
 
 def map_in(raw: bytes) -> dict[str, Any] | None:
     """The map that msgpack bytes hold; None if they hold none or cannot be read."""
     try:
-        value = msgpack.unpackb(raw)
-    except (ValueError, TypeError):  # msgpack's own errors and bad UTF-8 are ValueErrors
+        value = unpack(raw)
+    except (MsgspecError, ValueError):
         return None
     return value if value.__class__ is dict else None
 

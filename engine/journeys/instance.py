@@ -7,9 +7,8 @@ began and what happened last is what people ask; a line says how many are left o
 
 from typing import Any, Final
 
-import msgpack
-
 from engine import limits
+from engine.packing import pack, unpack
 
 RUNNING: Final = "running"
 COMPLETED: Final = "completed"
@@ -117,13 +116,12 @@ class Instance:
 
     def to_bytes(self) -> bytes:
         """The packed form as bytes, in which ended instances are kept."""
-        packed: bytes = msgpack.packb(self.pack())
-        return packed
+        return pack(self.pack())
 
     @classmethod
     def from_bytes(cls, packed: bytes) -> "Instance":
         """The inverse of `to_bytes`."""
-        return cls.unpack(msgpack.unpackb(packed))
+        return cls.unpack(unpack(packed))
 
     def view(self) -> dict[str, Any]:
         """The instance as plain values with names, for queries."""

@@ -19,12 +19,12 @@ ASK = "/ray.rpc.NodeInfoGcsService/GetAllNodeInfo"
 
 def listening(instance: RunningInstance) -> list[tuple[str, str, int]]:
     """The name of a process, and the address and port at which it listens."""
-    found = []
+    found: list[tuple[str, str, int]] = []
     for process in instance.processes():
         with contextlib.suppress(psutil.NoSuchProcess):
-            for each in process.net_connections("tcp"):
-                if each.status == psutil.CONN_LISTEN:
-                    found.append((process.name(), each.laddr.ip, each.laddr.port))
+            doors = process.net_connections("tcp")
+            name = process.name()
+            found += [(name, *door.laddr) for door in doors if door.status == psutil.CONN_LISTEN]
     return found
 
 

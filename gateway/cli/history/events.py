@@ -107,11 +107,9 @@ class Reader:
         for row in self._recording.rows():
             times.append((self._time_of(row), row))
             if len(times) > limits.REPLAY_SORTED_ROWS:
-                raise self._error(
-                    row.number,
-                    f"is one of more than {limits.REPLAY_SORTED_ROWS:,}, too many to sort in memory",
-                    "sort the file itself first, for example with `sort`",
-                )
+                words = f"is one of more than {limits.REPLAY_SORTED_ROWS:,}, too many for memory"
+                hint = "sort the file itself first, for example with `sort`"
+                raise self._error(row.number, words, hint)
         times.sort(key=lambda item: (item[0], item[1].number))
         for _, row in times:
             yield from make(row)
