@@ -55,8 +55,10 @@ class SenderCore:
         seed: int,
         fail: Callable[[StoreError], object],
         policy: FraudPolicy | None,
+        event_time: bool,
     ) -> None:
         self.name = name
+        self._event_time = event_time
         self._clock = clock
         now_ms = clock.now_ms()
         state = ledger.load(now_ms)
@@ -90,6 +92,7 @@ class SenderCore:
         seed: int = 0,
         fail: Callable[[StoreError], object] = lambda error: None,
         policy: FraudPolicy | None = None,
+        event_time: bool = False,
         wait_s: float = 10.0,
     ) -> "SenderCore":
         """Opens a sender's ledger and tells the shards what it knew and they may not.
@@ -103,6 +106,8 @@ class SenderCore:
             seed: For jitter and for carriers that simulate.
             fail: Called when the ledger cannot be written any more; the owner has to exit.
             policy: The figures of the fraud check.
+            event_time: Whether events move the shards' clocks. Days may then pass there while a
+                message waits for a moment, so its whole validity counts from its arrival here.
             wait_s: How long to wait for the process that had the ledger before.
 
         Raises:
@@ -112,7 +117,7 @@ class SenderCore:
         """
         path = directory / f"{name}.ledger"
         ledger = await asyncio.to_thread(Ledger, path, name, wait_s)
-        return cls(name, ledger, clock, report, shards, seed, fail, policy)
+        return cls(name, ledger, clock, report, shards, seed, fail, policy, event_time)
 
     async def offer(self, batch: bytes) -> bytes:
         """Takes messages from a shard.
@@ -144,12 +149,11 @@ class SenderCore:
         if epoch > known_epoch:
             self._epochs[shard] = epoch
             await self._writer.epoch(shard, epoch)
-        # The two clocks may show different times, so what is carried over is the remaining time.
-        ahead_ms = self._clock.now_ms() - shard_now_ms
+        now_ms = self._clock.now_ms()
         admissions = bytearray()
         touched: dict[str, LaneRunner] = {}
         for message in messages:
-            admissions.append(self._admit(message, shard, ahead_ms, touched))
+            admissions.append(self._admit(message, shard, now_ms, shard_now_ms, touched))
         for runner in touched.values():
             runner.wake()
         self.counts["offered"] += len(messages)
@@ -239,10 +243,16 @@ class SenderCore:
         }
 
     def _admit(
-        self, fields: list[Any], shard: int, ahead_ms: int, touched: dict[str, LaneRunner]
+        self,
+        fields: list[Any],
+        shard: int,
+        now_ms: int,
+        shard_now_ms: int,
+        touched: dict[str, LaneRunner],
     ) -> Reason:
         (
             id_, key, workspace, lane, channel, to, purpose, body, subject, expires_ms, resend,
+            created_ms,
         ) = fields  # fmt: skip
         book = self._book
         if book.known(id_):
@@ -250,10 +260,12 @@ class SenderCore:
             return Reason.DUPLICATE
         if self._draining or len(book.held) >= limits.SENDER_QUEUE_MESSAGES:
             return Reason.QUEUE_FULL
+        # The two clocks may show different times: what is carried over is the remaining time.
+        left_ms = expires_ms - (created_ms if self._event_time else shard_now_ms)
         units = sms.parts(body) if channel == SMS else 1
         message = QueuedMessage(
             id_, key, workspace, lane, channel, to, purpose, body, subject,
-            expires_ms + ahead_ms, resend, units, shard,
+            now_ms + left_ms, resend, units, shard,
         )  # fmt: skip
         runner = self._lanes.get(f"{workspace}/{lane}") or self._new_lane(workspace, lane)
         if runner is None or runner.lane.name not in self._definitions[workspace]:
@@ -286,7 +298,8 @@ class SenderCore:
                 self._book.finish(held, Reason.CANCELLED, now_ms, code=held.code)
         elif not isinstance(offer, str) and not self._book.known(id_):
             doubt = id_ in self._book.open
-            message = QueuedMessage(*offer)
+            *fields, _ = offer
+            message = QueuedMessage(*fields)
             message.shard = shard
             self._book.hold(message)
             reason = Reason.UNKNOWN_OUTCOME if doubt else Reason.CANCELLED

@@ -115,15 +115,17 @@ class SenderProcess:
 
     async def _open(self) -> None:
         settings = self._settings
+        event_time = settings["clock"] == "event"
         try:
             core = await SenderCore.open(
                 self._name,
                 Path(settings["store"]) / "senders",
                 # Carriers live in real time, also when events move the shards' clocks.
-                make_clock("system" if settings["clock"] == "event" else settings["clock"]),
+                make_clock("system" if event_time else settings["clock"]),
                 self._report(),
                 settings["shards"],
                 fail=self._fail,
+                event_time=event_time,
             )
         except Exception as error:
             logger.exception("%s can't open its ledger", self._name)

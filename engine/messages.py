@@ -141,7 +141,7 @@ class Message:
         """The message as a sender takes it; see `actors.sender`."""
         return (
             self.id, key, workspace, self.lane, self.channel, self.to, self.purpose, self.body,
-            self.subject, self.expires_ms, self.resend_unknown,
+            self.subject, self.expires_ms, self.resend_unknown, self.created_ms,
         )  # fmt: skip
 
     def pack(self) -> bytes:

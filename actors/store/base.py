@@ -94,7 +94,7 @@ class Commit:
 class ShardStore(Protocol):
     """One shard, opened by its one owner.
 
-    `commit` and `archive_passed` block and belong in a thread (the same or two); everything else
+    `sync`, `commit` and `archive_passed` block and belong in a thread; everything else
     is quick and belongs to the thread that serves. After a `StoreError` from any method the owner
     must exit.
     """
@@ -115,8 +115,30 @@ class ShardStore(Protocol):
     def last_seq(self) -> int:
         """The last entry that is committed; 0 for an empty journal."""
 
+    def stage(self, commit: Commit) -> None:
+        """Hands a commit over, for `sync` to write; until then nothing of it can be seen.
+
+        Belongs to the thread that serves; `sync` must follow, once, before anything else is
+        staged.
+
+        Durability: none yet.
+
+        Raises:
+            Fenced: As `commit`.
+            ValueError: As `commit`.
+        """
+
+    def sync(self) -> None:
+        """Writes all of what was staged, or nothing. Blocks: belongs into a thread.
+
+        Durability: everything in it is on stable storage when this returns.
+
+        Raises:
+            WriteFailed: The outcome is unknown. The store is poisoned.
+        """
+
     def commit(self, commit: Commit) -> None:
-        """Writes all of a commit, or nothing.
+        """Writes all of a commit, or nothing: `stage` and `sync` in one.
 
         Durability: everything in it is on stable storage when this returns.
 

@@ -73,6 +73,7 @@ class MemoryShardStore:
         self.epoch = disk.epoch
         self._disk = disk
         self._poison = ""
+        self._staged = Commit()
 
     @property
     def start_seq(self) -> int:
@@ -86,6 +87,11 @@ class MemoryShardStore:
 
     def commit(self, commit: Commit) -> None:
         """Writes all of a commit, or nothing; see `ShardStore.commit`."""
+        self.stage(commit)
+        self.sync()
+
+    def stage(self, commit: Commit) -> None:
+        """Begins a commit; see `ShardStore.stage`."""
         self._check_alive()
         disk = self._disk
         try:
@@ -99,6 +105,12 @@ class MemoryShardStore:
         except StoreError as error:
             self._poison = str(error)
             raise
+        self._staged = commit
+
+    def sync(self) -> None:
+        """Ends the commit that was staged; see `ShardStore.sync`."""
+        self._check_alive()
+        disk, commit = self._disk, self._staged
         for entry in commit.entries:
             disk.entries[entry.seq] = entry
             disk.last_seq = entry.seq

@@ -107,7 +107,7 @@ async def child(directory: Path, doom: Doom, lane: dict[str, Any]) -> None:
 def all_messages() -> list[list[Any]]:
     return [
         [f"{n:032x}", f"w/user/u{n}", "w", "main", "sms", f"+1202555{n:04d}", "marketing",
-         "hi" * (1 + n % 3 * 50), "", 0, False]
+         "hi" * (1 + n % 3 * 50), "", 0, False, 0]
         for n in range(MESSAGES)
     ]  # fmt: skip
 

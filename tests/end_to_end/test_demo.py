@@ -104,9 +104,8 @@ def test_every_message_of_the_demo_has_its_last_word(shown: dict[str, object]) -
     missed = ended["won-back"] + ended["lost"]
     sent = sum(one["count"] for one in messages)
     assert sent == hello + ended["reminded"] + missed + ended["won-back"]
-    assert "QUEUED" not in {one["status"] for one in messages}
-    too_late = sum(one["count"] for one in messages if one["status"] == "EXPIRED")
-    assert too_late < sent / 200, "senders keep pace with a clock that events move"
+    # Days pass in a moment here, and yet no message is too late for its carrier.
+    assert not {"QUEUED", "EXPIRED"} & {one["status"] for one in messages}
     unheard = [one["count"] for one in messages if one["status"] == "SENT"]
     assert sum(unheard) < sent / 100, "only receipts that the carrier lost are still awaited"
 

@@ -48,7 +48,7 @@ async def _of_a_sender(directory: Path) -> dict[str, set[str]]:
     await core.configure("default", 1, msgpack.packb({"a": lane}))
     message = [
         "0" * 32, "default/user/ann", "default", "a", "sms", "+12025550123", "otp", "Hi", "",
-        clock.now_ms() + 60_000, False,
+        clock.now_ms() + 60_000, False, clock.now_ms(),
     ]  # fmt: skip
     offer = msgpack.packb([0, 1, clock.now_ms(), [message], {"default": 1}])
     assert msgpack.unpackb(await core.offer(offer))[0] == "ok"

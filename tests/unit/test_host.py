@@ -8,7 +8,6 @@ import pytest
 
 from actors import host_protocol
 from actors.clock import EventClock, ManualClock
-from actors.store.base import Commit
 from actors.store.memory import MemoryStore
 from engine import commands, limits
 from engine import profile as profiles
@@ -34,13 +33,13 @@ async def test_an_event_is_acknowledged_only_after_its_entry_is_on_disk(tmp_path
     async with LocalEngine(tmp_path, shards=1) as engine:
         store = engine.hosts["shard-host-0"].runners[0].store
         seen: list[int] = []
-        commit = store.commit
+        sync = store.sync
 
-        def watched(batch: Commit) -> None:
-            commit(batch)
+        def watched() -> None:
+            sync()
             seen.append(store.last_seq)
 
-        store.commit = watched  # type: ignore[method-assign]
+        store.sync = watched  # type: ignore[method-assign]
         (result,) = await engine.submit([shop.track("ann", "1", "Product Viewed", 1)])
         assert result == Reason.ACCEPTED
         assert seen
@@ -51,10 +50,10 @@ async def test_a_commit_that_fails_acknowledges_nothing_and_ends_the_host(tmp_pa
     async with LocalEngine(tmp_path, shards=1) as engine:
         store = engine.hosts["shard-host-0"].runners[0].store
 
-        def broken(batch: Commit) -> None:
+        def broken() -> None:
             raise OSError(28, "No space left on device")
 
-        store.commit = broken  # type: ignore[method-assign]
+        store.sync = broken  # type: ignore[method-assign]
         with pytest.raises((Unavailable, asyncio.CancelledError, TimeoutError)):
             async with asyncio.timeout(1.0):
                 await engine.submit([shop.track("ann", "1", "Product Viewed", 1)], 0.5)

@@ -71,7 +71,7 @@ class Bench:
             "id": f"{number:032x}", "key": f"w/user/u{number}", "workspace": "w", "lane": "main",
             "channel": "sms", "to": f"+1202555{number % 10_000:04d}", "purpose": "marketing",
             "body": "hi", "subject": "", "expires": self.clock.now_ms() + 3_600_000,
-            "resend": False, **fields,
+            "resend": False, "created": self.clock.now_ms(), **fields,
         }  # fmt: skip
         return list(values.values())
 
@@ -256,16 +256,36 @@ def test_what_is_left_of_a_validity_counts_from_the_arrival(tmp_path: Path, apar
         await bench.lanes(main={"limits": [{"rate": "1/min"}]})
         now_ms = bench.clock.now_ms()
         lefts_ms = {1: 0, 2: 30_000, 3: 90_000}
-        for number, left_ms in lefts_ms.items():
-            message = bench.message(number, key="w/user/u", expires=now_ms + apart_ms + left_ms)
-            batch = [0, 1, now_ms + apart_ms, [message], {"w": 1}]
-            code, admissions, _, _ = msgpack.unpackb(await bench.core.offer(msgpack.packb(batch)))
-            assert (code, admissions) == ("ok", bytes([Reason.QUEUED]))
-        held = bench.core._book.held
-        assert {int(id_, 16): each.expires_ms - now_ms for id_, each in held.items()} == lefts_ms
-        bench.core._book.held.clear()
+        messages = [
+            bench.message(number, key="w/user/u", expires=now_ms + apart_ms + left_ms)
+            for number, left_ms in lefts_ms.items()
+        ]
+        shard = slots.shard_of(slots.slot_of("w/user/u"), SHARDS)
+        batch = [shard, 1, now_ms + apart_ms, messages, {"w": 1}]
+        await bench.core.offer(msgpack.packb(batch))
+        held = [each for each in bench.core._book.held.values() if each is not None]
+        assert {int(each.id, 16): each.expires_ms - now_ms for each in held} == lefts_ms
 
     run(tmp_path, scenario)
+
+
+def test_under_a_clock_that_events_move_the_whole_validity_counts_from_the_arrival(
+    tmp_path: Path,
+) -> None:
+    async def scenario(bench: Bench) -> None:
+        await bench.lanes(main={})
+        made_ms, now_ms = 852_000_000_000, bench.clock.now_ms()
+        message = bench.message(1, expires=made_ms + 60_000, created=made_ms)
+        shard = slots.shard_of(slots.slot_of(message[1]), SHARDS)
+        batch = [shard, 1, made_ms + 10 * 86_400_000, [message], {"w": 1}]
+        await bench.core.offer(msgpack.packb(batch))
+        held = bench.core._book.held[f"{1:032x}"]
+        assert held is not None
+        assert held.expires_ms == now_ms + 60_000
+        await bench.until(lambda: len(bench.told()) == 1)
+        assert bench.told()[f"{1:032x}"][REASON] == Reason.SENT
+
+    run(tmp_path, scenario, event_time=True)
 
 
 def test_unknown_outcomes_are_final_unless_the_message_may_be_sent_again(tmp_path: Path) -> None:
