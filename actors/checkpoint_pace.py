@@ -15,7 +15,7 @@ from typing import Final
 from engine import limits
 
 AGE_S: Final = 10.0
-SWEEP_S: Final = 4.0
+SWEEP_S: Final = 10.0
 _LEAST_ROWS: Final = 16
 _WAKE_S: Final = 0.02
 

@@ -213,6 +213,7 @@ class _Pipe:
         self._directory = directory
         self._control = control
         self._waiting: deque[_Item] = deque()
+        self._waiting_commands = 0
         self._calls: dict[int, list[_Item]] = {}
         self._failed: dict[int, list[_Item]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -224,6 +225,7 @@ class _Pipe:
 
     def add(self, item: _Item) -> None:
         self._waiting.append(item)
+        self._waiting_commands += len(item.commands)
         self.queued_bytes += item.size
         self._pump()
 
@@ -236,12 +238,23 @@ class _Pipe:
         self._waiting.clear()
 
     def _pump(self) -> None:
-        while self._waiting and not self._broken and len(self._calls) < limits.CALLS_IN_FLIGHT:
+        while self._waiting and not self._broken and self._may_call():
             items = self._take()
             if items:
                 number = next(self._numbers)
                 self._calls[number] = items
                 self._spawn(self._call(number, items))
+
+    def _may_call(self) -> bool:
+        """Whether a call may leave now: one always may, a second only if it is worth its price.
+
+        A call costs the same however little it carries, so while one is in flight what waits is
+        gathered; once enough waits, a second call keeps the host from idling between two.
+        """
+        calls = len(self._calls)
+        return not calls or (
+            calls < limits.CALLS_IN_FLIGHT and self._waiting_commands >= limits.CALL_WORTH_COMMANDS
+        )
 
     def _take(self) -> list[_Item]:
         """The next call's items: as many as fit into one inline argument."""
@@ -260,6 +273,7 @@ class _Pipe:
             ):
                 break
             waiting.popleft()
+            self._waiting_commands -= len(item.commands)
             if item.deadline <= now or item.future.cancelled():
                 self._fail(item, Unavailable(f"{self.host} was away until the deadline"))
             else:
@@ -332,7 +346,9 @@ class _Pipe:
         await asyncio.sleep(self._pause_s)
         self._pause_s = min(1.0, max(0.05, self._pause_s * 2))
         for number in sorted(self._failed, reverse=True):
-            self._waiting.extendleft(reversed(self._failed[number]))
+            items = self._failed[number]
+            self._waiting.extendleft(reversed(items))
+            self._waiting_commands += sum(len(item.commands) for item in items)
         self._failed.clear()
         self._session = uuid.uuid4().hex
         self._numbers = itertools.count()

@@ -98,6 +98,7 @@ OBJECT_STORE_BYTES: Final = 80 * 1024 * 1024
 # Bytes count as they travel, compressed.
 CALL_BYTES: Final = 90_000
 CALL_COMMANDS: Final = 1_000
+CALL_WORTH_COMMANDS: Final = 300  # what must wait for a second call to leave beside the first
 CALL_UNPACKED_BYTES: Final = 1024 * 1024
 CHUNK_BYTES: Final = 64 * 1024 * 1024
 CALLS_IN_FLIGHT: Final = 2
@@ -113,7 +114,7 @@ ENTRY_COMMANDS: Final = 2_000
 OUTBOX_PER_SHARD: Final = 100_000
 HOT_ENTITIES: Final = 100_000
 CHECKPOINT_ROWS: Final = 500
-CHECKPOINT_TAIL_COMMANDS: Final = 100_000  # what a recovery may have to replay: about 2 s
+CHECKPOINT_TAIL_COMMANDS: Final = 120_000  # what a recovery may have to replay: 2 to 3 s
 TIMERS_PER_ENTRY: Final = 2_000
 TAKE_OVER_S: Final = 30.0  # how long a new owner of a store waits for the old one to let go
 SESSIONS: Final = 1_000  # routers whose calls a host keeps in order

@@ -100,21 +100,44 @@ async def test_calls_that_compress_carry_more() -> None:
     assert host.largest_call <= limits.CALL_BYTES
 
 
+async def test_a_second_call_leaves_only_when_enough_waits() -> None:
+    host = FakeHost()
+    router = Router(host)
+    hold = asyncio.Event()
+
+    async def stuck(call: int, ids: list[str]) -> bytes:
+        await hold.wait()
+        return ACCEPTED * len(ids)
+
+    host.answer = stuck
+    futures = [router.post(0, [track("first")], 100, soon())]
+    futures += [router.post(0, [track(str(n))], 100, soon()) for n in range(10)]
+    await asyncio.sleep(0)
+    assert len(host.calls) == 1
+    many = [track(f"m{n}") for n in range(limits.CALL_WORTH_COMMANDS)]
+    futures.append(router.post(0, many, 100, soon()))
+    await asyncio.sleep(0)
+    assert len(host.calls) == limits.CALLS_IN_FLIGHT
+    hold.set()
+    await asyncio.gather(*futures)
+
+
 async def test_after_a_failure_everything_is_sent_again_in_order_in_a_new_session() -> None:
     host = FakeHost()
     router = Router(host)
 
-    async def fail_twice(call: int, ids: list[str]) -> bytes:
+    async def fail_first(call: int, ids: list[str]) -> bytes:
         await asyncio.sleep(0)
-        if call <= 2:
+        if call == 1:
             raise ConnectionError
         return DUPLICATE * len(ids)
 
-    host.answer = fail_twice
+    host.answer = fail_first
     first = [router.post(0, [track(str(n))], 100, soon()) for n in range(2)]
     second = [router.post(1, [track(str(n))], 100, soon()) for n in range(2, 6)]
-    # What we sent before answers as a duplicate: to the client it was accepted.
-    assert await asyncio.gather(*first) == [ACCEPTED] * 2
+    # What we sent before answers as a duplicate: to the client it was accepted. What had not
+    # left yet was sent by nobody else.
+    assert await asyncio.gather(*first) == [ACCEPTED, DUPLICATE]
     await asyncio.gather(*second)
     sessions = list(dict.fromkeys(session for session, _, _ in host.calls))
     assert len(sessions) == 2
