@@ -6,6 +6,7 @@ actor, and a test drives it without.
 """
 
 import asyncio
+import contextlib
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -53,13 +54,16 @@ class Host:
         self.clock = clock
         self.dispatcher = dispatcher
         self._shards = shards
+        self._fail = fail
         self._executor = ThreadPoolExecutor(max(1, len(stores)), thread_name_prefix="commit")
+        self._archiver = ThreadPoolExecutor(1, thread_name_prefix="archive")
         self.runners = {
             index: ShardRunner(
                 store,
                 shards,
                 clock,
                 self._executor,
+                self._archiver,
                 dispatcher.take,
                 fail,
                 hot_entities,
@@ -86,6 +90,7 @@ class Host:
             runner.start()
             self.dispatcher.take(runner, unsettled)
         self._refreshing = asyncio.get_running_loop().create_task(self._refresh_entities())
+        self._refreshing.add_done_callback(self._refresh_ended)
 
     async def stop(self) -> None:
         """Drains, checkpoints and closes every shard."""
@@ -95,6 +100,7 @@ class Host:
         await self.dispatcher.stop()
         await asyncio.gather(*(runner.stop() for runner in self.runners.values()))
         self._executor.shutdown(wait=True)
+        self._archiver.shutdown(wait=True)
 
     async def crash(self) -> None:
         """Ends at once, as the death of the process would: nothing is drained or written."""
@@ -105,6 +111,7 @@ class Host:
         for runner in self.runners.values():
             await runner.crash()
         self._executor.shutdown(wait=True)
+        self._archiver.shutdown(wait=True)
 
     # --- commands ---------------------------------------------------------------------------
 
@@ -236,23 +243,27 @@ class Host:
     async def _refresh_entities(self) -> None:
         """Brings entities in line with new definitions, in slices, when there is room.
 
-        An entity that is touched is refreshed at once; this is for those that nobody touches.
+        An entity that is touched is refreshed at once; this is for those that nobody touches. It
+        also runs after a start, since a crash may have ended the sweep before.
         """
-        done: dict[int, dict[str, int]] = {
-            index: _versions(runner) for index, runner in self.runners.items()
-        }
+        done: dict[int, dict[str, int]] = {index: {} for index in self.runners}
         while True:
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(limits.REFRESH_PAUSE_S)
             self.collect_feed()
             for index, runner in self.runners.items():
                 wanted = _versions(runner)
-                if wanted != done[index] and await self._refresh_shard(runner, wanted):
-                    done[index] = wanted
+                with contextlib.suppress(Overloaded, Unavailable):  # then it begins again, later
+                    if wanted != done[index] and await self._refresh_shard(runner, wanted):
+                        done[index] = wanted
+
+    def _refresh_ended(self, task: "asyncio.Task[None]") -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fail(error)
 
     async def _refresh_shard(self, runner: ShardRunner, wanted: dict[str, int]) -> bool:
         after = ""
         while _versions(runner) == wanted:
-            entities = list(runner.shard.scan(after, limits.CHECKPOINT_ROWS))
+            entities = runner.shard.scan(after, limits.REFRESH_ENTITIES)
             if not entities:
                 return True
             after = entities[-1].key
@@ -264,7 +275,8 @@ class Host:
             ]
             if stale:
                 await runner.admit(commands.pack_chunk(stale), len(stale), control=True)
-            await asyncio.sleep(0)
+            self.collect_feed()
+            await asyncio.sleep(limits.REFRESH_SLICE_S)
         return False
 
     def owns(self, key: str) -> ShardRunner | None:

@@ -292,19 +292,18 @@ class _Pipe:
         task.add_done_callback(self._tasks.discard)
 
     async def _call(self, number: int, items: list[_Item]) -> None:
-        by_shard: dict[int, list[_Item]] = {}
+        groups: dict[int, list[_Item]] = {}
         for item in items:
-            by_shard.setdefault(item.shard, []).append(item)
-        parts = []
-        for shard, group in by_shard.items():
-            commands = [command for item in group for command in item.commands]
-            parts.append((shard, compress_chunk(pack_chunk(commands)), len(commands)))
-        self._learn(items, parts)
-        call = host_protocol.pack_call(self._session, number, self._control, parts)
+            groups.setdefault(item.shard, []).append(item)
         try:
-            async with asyncio.timeout(limits.CALL_TIMEOUT_S):
-                reply = await self._directory.link(self.host).submit(call)
-            answers = host_protocol.unpack_reply(reply)
+            answers = await self._ask(number, groups)
+            if answers[0][0] == host_protocol.NEW_SESSION:
+                self._failed[number] = items
+                self._broken = True
+            else:
+                self._pause_s = 0.0
+                for group, (code, body) in zip(groups.values(), answers, strict=True):
+                    self._answer(group, code, body)
         except asyncio.CancelledError:
             for item in items:
                 self._fail(item, Unavailable("the router was closed"))
@@ -312,21 +311,26 @@ class _Pipe:
         except Exception:
             for item in items:
                 item.retried = True
-            self._failed[number] = items
+            self._failed[number] = [item for item in items if not item.future.done()]
             self._broken = True
-        else:
-            self._pause_s = 0.0
-            if answers[0][0] == host_protocol.NEW_SESSION:
-                self._failed[number] = items
-                self._broken = True
-            else:
-                for group, (code, body) in zip(by_shard.values(), answers, strict=True):
-                    self._answer(group, code, body)
-        del self._calls[number]
+        finally:
+            del self._calls[number]
         if self._broken and not self._calls:
             self._spawn(self._reopen())
         else:
             self._pump()
+
+    async def _ask(self, number: int, groups: dict[int, list[_Item]]) -> list[tuple[int, Any]]:
+        """One call to the host; an answer for each group."""
+        parts = []
+        for shard, group in groups.items():
+            commands = [command for item in group for command in item.commands]
+            parts.append((shard, compress_chunk(pack_chunk(commands)), len(commands)))
+        self._learn([item for group in groups.values() for item in group], parts)
+        call = host_protocol.pack_call(self._session, number, self._control, parts)
+        async with asyncio.timeout(limits.CALL_TIMEOUT_S):
+            reply = await self._directory.link(self.host).submit(call)
+        return host_protocol.unpack_reply(reply)
 
     def _answer(self, group: list[_Item], code: int, body: Any) -> None:
         at = 0

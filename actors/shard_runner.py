@@ -11,7 +11,6 @@ unknown, and only a recovery can tell.
 """
 
 import asyncio
-import contextlib
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -54,7 +53,9 @@ class ShardRunner:
         store: The shard's store, opened: its epoch is ours.
         shards: How many shards there are.
         clock: The time.
-        executor: Where commits run; one thread per shard is enough.
+        executor: Where commits are synced; one thread per shard is enough.
+        archiver: Where passed entries are archived: not there, since a commit may have to wait
+            for the archive's own short one.
         dispatch: Takes the effects of an entry once it is durable and applied.
         fail: Told once if the shard can't go on; the process should end.
         hot_entities: See `Shard`.
@@ -67,6 +68,7 @@ class ShardRunner:
         shards: int,
         clock: Clock,
         executor: Executor,
+        archiver: Executor,
         dispatch: Callable[["ShardRunner", Effects], None],
         fail: Callable[[BaseException], None],
         hot_entities: int = limits.HOT_ENTITIES,
@@ -78,6 +80,7 @@ class ShardRunner:
         self.queued_bytes = 0
         self._clock = clock
         self._executor = executor
+        self._archiver = archiver
         self._dispatch = dispatch
         self._fail = fail
         self._waiting: deque[tuple[bytes, int, asyncio.Future[bytes]]] = deque()
@@ -190,8 +193,9 @@ class ShardRunner:
     # --- the pipeline -----------------------------------------------------------------------
 
     async def _run(self) -> None:
+        applying: tuple[Entry, list[tuple[int, asyncio.Future[bytes]]]] | None = None
+        futures: list[tuple[int, asyncio.Future[bytes]]] = []
         try:
-            applying: tuple[Entry, list[tuple[int, asyncio.Future[bytes]]]] | None = None
             while True:
                 entry, futures = self._next_entry()
                 rows = self._next_rows()
@@ -213,10 +217,13 @@ class ShardRunner:
                     await self._wake.wait()
                     self._wake.clear()
         except Exception as error:
-            for _, _, future in self._waiting:
-                future.cancel()
+            unknown = Unavailable(f"shard {self.shard.index} failed; the outcome is unknown")
+            waiting = [(count, future) for _, count, future in self._waiting]
+            for _, future in (*(applying[1] if applying else ()), *futures, *waiting):
+                if not future.done():
+                    future.set_exception(unknown)
+                    future.exception()  # whoever waited may be gone
             self._fail(error)
-            raise
 
     def _next_entry(self) -> tuple[Entry | None, list[tuple[int, asyncio.Future[bytes]]]]:
         """What waits, as one entry; a tick if only a timer is due; nothing otherwise."""
@@ -227,6 +234,8 @@ class ShardRunner:
             now_ms = max(now_ms, self._tick_ms)
         elif clock.mode:
             due_ms = None
+        if shard.outbox >= limits.OUTBOX_PER_SHARD and self._tick_ms is None:
+            now_ms = shard.now  # time stands still, so that timers make no more messages
         late = due_ms is not None and due_ms <= now_ms
         if late:
             horizon_ms = shard.due_horizon_ms(now_ms)
@@ -322,6 +331,8 @@ class ShardRunner:
         due_ms = self.shard.next_due_ms()
         if self._tick_ms is not None or self._definitions:
             return False
+        if self.shard.outbox >= limits.OUTBOX_PER_SHARD:
+            return True  # until a receipt comes in
         return self._clock.mode == 1 or due_ms is None or due_ms > self._clock.now_ms()
 
     def _set_alarm(self) -> None:
@@ -342,10 +353,8 @@ class ShardRunner:
 
     async def archive(self) -> int:
         """Moves passed journal entries into the archive; returns how many."""
-        with contextlib.suppress(asyncio.CancelledError):
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._executor, self.store.archive_passed)
-        return 0
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._archiver, self.store.archive_passed)
 
     def moves(self, workspace: str) -> dict[str, dict[str, int]]:
         """How many entered and left each segment of a workspace here, since this host started.

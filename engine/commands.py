@@ -133,7 +133,7 @@ def apply_definitions(key: str, request_id: str, documents: bytes, expected: int
         request_id: The caller's idempotency key.
         documents: A msgpack array of `[kind, name, body or None]`; None deletes. A body is a plain
             map as it was read from YAML or JSON, already found valid at the door.
-        expected: The catalog version that the caller read, or -1 for any.
+        expected: The catalog version that the caller read; another one is a conflict.
     """
     return (APPLY, key, request_id, documents, expected)
 

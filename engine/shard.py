@@ -6,8 +6,8 @@ in an order that is not part of the state. So a replay gives the same bytes and 
 with the same ids, and recovery, backtests and audits are all one thing: applying entries.
 
 Checkpoints are fuzzy and continuous. The shard remembers for each dirty entity the first entry
-that its stored row lacks; `take_rows` packs the oldest of them as they are now, each stamped with
-the newest applied entry. The journal is needed from the oldest such entry on. Since no entity
+that its stored row lacks; `take_rows` packs some of them as they are now, each stamped with the
+newest applied entry. The journal is needed from the oldest such entry on. Since no entity
 depends on another, a replay may skip, entity by entity, what a row already includes.
 
 Hot entities are Python objects in two generations; a clean one that was not touched for a whole
@@ -23,11 +23,12 @@ from engine.activation import Activation, EventView
 from engine.entity import Entity
 from engine.journeys import run as journeys
 from engine.messages import api_message_id
-from engine.program import EMPTY, Program
+from engine.program import EMPTY, Change, Program
 from engine.program import advance as advance_program
 from engine.reasons import Reason
 from engine.routing import Routes
 from engine.sending import send_by_api, take_receipt
+from engine.timers import TimerHeap
 
 JOURNEY_TIMER = "j:"
 
@@ -94,6 +95,7 @@ class Shard:
         self.sizes: dict[str, int] = {}
         self._workspaces: dict[str, tuple[Program, Routes]] = {}
         self.entities = 0
+        self.faults: dict[str, str] = {}
         self.timers_fired = 0
         self.outbox = 0
         self.stored = 0
@@ -102,7 +104,7 @@ class Shard:
         self._hot_entities = hot_entities
         self._young: dict[str, Entity] = {}
         self._old: dict[str, Entity] = {}
-        self._heap: list[tuple[int, str]] = []
+        self._timers = TimerHeap()
         self._dirty: dict[str, int] = {}
         self._writing: dict[str, int] = {}
         self._sweep: list[str] = []
@@ -141,16 +143,14 @@ class Shard:
             self.now = now_ms
         act = self._act
         effects = act.effects = Effects(self.sizes)
-        if self._heap and self._heap[0][0] <= self.now:
-            self._fire_timers()
+        self._fire_timers()
         results = effects.results
         handle = self._handle
         for chunk in commands.unpack_payload(payload):
             for command in chunk:
                 if mode and command[0] == commands.EVENT and command[5] > self.now:
                     self.now = command[5]
-                    if self._heap and self._heap[0][0] <= self.now:
-                        self._fire_timers()
+                    self._fire_timers()
                 results.append(handle(command))
         if len(self._young) >= self._hot_entities:
             self._turn_generation()
@@ -174,11 +174,11 @@ class Shard:
         act.entity = entity
         program, act.routes = self._workspaces.get(entity.workspace, _NOTHING)
         act.program = program
-        if entity.error and operation not in (commands.RELEASE, commands.SETTLE):
+        if entity.error and operation not in _TAKEN_IN_QUARANTINE:
             return Reason.QUARANTINED
         waiting = len(entity.outbox)
         try:
-            if entity.program_version != program.version:
+            if entity.program_version != program.version and not entity.error:
                 profile.refresh(act)
             result = handler(entity, command)
         except Exception as error:
@@ -269,9 +269,28 @@ class Shard:
 
     def install(self, workspace: str, version: int, documents: bytes) -> None:
         """Takes in one version of a workspace's definitions, in turn."""
-        program = self._workspaces.get(workspace, _NOTHING)[0]
-        program = advance_program(program, version, definitions.from_wire(documents))
+        before = self._workspaces.get(workspace, _NOTHING)[0]
+        changes = definitions.from_wire(documents)
+        try:
+            program = advance_program(before, version, changes)
+        except Exception:
+            program = advance_program(before, version, self._sound(before, version, changes))
         self._workspaces[workspace] = (program, Routes(program.lanes.values()))
+
+    def _sound(self, before: Program, version: int, changes: list[Change]) -> list[Change]:
+        """The changes that this release can compile; the others are named in `faults`.
+
+        The door has compiled all of them, with the release of its day. A definition that a newer
+        release does not take must not keep a shard from starting.
+        """
+        sound: list[Change] = []
+        for change in changes:
+            try:
+                advance_program(before, version, [*sound, change])
+                sound.append(change)
+            except Exception as error:
+                self.faults[f"{change[0]}/{change[1]}"] = f"{type(error).__name__}: {error}"[:500]
+        return sound
 
     @property
     def programs(self) -> dict[str, Program]:
@@ -281,42 +300,40 @@ class Shard:
     # --- timers -----------------------------------------------------------------------------
 
     def next_due_ms(self) -> int | None:
-        """When the next timer is due, or None. Derived: it may drop stale heap entries."""
-        heap = self._heap
-        while heap:
-            due_ms, key = heap[0]
+        """When the next timer is due, or None. Derived: it changes no state."""
+        timers = self._timers
+        while (first := timers.first()) is not None:
+            due_ms, key = first
             entity = self._young.get(key) or self._old.get(key)
             if entity is None or entity.due_ms == due_ms:
                 return due_ms
-            heapq.heappop(heap)
-            entity.scheduled_ms = entity.due_ms
-            if entity.due_ms is not None:
-                heapq.heappush(heap, (entity.due_ms, key))
+            timers.pop()
+            self._look_again(entity)
         return None
 
     @property
     def timers(self) -> int:
         """About how many entities wait for a timer."""
-        return len(self._heap)
+        return len(self._timers)
 
-    def due_horizon_ms(self, now_ms: int, timers: int = limits.TIMERS_PER_ENTRY) -> int:
-        """The time to give an entry so that at most about `timers` timers fire in it."""
-        heap = self._heap
-        if len(heap) <= timers or heap[0][0] > now_ms:
-            return now_ms
-        return max(self.now, min(now_ms, heapq.nsmallest(timers, heap)[-1][0]))
+    def due_horizon_ms(self, now_ms: int) -> int:
+        """The time to give an entry so that about `limits.TIMERS_PER_ENTRY` timers fire at most."""
+        return max(self.now, self._timers.horizon_ms(now_ms, limits.TIMERS_PER_ENTRY))
 
     def _fire_timers(self) -> None:
-        heap = self._heap
+        timers = self._timers
         until = self.now
-        while heap and heap[0][0] <= until:
-            key = heapq.heappop(heap)[1]
+        while (first := timers.first()) is not None and first[0] <= until:
+            key = timers.pop()
             entity = self._young.get(key) or self._touch(key)
             if entity.due_ms is not None and entity.due_ms <= until:
                 self._fire(entity, until)
-            entity.scheduled_ms = entity.due_ms
-            if entity.due_ms is not None:
-                heapq.heappush(heap, (entity.due_ms, key))
+            self._look_again(entity)
+
+    def _look_again(self, entity: Entity) -> None:
+        entity.scheduled_ms = entity.due_ms
+        if entity.due_ms is not None:
+            self._timers.push(entity.key, entity.due_ms)
 
     def _fire(self, entity: Entity, until: int) -> None:
         """Fires what is due in one entity, each timer at its own moment."""
@@ -355,11 +372,8 @@ class Shard:
         """Finds the entity's earliest timer again. A later one leaves the heap as it is."""
         self._act.timers_changed = False
         due_ms = entity.due_ms = min(entity.timers.values()) if entity.timers else None
-        if due_ms is None:
-            return
-        if entity.scheduled_ms is None or due_ms < entity.scheduled_ms:
-            heapq.heappush(self._heap, (due_ms, entity.key))
-            entity.scheduled_ms = due_ms
+        if due_ms is not None and (entity.scheduled_ms is None or due_ms < entity.scheduled_ms):
+            self._look_again(entity)
 
     # --- hot and cold -----------------------------------------------------------------------
 
@@ -498,8 +512,7 @@ class Shard:
         self.stored = self.entities = stored
         self.sizes.update(sizes)
         self.now = now_ms
-        self._heap = [(due_ms, key) for key, due_ms in due]
-        heapq.heapify(self._heap)
+        self._timers = TimerHeap(due)
 
     def unsettled(self, pending: Iterable[str]) -> Effects:
         """All effects that no receiver has settled, to be handed over again with the same ids.
@@ -538,3 +551,5 @@ def _first(dirty: dict[str, int], up_to_seq: int) -> Iterable[str]:
 
 
 _NOTHING = (EMPTY, Routes(()))
+# What helps an entity to get rid of its effects is taken even from one that met a bug.
+_TAKEN_IN_QUARANTINE = frozenset({commands.RELEASE, commands.SETTLE, commands.RECEIPT})

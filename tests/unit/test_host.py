@@ -227,6 +227,40 @@ async def test_a_bug_quarantines_one_entity_and_the_shard_goes_on(
         assert list(await engine.submit(after)) == [Reason.ACCEPTED]
 
 
+async def test_a_receipt_is_taken_even_in_quarantine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from engine import profile as profiles
+
+    take_event = profiles.take_event
+
+    def buggy(act: object, event: object) -> Reason:
+        if event.name == "Bug":  # type: ignore[attr-defined]
+            raise ZeroDivisionError
+        return take_event(act, event)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(profiles, "take_event", buggy)
+    clock = ManualClock(shop.START_MS)
+    async with LocalEngine(tmp_path, shards=1, clock=clock) as engine:
+        await engine.apply(shop.DEFINITIONS)
+        await engine.submit(
+            [
+                shop.identify("ann", "i", clock.now_ms(), phone=PHONE, first_name="Ann"),
+                shop.track("ann", "a", "Product Added", clock.now_ms(), cart_id="c", sku="s"),
+            ]
+        )
+        clock.advance(21 * shop.MINUTE_MS)
+        await until(lambda: engine.pool.offers)
+        bug = await engine.submit([shop.track("ann", "b", "Bug", clock.now_ms())])
+        assert list(bug) == [Reason.INTERNAL]
+        message_id = engine.pool.offers[0][0]
+        sent = commands.receipt(ANN, message_id, Reason.SENT, clock.now_ms(), True, "sandbox")
+        assert list(await engine.submit([sent])) == [Reason.ACCEPTED]
+        assert engine.hosts["shard-host-0"].runners[0].shard.outbox == 0
+        message = await engine.query("message", ANN, id=message_id)
+        assert message["status"] == "SENT"
+
+
 async def test_new_definitions_reach_people_whom_nobody_touches(tmp_path: Path) -> None:
     async with LocalEngine(tmp_path, shards=2) as engine:
         await engine.submit([shop.identify(f"u{n}", "1", 1, plan="pro") for n in range(30)])
