@@ -1,14 +1,18 @@
 """Clocks: the only way in which time enters a host or a sender.
 
 A clock is handed in, never read from the air, so that a test or a replay decides what time it is.
-`SystemClock` is real time, `ScaledClock` runs it faster, `ManualClock` moves when it is told, and
-`EventClock` is moved by the events themselves: then each event's own time is the shard's time, and
-18 months of history take as long as the CPU needs.
+`SystemClock` is real time, `ScaledClock` runs it faster, and `ManualClock` moves when it is told.
+Under an `EventClock` each event's own time is the shard's time (the shard keeps it), and 18 months
+of history take as long as the CPU needs.
+
+A scaled clock is a function of real time and of an origin that the store keeps. So every process of
+an instance shows the same time, and one that starts again goes on where the others are.
 """
 
 import asyncio
 import heapq
 import itertools
+import math
 import time
 from collections.abc import Callable
 from typing import Protocol
@@ -41,26 +45,32 @@ class Clock(Protocol):
 
 
 class ScaledClock:
-    """Real time, a given number of times faster, from a given start.
+    """Real time, a given number of times faster since a given moment.
+
+    A step of the wall clock forward is followed, one back is waited out.
 
     Args:
-        start_ms: The time it shows at first, Unix milliseconds.
+        origin_ms: The moment at which it showed real time, Unix milliseconds.
         factor: Clock seconds per real second; above 0.
     """
 
     mode = 0
 
-    def __init__(self, start_ms: int, factor: float) -> None:
-        if factor <= 0:
+    def __init__(self, origin_ms: int, factor: float) -> None:
+        if not 0 < factor < math.inf:
             msg = f"a clock needs a factor above 0, not {factor}"
             raise ValueError(msg)
-        self._start_ms = start_ms
+        self._origin_ms = origin_ms
         self._factor = factor
-        self._origin = time.monotonic()
+        self._newest_ms = 0
 
     def now_ms(self) -> int:
         """See `Clock`."""
-        return self._start_ms + int((time.monotonic() - self._origin) * 1_000 * self._factor)
+        real_ms = time.time_ns() // 1_000_000
+        now_ms = self._origin_ms + int((real_ms - self._origin_ms) * self._factor)
+        if now_ms > self._newest_ms:
+            self._newest_ms = now_ms
+        return self._newest_ms
 
     def call_at(self, ms: int, callback: Callable[[], object]) -> Handle:
         """See `Clock`."""
@@ -81,7 +91,6 @@ class SystemClock(ScaledClock):
 
     def __init__(self) -> None:
         super().__init__(0, 1.0)
-        self._newest_ms = 0
 
     def now_ms(self) -> int:
         """See `Clock`."""
@@ -142,17 +151,12 @@ class ManualClock:
 
 
 class EventClock(ManualClock):
-    """A clock that events move: it shows the newest event's time that it was told."""
+    """Tells a shard that events drive its clock; by itself it stands at 0."""
 
     mode = 1
 
     def __init__(self) -> None:
         super().__init__(0)
-
-    def saw(self, ms: int) -> None:
-        """Takes in an event's time; an older one changes nothing."""
-        if ms > self.now_ms():
-            self.advance(ms - self.now_ms())
 
 
 class _ManualHandle:
@@ -170,8 +174,12 @@ class _ManualHandle:
             self._callback()
 
 
-def make_clock(spec: str) -> Clock:
+def make_clock(spec: str, origin_ms: int) -> Clock:
     """A clock from a setting: `system`, `event`, or a factor such as `60x`.
+
+    Args:
+        spec: The setting.
+        origin_ms: When a scaled clock showed real time; the same for all of an instance.
 
     Raises:
         ValueError: The text is none of these.
@@ -181,6 +189,6 @@ def make_clock(spec: str) -> Clock:
     if spec == "event":
         return EventClock()
     if spec.endswith("x"):
-        return ScaledClock(time.time_ns() // 1_000_000, float(spec[:-1]))
+        return ScaledClock(origin_ms, float(spec[:-1]))
     msg = f"clock {spec!r}: write 'system', 'event', or a factor such as '60x'"
     raise ValueError(msg)

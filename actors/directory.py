@@ -12,6 +12,7 @@ import ray
 from actors import placement
 from actors.router import HostLink
 from engine import limits
+from engine.commands import compress_chunk
 
 
 class RayDirectory:
@@ -84,7 +85,7 @@ class RayLink(HostLink):
 
     async def offer(self, batch: bytes) -> bytes:
         """See `SenderLink`."""
-        reply: bytes = await self._call("offer", batch)
+        reply: bytes = await self._call("offer", compress_chunk(batch))
         return reply
 
     async def cancel(self, batch: bytes) -> None:

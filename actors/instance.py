@@ -26,6 +26,7 @@ from actors.shard_host import ShardHost
 from actors.store.archive import ArchivePolicy
 from actors.store.directory import SqliteStore
 from actors.store.identity import read_identity
+from actors.store.pinned import pin
 from actors.supervisor import Supervisor
 from engine import limits
 
@@ -69,7 +70,8 @@ class Instance:
 
         Raises:
             InstanceFailed: A part does not serve.
-            StoreError: The store is foreign, torn, or in use.
+            StoreError: The store is foreign, torn, or in use, or was first started with another
+                number of senders.
         """
         settings = self.settings
         shards = open_store(settings).shards
@@ -79,6 +81,7 @@ class Instance:
                 f"choose at most {shards} hosts"
             )
             raise InstanceFailed(msg)
+        pinned = pin(settings.store, settings.senders, settings.clock, time.time_ns() // 1_000_000)
         if settings.grpc_port == 0:
             settings.grpc_port = free_port(settings.bind)
         start_ray(settings)
@@ -88,7 +91,9 @@ class Instance:
             namespace=placement.NAMESPACE,
             lifetime="detached",
             get_if_exists=True,
-        ).remote(settings.plain(shards), self._gateway_class, self._host_class)
+        ).remote(
+            settings.plain(shards, pinned.clock_origin_ms), self._gateway_class, self._host_class
+        )
         failed = ray.get(self._supervisor.start.remote(), timeout=limits.INSTANCE_START_S)
         if failed:
             words = "; ".join(f"{name}: {error}" for name, error in sorted(failed.items()))

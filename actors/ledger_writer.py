@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from actors.clock import Clock
-from actors.store.errors import StoreError
+from actors.store.errors import StoreError, WriteFailed
 from actors.store.ledger import BatchRow, Ledger, LedgerWork, Result
 
 
@@ -22,7 +22,8 @@ class LedgerWriter:
         ledger: The ledger; it is written from one thread of its own.
         clock: The node's clock.
         failed: Called once when a write fails. After that nothing may be given to a carrier: the
-            owner has to exit, and every write raises.
+            owner has to exit, and every write raises. Whatever the failure is: one that is no
+            error of the disk is a defect, and what it left unwritten is not known either.
     """
 
     def __init__(
@@ -107,17 +108,26 @@ class LedgerWriter:
                 await loop.run_in_executor(
                     self._thread, self._ledger.write, work, self._clock.now_ms()
                 )
-            except StoreError as error:
-                self._error = error
-                for done in waiting + self._waiting:
-                    if not done.done():
-                        done.set_exception(error)
-                        done.exception()
-                self._waiting = []
-                self._failed(error)
+            except Exception as error:
+                self._break(error, waiting)
                 break
             self.commits += 1
             for done in waiting:
                 if not done.done():
                     done.set_result(None)
         self._task = None
+
+    def _break(self, error: Exception, waiting: list[asyncio.Future[None]]) -> None:
+        """A write failed: nothing is written any more, and the owner is told."""
+        if not isinstance(error, StoreError):
+            what = f"a write to the ledger failed: {type(error).__name__}: {error}"
+            defect = WriteFailed(what, "This is a defect: report it")
+            defect.__cause__ = error
+            error = defect
+        self._error = error
+        for done in waiting + self._waiting:
+            if not done.done():
+                done.set_exception(error)
+                done.exception()
+        self._waiting = []
+        self._failed(error)

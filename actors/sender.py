@@ -53,7 +53,7 @@ class SenderCore:
         report: Report,
         shards: int,
         seed: int,
-        fail: Callable[[StoreError], object],
+        fail: Callable[[BaseException], object],
         policy: FraudPolicy | None,
         event_time: bool,
     ) -> None:
@@ -71,7 +71,9 @@ class SenderCore:
         guard = FraudGuard(policy)
         guard.restore(state.fraud, state.blocks)
         self._screen = Screen(guard, self._writer)
-        self._shared = Shared(clock, self._writer, self._book, self._screen, seed, state.next_batch)
+        self._shared = Shared(
+            clock, self._writer, self._book, self._screen, seed, state.next_batch, fail
+        )
         self._definitions: dict[str, dict[str, Lane]] = {}
         self._versions: dict[str, int] = {}
         self._lanes: dict[str, LaneRunner] = {}
@@ -90,7 +92,7 @@ class SenderCore:
         shards: int,
         *,
         seed: int = 0,
-        fail: Callable[[StoreError], object] = lambda error: None,
+        fail: Callable[[BaseException], object] = lambda error: None,
         policy: FraudPolicy | None = None,
         event_time: bool = False,
         wait_s: float = 10.0,
@@ -104,7 +106,8 @@ class SenderCore:
             report: The way to the shards; see `sender_reports`.
             shards: How many shards there are.
             seed: For jitter and for carriers that simulate.
-            fail: Called when the ledger cannot be written any more; the owner has to exit.
+            fail: Called when the ledger cannot be written any more, or a lane has ended by a
+                defect; the owner has to exit.
             policy: The figures of the fraud check.
             event_time: Whether events move the shards' clocks. Days may then pass there while a
                 message waits for a moment, so its whole validity counts from its arrival here.
@@ -117,7 +120,11 @@ class SenderCore:
         """
         path = directory / f"{name}.ledger"
         ledger = await asyncio.to_thread(Ledger, path, name, wait_s)
-        return cls(name, ledger, clock, report, shards, seed, fail, policy, event_time)
+        try:
+            return cls(name, ledger, clock, report, shards, seed, fail, policy, event_time)
+        except BaseException:
+            ledger.close()  # or its lock keeps out this very process when it tries again
+            raise
 
     async def offer(self, batch: bytes) -> bytes:
         """Takes messages from a shard.

@@ -1,8 +1,8 @@
 """The Ray shell of a sender: opens its ledger, serves, and ends with its process.
 
 Ray restarts the actor when its process dies. A ledger that cannot be written ends the process,
-because only a recovery can tell what is on disk; the lock on the ledger keeps the old process and
-the new one apart.
+because only a recovery can tell what is on disk, and so does a defect in a lane; the lock on the
+ledger keeps the old process and the new one apart.
 """
 
 import asyncio
@@ -23,9 +23,8 @@ from actors.router import Router
 from actors.sender import SenderCore
 from actors.sender_reports import Report
 from actors.shard_host import ACTOR_OPTIONS, tune_interpreter
-from actors.store.errors import StoreError
 from engine import limits
-from engine.commands import Command
+from engine.commands import Command, open_chunk
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +46,7 @@ class SenderProcess:
         self._error = ""
         self._stopped = False
         self._ready: asyncio.Task[None] | None = None
+        self._again_s = 0.0
 
     def __repr__(self) -> str:
         return self._name
@@ -65,7 +65,7 @@ class SenderProcess:
 
     async def offer(self, batch: bytes) -> bytes:
         """See `SenderCore.offer`."""
-        return await (await self._started()).offer(batch)
+        return await (await self._started()).offer(open_chunk(batch))
 
     async def configure(self, workspace: str, version: int, lanes: bytes) -> None:
         """See `SenderCore.configure`."""
@@ -105,9 +105,11 @@ class SenderProcess:
         return report
 
     async def _started(self) -> SenderCore:
-        if self._ready is None:
-            self._ready = asyncio.get_running_loop().create_task(self._open())
-        await asyncio.shield(self._ready)
+        loop = asyncio.get_running_loop()
+        if self._ready is None and not self._stopped and loop.time() >= self._again_s:
+            self._ready = loop.create_task(self._open())
+        if self._ready is not None:
+            await asyncio.shield(self._ready)
         if self._core is None:
             msg = f"{self._name} does not serve: {self._error or 'it was stopped'}"
             raise RuntimeError(msg)
@@ -121,7 +123,9 @@ class SenderProcess:
                 self._name,
                 Path(settings["store"]) / "senders",
                 # Carriers live in real time, also when events move the shards' clocks.
-                make_clock("system" if event_time else settings["clock"]),
+                make_clock(
+                    "system" if event_time else settings["clock"], settings["clock_origin_ms"]
+                ),
                 self._report(),
                 settings["shards"],
                 fail=self._fail,
@@ -130,7 +134,8 @@ class SenderProcess:
         except Exception as error:
             logger.exception("%s can't open its ledger", self._name)
             self._error = f"{type(error).__name__}: {error}"
-            self._ready = None  # the next call tries again: the lock may be free by then
+            self._again_s = asyncio.get_running_loop().time() + limits.REOPEN_S
+            self._ready = None  # a later call tries again: what was wrong may be mended by then
             return
         self._error = ""
         tune_interpreter()
@@ -146,8 +151,9 @@ class SenderProcess:
             except Exception:
                 logger.exception("%s can't record its metrics", self._name)
 
-    def _fail(self, error: StoreError) -> None:
-        logger.error("%s ends: %s", self._name, error)
+    def _fail(self, error: BaseException) -> None:
+        """Ends the process: the ledger knows what is in doubt, and a recovery reads it."""
+        logger.error("%s ends: %s: %s", self._name, type(error).__name__, error, exc_info=error)
         os._exit(70)
 
 

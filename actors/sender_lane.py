@@ -5,13 +5,17 @@ shard. Every step works on a batch. The reservation counts in all windows from t
 window after the submit returned (see engine/rates.py), so the order of these steps is what keeps
 the limits; the ledger before the carrier is what keeps an id from being given away twice; the
 result in the ledger before the receipt is what keeps two different last words from being told.
+
+Nothing here ends unnoticed: if the loop or a batch ends by an error that nobody expected, the owner
+is told and has to exit. A restart finds in the ledger what was in doubt; a lane that had just
+stopped would keep its messages for ever.
 """
 
 import asyncio
 import heapq
 import itertools
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from actors.carriers import registry
@@ -46,7 +50,7 @@ _log = logging.getLogger("denrei.sender")
 class Shared:
     """What all lanes of a sender use."""
 
-    __slots__ = ("batches", "book", "clock", "screen", "seed", "writer")
+    __slots__ = ("batches", "book", "clock", "fail", "screen", "seed", "writer")
 
     def __init__(
         self,
@@ -56,6 +60,7 @@ class Shared:
         screen: Screen,
         seed: int,
         first_batch: int,
+        fail: Callable[[BaseException], object],
     ) -> None:
         self.clock = clock
         self.writer = writer
@@ -63,6 +68,7 @@ class Shared:
         self.screen = screen
         self.seed = seed
         self.batches = itertools.count(first_batch)
+        self.fail = fail
 
 
 class _Batch:
@@ -112,6 +118,7 @@ class LaneRunner:
         self._tasks: set[asyncio.Task[None]] = set()
         self._tune()
         self._loop = asyncio.get_running_loop().create_task(self._run(), name=f"lane {key}")
+        self._loop.add_done_callback(self._ended)
 
     def offer(self, message: QueuedMessage) -> Reason:
         """Lets an admitted message wait; call `wake` after the last one."""
@@ -475,5 +482,14 @@ class LaneRunner:
     def _landed_task(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
         self._landed.set()
-        if not task.cancelled() and task.exception() is not None:
-            _log.error("lane %s: a batch failed", self.key, exc_info=task.exception())
+        self._ended(task)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        error: BaseException | None
+        if task.cancelled():
+            error = None if self._stopping else asyncio.CancelledError("nobody has stopped it")
+        else:
+            error = task.exception()
+        if error is not None:
+            _log.error("lane %s ends", self.key, exc_info=error)
+            self._shared.fail(error)

@@ -52,7 +52,7 @@ class Settings(BaseSettings):
     gateways: Annotated[int, Field(ge=1, le=limits.GATEWAYS)] = 1
     senders: dict[str, int] = Field(
         default_factory=lambda: {"sms": 1, "email": 1, "push": 1},
-        description="Sender actors per channel.",
+        description="Sender actors per channel; fixed when a channel is first started on a store.",
     )
     bind: str = Field("127.0.0.1", description="The address that gateways listen on.")
     grpc_port: Annotated[int, Field(ge=0, le=65_535)] = 50_051
@@ -68,7 +68,7 @@ class Settings(BaseSettings):
     @field_validator("clock")
     @classmethod
     def _clock(cls, value: str) -> str:
-        make_clock(value)
+        make_clock(value, 0)
         return value
 
     @field_validator("senders")
@@ -101,15 +101,17 @@ class Settings(BaseSettings):
         except ValueError:
             return False
 
-    def plain(self, shards: int) -> dict[str, Any]:
+    def plain(self, shards: int, clock_origin_ms: int = 0) -> dict[str, Any]:
         """The settings as plain values, for actors.
 
         Args:
             shards: How many shards the store has.
+            clock_origin_ms: The origin of a scaled clock; see `actors.store.pinned`.
         """
         values = self.model_dump(mode="json")
         values["store"] = str(self.store.resolve())
         values["shards"] = shards
+        values["clock_origin_ms"] = clock_origin_ms
         return values
 
     @classmethod

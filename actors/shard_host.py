@@ -24,6 +24,7 @@ from actors.host import Host
 from actors.metrics import HostMetrics
 from actors.router import Router
 from actors.store.archive import ArchivePolicy
+from actors.store.base import ShardStore
 from actors.store.directory import SqliteStore
 from engine import limits
 from engine.shard import Shard
@@ -67,6 +68,7 @@ class ShardHostProcess:
         self._error = ""
         self._stopped = False
         self._ready: asyncio.Task[None] | None = None
+        self._again_s = 0.0
 
     def __repr__(self) -> str:
         return self._name
@@ -103,9 +105,11 @@ class ShardHostProcess:
         return os.getpid()
 
     async def _started(self) -> Host:
-        if self._ready is None:
-            self._ready = asyncio.get_running_loop().create_task(self._open())
-        await asyncio.shield(self._ready)
+        loop = asyncio.get_running_loop()
+        if self._ready is None and not self._stopped and loop.time() >= self._again_s:
+            self._ready = loop.create_task(self._open())
+        if self._ready is not None:
+            await asyncio.shield(self._ready)
         if self._host is None:
             msg = f"{self._name} does not serve: {self._error or 'it was stopped'}"
             raise RuntimeError(msg)
@@ -114,29 +118,48 @@ class ShardHostProcess:
     async def _open(self) -> None:
         settings = self._settings
         directory = RayDirectory(settings)
-        dispatcher = Dispatcher(Router(directory, control=True), directory)
+        dispatcher = Dispatcher(Router(directory, control=True), directory, self._fail)
+        stores: dict[int, ShardStore] = {}
+        host: Host | None = None
         try:
             policy = ArchivePolicy(settings["archive_days"], settings["archive_bytes"])
             store = SqliteStore.open(Path(settings["store"]), policy)
-            owned = placement.shards_of(self._index, settings["shards"], settings["hosts"])
-            stores = {
-                shard: await asyncio.to_thread(store.open_shard, shard, limits.TAKE_OVER_S)
-                for shard in owned
-            }
+            for shard in placement.shards_of(self._index, settings["shards"], settings["hosts"]):
+                stores[shard] = await asyncio.to_thread(store.open_shard, shard, limits.TAKE_OVER_S)
+            clock = make_clock(settings["clock"], settings["clock_origin_ms"])
             host = Host(
-                self._name, stores, settings["shards"], make_clock(settings["clock"]),
-                dispatcher, self._fail, settings["hot_entities"], self.make_shard,
+                self._name, stores, settings["shards"], clock, dispatcher, self._fail,
+                settings["hot_entities"], self.make_shard,
             )  # fmt: skip
             await host.start()
         except Exception as error:
             logger.exception("%s can't open its shards", self._name)
             self._error = f"{type(error).__name__}: {error}"
-            self._ready = None  # the next call tries again: the lock may be free by then
+            await self._let_go(host, stores)
+            self._again_s = asyncio.get_running_loop().time() + limits.REOPEN_S
+            self._ready = None  # a later call tries again: what was wrong may be mended by then
             return
         self._error = ""
         tune_interpreter()
         self._host = host
         self._beside = asyncio.get_running_loop().create_task(self._every_second(host))
+
+    async def _let_go(self, host: Host | None, stores: dict[int, ShardStore]) -> None:
+        """Closes what a start that failed has opened: else this process's own locks keep it out.
+
+        It does not end the process: an error that stays would be a loop of restarts that nobody
+        sees, and so it is in the status.
+        """
+        try:
+            if host is not None:
+                await host.crash()
+        except Exception:
+            logger.exception("%s can't end what it started", self._name)
+        for shard, store in stores.items():
+            try:
+                store.close()  # the lock is free whatever this says
+            except Exception:
+                logger.exception("%s can't close shard %d", self._name, shard)
 
     async def _every_second(self, host: Host) -> None:
         metrics = HostMetrics(self._name)

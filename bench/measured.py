@@ -142,9 +142,12 @@ class MeasuredInstance:
             total += times.user + times.system
         return total
 
+    def pids(self) -> dict[str, int]:
+        """The process of each actor."""
+        return {actor["name"]: actor["pid"] for actor in self._instance.status()["actors"]}
+
     def _pids(self, prefix: str) -> list[int]:
-        actors = self._instance.status()["actors"]
-        return [actor["pid"] for actor in actors if actor["name"].startswith(prefix)]
+        return [pid for name, pid in self.pids().items() if name.startswith(prefix)]
 
     def _shard_total(self, field: str) -> float:
         system = system_pb2_grpc.SystemServiceStub(self._channel)

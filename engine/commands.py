@@ -161,6 +161,13 @@ def compress_chunk(chunk: bytes) -> bytes:
     return zstandard.compress(chunk, 1) if len(chunk) >= _WORTH_BYTES else chunk
 
 
+def open_chunk(chunk: bytes) -> bytes:
+    """The inverse of `compress_chunk`."""
+    if chunk[:4] != _ZSTD_MAGIC:
+        return chunk
+    return zstandard.decompress(chunk, max_output_size=limits.CHUNK_BYTES)
+
+
 def pack_payload(chunks: Iterable[bytes]) -> bytes:
     """Packs chunks into an entry's payload, without looking into them."""
     return pack(list(chunks))
@@ -173,9 +180,7 @@ def unpack_payload(payload: bytes) -> Iterator[list[Command]]:
     """
     if payload:
         for chunk in unpack_chunks(payload):
-            if chunk[:4] == _ZSTD_MAGIC:
-                chunk = zstandard.decompress(chunk, max_output_size=limits.CHUNK_BYTES)
-            yield unpack_tuples(chunk)
+            yield unpack_tuples(open_chunk(chunk))
 
 
 def unpack_command(packed: bytes) -> Command:

@@ -9,8 +9,9 @@ Time: `timestamp = received - (sent - original)` takes the client's clock out. W
 than the moment of receipt becomes that moment, since nothing can be received before it happened. A
 client's time more than a day ahead without a `sent_at` to correct it is refused, as is one before
 1970: such clocks are broken, and a guess would put the event into the wrong windows. On an
-event-time clock (a replay) events bring the time with them: each needs one, and none is in the
-future.
+event-time clock (a replay) events bring the time with them: each needs one, it is taken as it is,
+and the moment of receipt is still that of real time. A replay is of the past; one event from far
+ahead would move its shard's clock there, for ever, so it is refused as well.
 """
 
 import os
@@ -92,7 +93,8 @@ class Admission:
         Args:
             workspace: Whose events they are.
             events: The events.
-            received_ms: The time of receipt, Unix milliseconds.
+            received_ms: The time of receipt, Unix milliseconds, in real time (or on a scaled
+                clock), also while events drive the clock of the shards.
             sent_at: When the client sent them, for events that do not say so themselves.
 
         Returns:
@@ -190,13 +192,18 @@ class Admission:
         else:
             return received_ms
         happened_ms = milliseconds(time, field)
+        if self._event_time:
+            if happened_ms > received_ms + limits.FUTURE_SKEW_MS:
+                text = f"{field} lies more than a day in the future; events drive the clock"
+                raise Refused(Reason.BAD_TIMESTAMP, field, text)
+            return happened_ms
         if event.HasField("sent_at"):
             sent_ms = milliseconds(event.sent_at, "sent_at")
         if field == "timestamp" and sent_ms is not None and event.HasField("original_timestamp"):
             sent_ms = None  # corrected already
         if sent_ms is not None:
             happened_ms = max(0, received_ms - (sent_ms - happened_ms))
-        if happened_ms <= received_ms or self._event_time:
+        if happened_ms <= received_ms:
             return happened_ms
         if sent_ms is None and happened_ms > received_ms + limits.FUTURE_SKEW_MS:
             text = f"{field} lies more than a day in the future; set sent_at to correct a clock"

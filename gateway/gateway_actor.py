@@ -34,7 +34,7 @@ def wire(settings: dict[str, Any]) -> tuple[GatewayServer, Router]:
     directory = RayDirectory(settings)
     router = Router(directory)
     keys = KeyStore(Path(settings["store"]))
-    clock = make_clock(settings["clock"])
+    clock = make_clock(settings["clock"], settings["clock_origin_ms"])
     return GatewayServer(router, RayControl(directory), keys, clock), router
 
 

@@ -157,11 +157,15 @@ class Ledger:
             self._connection = open_connection(
                 path, create=True, cache_bytes=limits.LEDGER_CACHE_BYTES
             )
+        except BaseException:
+            self._lock.release()
+            raise
+        try:
             with store_errors(path, "open"):
                 self._connection.execute(_SCHEMA).fetchall()
                 self._check(owner)
         except BaseException:
-            self._lock.release()
+            self.close()
             raise
         self._kept = 0
 
@@ -226,8 +230,10 @@ class Ledger:
 
     def close(self) -> None:
         """Closes the file and lets go of it."""
-        self._connection.close()
-        self._lock.release()
+        try:
+            self._connection.close()
+        finally:
+            self._lock.release()
 
     def _check(self, owner: str) -> None:
         with transaction(self._connection):

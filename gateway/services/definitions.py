@@ -161,6 +161,9 @@ class DefinitionsService:
                 return version + 1
             if outcome is Reason.DUPLICATE:
                 return version
+            if outcome is Reason.TOO_LARGE:
+                text = f"all definitions would take more than {limits.CATALOG_BYTES} bytes"
+                raise errors.refused(outcome, "sources", f"{text}; delete some, or shorten them")
             if outcome is not Reason.VERSION_CONFLICT:
                 raise errors.refused(outcome)
         raise errors.refused(Reason.VERSION_CONFLICT)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 
+from actors.clock import SystemClock
 from engine import limits
 from engine.errors import DenreiError
 from engine.reasons import Reason
@@ -21,13 +22,14 @@ class EventsService:
 
     Args:
         router: The way to the shards.
-        clock: The time of receipt.
+        clock: The time; the time of receipt is real time if events drive it.
     """
 
     def __init__(self, router: Router, clock: Clock) -> None:
         self._router = router
-        self._clock = clock
-        self._admission = Admission(router.shards, event_time=clock.mode == 1)
+        event_time = clock.mode == 1
+        self._clock = SystemClock() if event_time else clock
+        self._admission = Admission(router.shards, event_time)
         self.traffic = dict.fromkeys(("accepted", "duplicate", "refused"), 0)
 
     async def publish(

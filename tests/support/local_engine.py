@@ -134,7 +134,9 @@ class LocalEngine:
             shard: self.store.open_shard(shard, 5.0)
             for shard in placement.shards_of(index, self.shards, self.host_count)
         }
-        dispatcher = Dispatcher(Router(self.directory, control=True), self.pool)
+        dispatcher = Dispatcher(
+            Router(self.directory, control=True), self.pool, self.failures.append
+        )
         host = Host(name, stores, self.shards, self.clock, dispatcher, self.failures.append)
         await host.start()
         self.hosts[name] = host

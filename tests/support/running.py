@@ -159,13 +159,12 @@ class RunningInstance:
     def shards(self, field: str) -> list[Any]:
         return [shard.details[field] for shard in self.status().shards]
 
-    def wait_settled(self, seconds: float = 120.0) -> None:
-        """Waits until no effect is unsettled and no event is queued."""
+    def wait_settled(self, seconds: float = 120.0, timers: bool = False) -> None:
+        """Waits until no effect is unsettled; with `timers`, also until no timer is waiting."""
         tick = threading.Event()
         for _ in range(int(seconds / 0.2)):
             with contextlib.suppress(grpc.RpcError, ValueError):
-                status = self.status()
-                if all(s.serving and s.details["outbox"] == 0 for s in status.shards):
+                if all(_settled(shard, timers) for shard in self.status().shards):
                     return
             tick.wait(0.2)
         msg = f"effects are still unsettled after {seconds} s: {self.status()}"
@@ -175,3 +174,9 @@ class RunningInstance:
         if self._channel is not None:
             self._channel.close()
             self._channel = None
+
+
+def _settled(shard: Any, timers: bool) -> bool:
+    """Of one moment of one shard: a timer may make a message, so both must be gone at once."""
+    details = shard.details
+    return bool(shard.serving and details["outbox"] == 0 and not (timers and details["timers"]))

@@ -156,10 +156,13 @@ def test_the_sent_at_of_a_batch_holds_for_events_that_have_none() -> None:
 
 
 def test_events_drive_an_event_time_clock() -> None:
-    future = track(timestamp=at(NOW_MS + 90 * DAY_MS))
-    assert only(admit(future, event_time=True))[5] == NOW_MS + 90 * DAY_MS
-    (rejected,) = admit(track(), event_time=True).rejected
-    assert (rejected.reason, rejected.field) == (Reason.BAD_TIMESTAMP, "timestamp")
+    old = track(timestamp=at(NOW_MS - 900 * DAY_MS), sent_at=at(NOW_MS - 899 * DAY_MS))
+    ahead = track(timestamp=at(NOW_MS + DAY_MS))
+    assert only(admit(old, event_time=True))[5] == NOW_MS - 900 * DAY_MS
+    assert only(admit(ahead, event_time=True))[5] == NOW_MS + DAY_MS
+    for poison in (track(), track(timestamp=at(NOW_MS + DAY_MS + 1), sent_at=at(NOW_MS))):
+        (rejected,) = admit(poison, event_time=True).rejected
+        assert (rejected.reason, rejected.field) == (Reason.BAD_TIMESTAMP, "timestamp")
 
 
 def deep(levels: int) -> bytes:

@@ -230,8 +230,6 @@ async def test_a_bug_quarantines_one_entity_and_the_shard_goes_on(
 async def test_a_receipt_is_taken_even_in_quarantine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from engine import profile as profiles
-
     take_event = profiles.take_event
 
     def buggy(act: object, event: object) -> Reason:

@@ -6,14 +6,17 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import apsw
 import msgpack
 import pytest
 
 from actors.carriers.base import CarrierReceipt
 from actors.carriers.sandbox import SandboxCarrier
 from actors.clock import ManualClock
+from actors.ledger_writer import LedgerWriter
 from actors.sender import SenderCore
-from actors.store.errors import ForeignStore, StoreLocked
+from actors.store.errors import ForeignStore, StoreLocked, WriteFailed
+from actors.store.ledger import Ledger
 from engine import slots
 from engine.commands import Command
 from engine.errors import Overloaded, Unavailable
@@ -453,3 +456,64 @@ def test_a_ledger_belongs_to_one_process_and_one_sender(tmp_path: Path) -> None:
         await bench.open()
 
     run(tmp_path, scenario)
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("a defect in an adapter"), asyncio.CancelledError("by an adapter")]
+)
+def test_a_lane_whose_loop_ends_unexpectedly_fails_its_sender(
+    tmp_path: Path, error: BaseException
+) -> None:
+    failures: list[BaseException] = []
+
+    async def broken() -> None:
+        raise error
+
+    async def scenario(bench: Bench) -> None:
+        await bench.lanes(main={})
+        await bench.offer(bench.message(1))
+        await bench.until(lambda: len(bench.receipts) == 2)
+        carrier = bench.carrier()
+        carrier.stop = broken  # type: ignore[method-assign]
+        await bench.lanes(2, main={"sender": "other"})
+        await bench.until(lambda: bool(failures))
+        assert [type(each) for each in failures] == [type(error)]
+        del carrier.stop
+
+    run(tmp_path, scenario, fail=failures.append)
+
+
+def test_a_ledger_that_meets_a_defect_fails_its_sender_like_one_that_meets_a_bad_disk(
+    tmp_path: Path,
+) -> None:
+    failures: list[BaseException] = []
+
+    async def main() -> None:
+        writer = LedgerWriter(Ledger(tmp_path / "x.ledger", "x"), ManualClock(), failures.append)
+        writer.fraud([object()])  # msgpack does not know how to write it
+        with pytest.raises(WriteFailed, match="TypeError"):
+            await writer.flush()
+        with pytest.raises(WriteFailed, match="TypeError"):
+            await writer.epoch(1, 1)
+        await writer.close()
+
+    asyncio.run(main())
+    assert len(failures) == 1
+
+
+def test_a_ledger_that_cannot_be_loaded_is_let_go(tmp_path: Path) -> None:
+    async def main() -> None:
+        bench = await Bench(tmp_path).open()
+        await bench.core.close()
+        connection = apsw.Connection(str(tmp_path / "sender-sms-1.ledger"))
+        connection.execute("UPDATE state SET body = x'c1' WHERE name = 'incarnation'")
+        for _ in range(2):  # the second would be StoreLocked, by this process itself
+            with pytest.raises(msgpack.FormatError):
+                await bench.open()
+        connection.execute("DELETE FROM state WHERE name = 'incarnation'")
+        connection.close()
+        await bench.open()
+        assert bench.core.incarnation == "1"
+        await bench.core.close()
+
+    asyncio.run(main())
