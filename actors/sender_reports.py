@@ -103,9 +103,12 @@ class Reporter:
                 except DenreiError as error:
                     _log.warning("shard %d takes no receipts: %s", shard, error)
                     later = items
-                except BaseException:
+                except asyncio.CancelledError:
                     queue.extendleft(reversed(items))
                     raise
+                except Exception:
+                    _log.exception("shard %d can't be told of receipts", shard)
+                    later = items
                 else:
                     later = self._take_results(items, results)
                 if later:

@@ -245,7 +245,9 @@ class Shard:
         profile.refresh(self._act)
         for id_, instance in entity.instances.items():
             if instance.due_ms:
-                self._act.set_timer(JOURNEY_TIMER + id_, instance.due_ms)
+                # Not before now: a row's timers lie after the entry that it is stamped with.
+                due_ms = max(instance.due_ms, self.now + 1)
+                self._act.set_timer(JOURNEY_TIMER + id_, due_ms)
         return Reason.ACCEPTED
 
     def _quarantine(self, entity: Entity, error: Exception) -> None:

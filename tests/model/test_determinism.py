@@ -336,9 +336,6 @@ def test_a_history_in_which_everything_happens() -> None:
     assert world.disk.loads > 0
 
 
-@pytest.mark.xfail(
-    strict=True, reason="Shard._release sets timers that are past due: a replay fires them early"
-)
 def test_a_release_brings_back_no_timer_that_a_replay_would_fire_before_it() -> None:
     """The row of someone who was let out is newer than where the replay begins."""
     world = World()
