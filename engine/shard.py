@@ -9,17 +9,14 @@ Checkpoints are fuzzy and continuous. The shard remembers for each dirty entity 
 that its stored row lacks; `take_rows` packs some of them as they are now, each stamped with the
 newest applied entry. The journal is needed from the oldest such entry on. Since no entity
 depends on another, a replay may skip, entity by entity, what a row already includes.
-
-Hot entities are Python objects in two generations; a clean one that was not touched for a whole
-generation is dropped and loaded again on touch.
 """
 
-import heapq
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from engine import catalog, commands, dedup, definitions, limits, profile
 from engine.activation import Activation, EventView
+from engine.entities import EntityTable, Load, Row, Scan
 from engine.entity import Entity
 from engine.journeys import run as journeys
 from engine.messages import api_message_id
@@ -31,9 +28,6 @@ from engine.sending import send_by_api, take_receipt
 from engine.timers import TimerHeap
 
 JOURNEY_TIMER = "j:"
-
-Load = Callable[[str], "tuple[int, bytes] | None"]
-Scan = Callable[[str, int], "list[tuple[str, int, bytes]]"]
 
 
 class Effects:
@@ -74,10 +68,9 @@ class Shard:
     Args:
         index: Which shard this is.
         shards: How many there are.
-        load: Gives `(seq, packed)` of an entity from the store, or None if it is new.
-        scan: Gives up to so many `(key, seq, packed)` of the store, above a key, in their order.
-        hot_entities: How many entities to keep as objects, at least; twice as many at most, and
-            more only while they wait for a checkpoint.
+        load: See `EntityTable`.
+        scan: See `EntityTable`.
+        hot_entities: See `EntityTable`.
     """
 
     def __init__(
@@ -94,20 +87,11 @@ class Shard:
         self.seq = 0
         self.sizes: dict[str, int] = {}
         self._workspaces: dict[str, tuple[Program, Routes]] = {}
-        self.entities = 0
         self.faults: dict[str, str] = {}
         self.timers_fired = 0
         self.outbox = 0
-        self.stored = 0
-        self._load = load
-        self._scan = scan
-        self._hot_entities = hot_entities
-        self._young: dict[str, Entity] = {}
-        self._old: dict[str, Entity] = {}
+        self._table = EntityTable(load, scan, hot_entities)
         self._timers = TimerHeap()
-        self._dirty: dict[str, int] = {}
-        self._writing: dict[str, int] = {}
-        self._sweep: list[str] = []
         self._act = Activation()
         self._handlers: dict[int, Callable[[Entity, commands.Command], int]] = {
             commands.EVENT: self._event,
@@ -152,8 +136,7 @@ class Shard:
                     self.now = command[5]
                     self._fire_timers()
                 results.append(handle(command))
-        if len(self._young) >= self._hot_entities:
-            self._turn_generation()
+        self._table.end_entry()
         return effects
 
     def _handle(self, command: commands.Command) -> int:
@@ -164,11 +147,12 @@ class Shard:
             if operation == commands.INSTALL:
                 return self._install(command)
             return Reason.UNKNOWN_COMMAND
-        entity = self._young.get(key) or self._touch(key)
+        table = self._table
+        entity = table.young.get(key) or table.touch(key, self.now)
         if entity.seq >= self.seq:
             return Reason.DUPLICATE  # a replay meets a row that already includes this entry
-        if key not in self._dirty:
-            self._dirty[key] = self.seq
+        if key not in table.dirty:
+            table.dirty[key] = self.seq
         act = self._act
         act.now = self.now
         act.entity = entity
@@ -306,7 +290,7 @@ class Shard:
         timers = self._timers
         while (first := timers.first()) is not None:
             due_ms, key = first
-            entity = self._young.get(key) or self._old.get(key)
+            entity = self._table.hot(key)
             if entity is None or entity.due_ms == due_ms:
                 return due_ms
             timers.pop()
@@ -327,7 +311,7 @@ class Shard:
         until = self.now
         while (first := timers.first()) is not None and first[0] <= until:
             key = timers.pop()
-            entity = self._young.get(key) or self._touch(key)
+            entity = self._table.young.get(key) or self._table.touch(key, self.now)
             if entity.due_ms is not None and entity.due_ms <= until:
                 self._fire(entity, until)
             self._look_again(entity)
@@ -339,8 +323,7 @@ class Shard:
 
     def _fire(self, entity: Entity, until: int) -> None:
         """Fires what is due in one entity, each timer at its own moment."""
-        if entity.key not in self._dirty:
-            self._dirty[entity.key] = self.seq
+        self._table.dirty.setdefault(entity.key, self.seq)
         act = self._act
         act.entity = entity
         program, act.routes = self._workspaces.get(entity.workspace, _NOTHING)
@@ -377,128 +360,47 @@ class Shard:
         if due_ms is not None and (entity.scheduled_ms is None or due_ms < entity.scheduled_ms):
             self._look_again(entity)
 
-    # --- hot and cold -----------------------------------------------------------------------
-
-    def _touch(self, key: str) -> Entity:
-        """An entity that is not young: from the old generation, from the store, or new."""
-        entity = self._old.pop(key, None)
-        if entity is None:
-            known = len(self._young) + len(self._old)
-            stored = self._load(key) if known < self.entities else None
-            if stored is None:
-                entity = Entity(key, self.now)
-                entity.seq = -1
-                self.entities += 1
-            else:
-                entity = Entity.unpack(key, *stored)
-        self._young[key] = entity
-        return entity
-
-    def _turn_generation(self) -> None:
-        dirty, writing = self._dirty, self._writing
-        keep = {k: entity for k, entity in self._old.items() if k in dirty or k in writing}
-        self._old = {**keep, **self._young}
-        self._young = {}
-
-    def peek(self, key: str) -> Entity | None:
-        """The entity as it stands, for a query; None if there is none. Changes nothing."""
-        entity = self._young.get(key) or self._old.get(key)
-        if entity is None and self.stored:
-            stored = self._load(key)
-            if stored is not None:
-                entity = Entity.unpack(key, *stored)
-        return entity
-
-    def scan(self, after: str, limit: int) -> list[Entity]:
-        """Up to `limit` entities with keys above `after`, ascending, for a query.
-
-        Cost: one page of the store and one pass over the dirty entities.
-        """
-        stored = self._scan(after, limit) if self.stored else []
-        packed = {key: (seq, data) for key, seq, data in stored}
-        last = stored[-1][0] if len(stored) == limit else None
-        recent = (
-            key
-            for keys in (self._dirty, self._writing)
-            for key in keys
-            if key > after and (last is None or key < last)
-        )
-        found = []
-        for key in heapq.nsmallest(limit, {*recent, *packed}):
-            entity = self._young.get(key) or self._old.get(key)
-            found.append(entity or Entity.unpack(key, *packed[key]))
-        return found
-
-    # --- checkpoints and recovery -----------------------------------------------------------
+    # --- entities, checkpoints and recovery -------------------------------------------------
 
     @property
-    def sweeping(self) -> int:
-        """How many entities the sweep under way has still to give to `take_rows`."""
-        return len(self._sweep)
+    def entities(self) -> int:
+        """How many entities there are."""
+        return self._table.count
 
     @property
     def dirty(self) -> int:
         """How many entities the store does not hold as they are."""
-        return len(self._dirty)
+        return len(self._table.dirty)
 
-    def take_rows(
-        self, limit: int, up_to_seq: int
-    ) -> list[tuple[str, int, int | None, bool, str, bytes]]:
-        """Packs dirty entities, a sweep at a time, each sweep in the order of the keys.
-
-        A sweep takes all entities that became dirty up to an entry; what becomes dirty meanwhile
-        waits for the next. In the order of the keys neighbours share the store's pages: rows in
-        the order of their age would write a page of 4 KiB each.
-
-        Args:
-            limit: At most this many.
-            up_to_seq: A new sweep takes entities that became dirty at this entry or before.
-
-        Returns:
-            `(key, seq, due_ms, pending, segments, data)` for the store; the rows and
-            `oldest_needed` must become durable in one transaction, after which the caller says
-            so to `rows_stored`. Until then the entities stay in memory.
-
-        Cost: about 10 µs a row.
-        """
-        dirty = self._dirty
-        young, old = self._young, self._old
-        seq = self.seq
-        rows: list[tuple[str, int, int | None, bool, str, bytes]] = []
-        sweep = self._sweep
-        if not sweep:
-            sweep = self._sweep = sorted(_first(dirty, up_to_seq), reverse=True)
-        while sweep and len(rows) < limit:
-            key = sweep.pop()
-            entity = young.get(key) or old[key]
-            del dirty[key]
-            self._writing[key] = seq
-            segments = ""
-            if entity.segments:
-                prefix = entity.workspace + "/"
-                segments = "\n".join([prefix + name for name in entity.segments])
-            rows.append(
-                (key, seq, entity.due_ms, bool(entity.outbox), segments, entity.pack())
-            )  # fmt: skip
-        return rows
-
-    def rows_stored(self, rows: Iterable[tuple[str, int, int | None, bool, str, bytes]]) -> None:
-        """Tells the shard that rows which it gave are durable."""
-        writing = self._writing
-        for key, seq, *_ in rows:
-            self.stored += 1
-            if writing.get(key) == seq:
-                del writing[key]
+    @property
+    def sweeping(self) -> int:
+        """See `EntityTable.sweeping`."""
+        return self._table.sweeping
 
     @property
     def oldest_needed(self) -> int:
-        """The first journal entry that a recovery would have to replay.
+        """See `EntityTable.oldest_needed`."""
+        return self._table.oldest_needed(self.seq)
 
-        The newest one always is: it holds the shard's time.
+    def peek(self, key: str) -> Entity | None:
+        """See `EntityTable.peek`."""
+        return self._table.peek(key)
+
+    def scan(self, after: str, limit: int) -> list[Entity]:
+        """See `EntityTable.scan`."""
+        return self._table.scan(after, limit)
+
+    def take_rows(self, limit: int, up_to_seq: int) -> list[Row]:
+        """Rows for the store; see `EntityTable.take_rows`.
+
+        The rows and `oldest_needed` must become durable in one transaction, after which the caller
+        says so to `rows_stored`. Until then the entities stay in memory.
         """
-        for first in self._dirty.values():
-            return first
-        return max(1, self.seq)
+        return self._table.take_rows(limit, up_to_seq, self.seq)
+
+    def rows_stored(self, rows: Iterable[Row]) -> None:
+        """See `EntityTable.rows_stored`."""
+        self._table.rows_stored(rows)
 
     def recover(
         self, stored: int, due: Iterable[tuple[str, int]], sizes: dict[str, int], now_ms: int
@@ -511,7 +413,7 @@ class Shard:
             sizes: Members by `workspace/segment`.
             now_ms: The time of the last entry before the tail.
         """
-        self.stored = self.entities = stored
+        self._table.count = stored
         self.sizes.update(sizes)
         self.now = now_ms
         self._timers = TimerHeap(due)
@@ -524,7 +426,7 @@ class Shard:
         """
         effects = Effects(self.sizes)
         self.outbox = 0
-        hot = {key: e for key, e in [*self._old.items(), *self._young.items()] if e.outbox}
+        hot = {entity.key: entity for entity in self._table.all_hot() if entity.outbox}
         for key in [*hot, *(key for key in pending if key not in hot)]:
             entity = hot.get(key) or self.peek(key)
             if entity is None:
@@ -543,13 +445,6 @@ class Shard:
     def watch(self, feed: list[list[Any]] | None) -> None:
         """Starts (or, with None, stops) writing feed lines into a list that the host empties."""
         self._act.feed = feed
-
-
-def _first(dirty: dict[str, int], up_to_seq: int) -> Iterable[str]:
-    for key, first in dirty.items():
-        if first > up_to_seq:
-            return
-        yield key
 
 
 _NOTHING = (EMPTY, Routes(()))

@@ -1,0 +1,165 @@
+"""The entities of a shard in memory: which are hot, which are dirty, and what a checkpoint takes.
+
+Hot entities are Python objects in two generations; a clean one that was not touched for a whole
+generation is dropped and loaded again on touch. An entity is dirty from the first entry that its
+stored row lacks until `take_rows` has packed it, and it stays in memory until that row is durable:
+what is dropped can always be loaded as it was.
+"""
+
+import heapq
+from collections.abc import Callable, Iterable
+
+from engine import limits
+from engine.entity import Entity
+
+Load = Callable[[str], "tuple[int, bytes] | None"]
+Scan = Callable[[str, int], "list[tuple[str, int, bytes]]"]
+Row = tuple[str, int, int | None, bool, str, bytes]
+
+
+class EntityTable:
+    """The entities of one shard; see the module's text.
+
+    Args:
+        load: Gives `(seq, packed)` of an entity from the store, or None if it is new.
+        scan: Gives up to so many `(key, seq, packed)` of the store, above a key, in their order.
+        hot_entities: How many to keep as objects, at least; twice as many at most, and more only
+            while they wait for a checkpoint.
+
+    Attributes:
+        young: The entities of the younger generation; replaced when a generation ends.
+        dirty: Key to the first entry that the stored row lacks, oldest first.
+        count: How many entities there are, stored or not.
+    """
+
+    __slots__ = (
+        "_hot_entities", "_load", "_old", "_scan", "_sweep", "_writing", "count", "dirty", "young",
+    )  # fmt: skip
+
+    def __init__(self, load: Load, scan: Scan, hot_entities: int = limits.HOT_ENTITIES) -> None:
+        self.young: dict[str, Entity] = {}
+        self.dirty: dict[str, int] = {}
+        self.count = 0
+        self._load = load
+        self._scan = scan
+        self._hot_entities = hot_entities
+        self._old: dict[str, Entity] = {}
+        self._writing: dict[str, int] = {}
+        self._sweep: list[str] = []
+
+    def touch(self, key: str, now_ms: int) -> Entity:
+        """An entity that is not young: from the old generation, from the store, or new."""
+        entity = self._old.pop(key, None)
+        if entity is None:
+            entity = self._load_one(key)
+            if entity is None:
+                entity = Entity(key, now_ms)
+                entity.seq = -1
+                self.count += 1
+        self.young[key] = entity
+        return entity
+
+    def hot(self, key: str) -> Entity | None:
+        """An entity if it is in memory."""
+        return self.young.get(key) or self._old.get(key)
+
+    def all_hot(self) -> Iterable[Entity]:
+        """All entities in memory, in an order that is no part of the state."""
+        yield from self._old.values()
+        yield from self.young.values()
+
+    def peek(self, key: str) -> Entity | None:
+        """An entity as it stands, for a query; None if there is none. Changes nothing."""
+        return self.hot(key) or self._load_one(key)
+
+    def _load_one(self, key: str) -> Entity | None:
+        if len(self.young) + len(self._old) >= self.count:
+            return None  # all that there are is in memory
+        stored = self._load(key)
+        return None if stored is None else Entity.unpack(key, *stored)
+
+    def end_entry(self) -> None:
+        """Ends a generation if it has grown enough."""
+        if len(self.young) < self._hot_entities:
+            return
+        dirty, writing = self.dirty, self._writing
+        keep = {k: entity for k, entity in self._old.items() if k in dirty or k in writing}
+        self._old = {**keep, **self.young}
+        self.young = {}
+
+    def scan(self, after: str, limit: int) -> list[Entity]:
+        """Up to `limit` entities with keys above `after`, ascending, for a query.
+
+        Cost: one page of the store and one pass over the dirty entities.
+        """
+        stored = self._scan(after, limit)
+        packed = {key: (seq, data) for key, seq, data in stored}
+        last = stored[-1][0] if len(stored) == limit else None
+        recent = (
+            key
+            for keys in (self.dirty, self._writing)
+            for key in keys
+            if key > after and (last is None or key < last)
+        )
+        keys = heapq.nsmallest(limit, {*recent, *packed})
+        return [self.hot(key) or Entity.unpack(key, *packed[key]) for key in keys]
+
+    @property
+    def sweeping(self) -> int:
+        """How many entities the sweep under way has still to give to `take_rows`."""
+        return len(self._sweep)
+
+    def take_rows(self, limit: int, up_to_seq: int, seq: int) -> list[Row]:
+        """Packs dirty entities, a sweep at a time, each sweep in the order of the keys.
+
+        A sweep takes all entities that became dirty up to an entry; what becomes dirty meanwhile
+        waits for the next. In the order of the keys neighbours share the store's pages: rows in
+        the order of their age would write a page of 4 KiB each.
+
+        Args:
+            limit: At most this many.
+            up_to_seq: A new sweep takes entities that became dirty at this entry or before.
+            seq: The newest applied entry, which the rows include.
+
+        Returns:
+            `(key, seq, due_ms, pending, segments, data)` for the store.
+
+        Cost: about 10 µs a row.
+        """
+        if not self._sweep:
+            self._sweep = sorted(self._dirty_up_to(up_to_seq), reverse=True)
+        sweep = self._sweep
+        rows: list[Row] = []
+        while sweep and len(rows) < limit:
+            key = sweep.pop()
+            entity = self.young.get(key) or self._old[key]
+            del self.dirty[key]
+            self._writing[key] = seq
+            segments = ""
+            if entity.segments:
+                prefix = entity.workspace + "/"
+                segments = "\n".join([prefix + name for name in entity.segments])
+            rows.append((key, seq, entity.due_ms, bool(entity.outbox), segments, entity.pack()))
+        return rows
+
+    def _dirty_up_to(self, seq: int) -> Iterable[str]:
+        for key, first in self.dirty.items():
+            if first > seq:
+                return
+            yield key
+
+    def rows_stored(self, rows: Iterable[Row]) -> None:
+        """Takes note that rows which `take_rows` gave are durable."""
+        writing = self._writing
+        for key, seq, *_ in rows:
+            if writing.get(key) == seq:
+                del writing[key]
+
+    def oldest_needed(self, seq: int) -> int:
+        """The first journal entry that a recovery would have to replay.
+
+        The newest one, `seq`, always is: it holds the shard's time.
+        """
+        for first in self.dirty.values():
+            return first
+        return max(1, seq)
