@@ -67,9 +67,15 @@ def one_round(figures: Figures, scale: float, run: str) -> None:
         keep(figures, "engine_events_per_s", loaded["events_per_s"])
         keep(figures, "cpu_us_per_event", (engine.cpu_s() - cpu_s) / loaded["events"] * 1e6)
         half = loaded["events_per_s"] / 2
-        loaded = engine.load(
-            "shop", f"h{run}", events=int(half * 8 * scale), users=USERS, rate=half, batch=250
-        )
+        for phase in ("settle", "half"):  # the first until what full load left behind is written
+            loaded = engine.load(
+                "shop",
+                f"{phase}{run}",
+                events=int(half * 8 * scale),
+                users=USERS,
+                rate=half,
+                batch=250,
+            )
         keep(figures, "ack_p50_ms_half_load", loaded["p50_ms"])
         keep(figures, "ack_p99_ms_half_load", loaded["p99_ms"])
         keep(figures, "messages_per_s", engine.messages_per_s(f"m{run}", int(MESSAGES * scale)))
