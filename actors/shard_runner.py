@@ -11,6 +11,7 @@ unknown, and only a recovery can tell.
 """
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -26,6 +27,8 @@ from engine.errors import Overloaded, Unavailable
 from engine.reasons import Reason
 from engine.shard import Effects, Shard
 from engine.slots import slot_of
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -87,7 +90,7 @@ class ShardRunner:
         self._pace = CheckpointPace()
         self._definitions: list[DefinitionRow] = []
         self._tick_ms: int | None = None
-        self._event_ms = 0
+        self._newest_ms = 0
         self._wake = asyncio.Event()
         self._alarm: Handle | None = None
         self._checkpoint_alarm: Handle | None = None
@@ -117,7 +120,7 @@ class ShardRunner:
         for entry in store.journal(store.start_seq):
             effects = shard.apply(entry.seq, entry.now_ms, entry.mode, entry.payload)
             self._keep_definitions(entry.seq, effects)
-            self._event_ms = max(self._event_ms, shard.now)
+            self._newest_ms = max(self._newest_ms, shard.now)
             self._pace.applied(entry.seq, len(effects.results), started)
             self.stats.replayed += len(effects.results)
         self.stats.recovery_s = loop.time() - started
@@ -228,18 +231,21 @@ class ShardRunner:
     def _next_entry(self) -> tuple[Entry | None, list[tuple[int, asyncio.Future[bytes]]]]:
         """What waits, as one entry; a tick if only a timer is due; nothing otherwise."""
         clock, shard = self._clock, self.shard
-        now_ms = max(self._event_ms if clock.mode else clock.now_ms(), shard.now)
+        # Not before the entry that is still on its way: a recovery may begin at this one.
+        newest_ms = max(self._newest_ms, shard.now)
+        now_ms = newest_ms if clock.mode else max(clock.now_ms(), newest_ms)
         due_ms = shard.next_due_ms()
         if self._tick_ms is not None:
             now_ms = max(now_ms, self._tick_ms)
         elif clock.mode:
             due_ms = None
         if shard.outbox >= limits.OUTBOX_PER_SHARD and self._tick_ms is None:
-            now_ms = shard.now  # time stands still, so that timers make no more messages
+            now_ms = newest_ms  # time stands still, so that timers make no more messages
         late = due_ms is not None and due_ms <= now_ms
         if late:
-            horizon_ms = shard.due_horizon_ms(now_ms)
+            horizon_ms = max(shard.due_horizon_ms(now_ms), newest_ms)
             if horizon_ms < now_ms:
+                self._newest_ms = horizon_ms
                 return Entry(self._next_seq(), self.store.epoch, horizon_ms, 0, b""), []
         self._tick_ms = None
         chunks, futures, size = [], [], 0
@@ -256,8 +262,7 @@ class ShardRunner:
         if not futures and not late:
             return None, []
         payload = commands.pack_payload(chunks) if chunks else b""
-        if clock.mode:
-            self._event_ms = max(now_ms, _newest_event_ms(payload))
+        self._newest_ms = max(now_ms, _newest_event_ms(payload)) if clock.mode else now_ms
         return Entry(self._next_seq(), self.store.epoch, now_ms, clock.mode, payload), futures
 
     def _next_seq(self) -> int:
@@ -322,6 +327,8 @@ class ShardRunner:
         self._dispatch(self, effects)
 
     def _keep_definitions(self, seq: int, effects: Effects) -> None:
+        if effects.installed and self.shard.faults:
+            logger.error("definitions that do not compile: %s", self.shard.faults)
         for workspace, version, documents in effects.installed:
             self._definitions.append(DefinitionRow(workspace, version, seq, documents))
 
