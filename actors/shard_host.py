@@ -42,12 +42,18 @@ def tune_interpreter() -> None:
     """Sets the interpreter of an actor's process up for one busy loop and long-lived state.
 
     The cyclic collector is kept away from state that has no cycles: with the default thresholds it
-    walks all profiles again and again, with pauses of 400 ms at 300,000 profiles.
+    walks all profiles again and again, with pauses of 400 ms at 300,000 profiles, and a recovery
+    takes twice as long.
     """
     sys.setswitchinterval(_SWITCH_S)
+    gc.set_threshold(50_000, 20, 100)
+    keep_state()
+
+
+def keep_state() -> None:
+    """Takes all objects that there are out of the cyclic collector's sight: they will stay."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
 
 
 class ShardHostProcess:
@@ -121,6 +127,7 @@ class ShardHostProcess:
         dispatcher = Dispatcher(Router(directory, control=True), directory, self._fail)
         stores: dict[int, ShardStore] = {}
         host: Host | None = None
+        tune_interpreter()  # before the replay, which makes most of the state
         try:
             policy = ArchivePolicy(settings["archive_days"], settings["archive_bytes"])
             store = SqliteStore.open(Path(settings["store"]), policy)
@@ -140,7 +147,7 @@ class ShardHostProcess:
             self._ready = None  # a later call tries again: what was wrong may be mended by then
             return
         self._error = ""
-        tune_interpreter()
+        keep_state()
         self._host = host
         self._beside = asyncio.get_running_loop().create_task(self._every_second(host))
 
