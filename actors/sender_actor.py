@@ -51,17 +51,17 @@ class SenderProcess:
     def __repr__(self) -> str:
         return self._name
 
-    async def start(self) -> str:
+    async def start(self) -> tuple[str, int]:
         """Opens the ledger; later calls wait for the first.
 
         Returns:
-            An empty text, or why it can't serve.
+            An empty text or why it can't serve; and the process, for operators and tests.
         """
         if self._stopped:
-            return "it was stopped"
+            return "it was stopped", os.getpid()
         with contextlib.suppress(RuntimeError):
             await self._started()
-        return self._error
+        return self._error, os.getpid()
 
     async def offer(self, batch: bytes) -> bytes:
         """See `SenderCore.offer`."""
@@ -89,10 +89,6 @@ class SenderProcess:
             await core.close()
         if self._router is not None:
             await self._router.close()
-
-    async def pid(self) -> int:
-        """The process, for operators and tests."""
-        return os.getpid()
 
     def _report(self) -> Report:
         """The way to the shards: everything a sender knows of Ray is here."""

@@ -79,17 +79,17 @@ class ShardHostProcess:
     def __repr__(self) -> str:
         return self._name
 
-    async def start(self) -> str:
+    async def start(self) -> tuple[str, int]:
         """Opens and recovers the shards; later calls wait for the first.
 
         Returns:
-            An empty text, or why it can't serve.
+            An empty text or why it can't serve; and the process, for operators and tests.
         """
         if self._stopped:
-            return "it was stopped"
+            return "it was stopped", os.getpid()
         with contextlib.suppress(RuntimeError):
             await self._started()
-        return self._error
+        return self._error, os.getpid()
 
     async def submit(self, call: bytes) -> bytes:
         """See `Host.submit`."""
@@ -105,10 +105,6 @@ class ShardHostProcess:
         if self._host is not None:
             host, self._host = self._host, None
             await host.stop()
-
-    async def pid(self) -> int:
-        """The process, for operators and tests."""
-        return os.getpid()
 
     async def _started(self) -> Host:
         loop = asyncio.get_running_loop()

@@ -121,7 +121,7 @@ class ShardRunner:
             effects = shard.apply(entry.seq, entry.now_ms, entry.mode, entry.payload)
             self._keep_definitions(entry.seq, effects)
             self._newest_ms = max(self._newest_ms, shard.now)
-            self._pace.applied(entry.seq, len(effects.results), started)
+            self._pace.applied(entry.seq, len(effects.results))
             self.stats.replayed += len(effects.results)
         self.stats.recovery_s = loop.time() - started
         return shard.unsettled(store.pending())
@@ -272,10 +272,10 @@ class ShardRunner:
         """The rows that ride along; see `actors.checkpoint_pace`."""
         shard = self.shard
         if self._stopping:
-            return shard.take_rows(limits.CHECKPOINT_ROWS, shard.seq)
+            return shard.take_rows(limits.CHECKPOINT_ROWS)
         now = asyncio.get_running_loop().time()
-        rows, up_to_seq = self._pace.rows_now(shard.dirty, shard.sweeping, now)
-        return shard.take_rows(rows, up_to_seq) if rows else []
+        rows = self._pace.rows_now(shard.dirty, shard.rows_until, now)
+        return shard.take_rows(rows) if rows else []
 
     def _commit(
         self, entry: Entry | None, rows: list[tuple[str, int, int | None, bool, str, bytes]]
@@ -309,8 +309,7 @@ class ShardRunner:
         started = perf_counter()
         effects = self.shard.apply(entry.seq, entry.now_ms, entry.mode, entry.payload)
         self._keep_definitions(entry.seq, effects)
-        now = asyncio.get_running_loop().time()
-        self._pace.applied(entry.seq, len(effects.results), now)
+        self._pace.applied(entry.seq, len(effects.results))
         results, at = bytes(effects.results), 0
         for count, future in futures:
             if not future.done():

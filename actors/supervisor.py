@@ -123,8 +123,7 @@ class SupervisorProcess:
         try:
             handle = self._handle(name)
             async with asyncio.timeout(limits.ACTOR_START_S):
-                failure = await handle.start.remote()
-                pid = await handle.pid.remote()
+                failure, pid = await handle.start.remote()
         except asyncio.CancelledError:
             raise
         except Exception as error:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 
 from engine import limits
 from engine.entity import Entity
+from engine.sweep import Sweep
 
 Load = Callable[[str], "tuple[int, bytes] | None"]
 Scan = Callable[[str, int], "list[tuple[str, int, bytes]]"]
@@ -45,7 +46,7 @@ class EntityTable:
         self._hot_entities = hot_entities
         self._old: dict[str, Entity] = {}
         self._writing: dict[str, int] = {}
-        self._sweep: list[str] = []
+        self._sweep = Sweep()
 
     def touch(self, key: str, now_ms: int) -> Entity:
         """An entity that is not young: from the old generation, from the store, or new."""
@@ -104,21 +105,15 @@ class EntityTable:
         keys = heapq.nsmallest(limit, {*recent, *packed})
         return [self.hot(key) or Entity.unpack(key, *packed[key]) for key in keys]
 
-    @property
-    def sweeping(self) -> int:
-        """How many entities the sweep under way has still to give to `take_rows`."""
-        return len(self._sweep)
+    def rows_until(self, part: float) -> int:
+        """How many rows bring the sweep to a part of its round; see `Sweep.rows_until`."""
+        return self._sweep.rows_until(self.dirty, part)
 
-    def take_rows(self, limit: int, up_to_seq: int, seq: int) -> list[Row]:
-        """Packs dirty entities, a sweep at a time, each sweep in the order of the keys.
-
-        A sweep takes all entities that became dirty up to an entry; what becomes dirty meanwhile
-        waits for the next. In the order of the keys neighbours share the store's pages: rows in
-        the order of their age would write a page of 4 KiB each.
+    def take_rows(self, limit: int, seq: int) -> list[Row]:
+        """Packs dirty entities, in the order of the sweep.
 
         Args:
             limit: At most this many.
-            up_to_seq: A new sweep takes entities that became dirty at this entry or before.
             seq: The newest applied entry, which the rows include.
 
         Returns:
@@ -126,27 +121,19 @@ class EntityTable:
 
         Cost: about 10 µs a row.
         """
-        if not self._sweep:
-            self._sweep = sorted(self._dirty_up_to(up_to_seq), reverse=True)
-        sweep = self._sweep
         rows: list[Row] = []
-        while sweep and len(rows) < limit:
-            key = sweep.pop()
-            entity = self.young.get(key) or self._old[key]
-            del self.dirty[key]
-            self._writing[key] = seq
-            segments = ""
-            if entity.segments:
-                prefix = entity.workspace + "/"
-                segments = "\n".join([prefix + name for name in entity.segments])
-            rows.append((key, seq, entity.due_ms, bool(entity.outbox), segments, entity.pack()))
+        while len(rows) < limit and self.dirty:
+            for key in self._sweep.next_keys(self.dirty, limit - len(rows)):
+                entity = self.young.get(key) or self._old[key]
+                del self.dirty[key]
+                self._writing[key] = seq
+                segments = ""
+                if entity.segments:
+                    prefix = entity.workspace + "/"
+                    segments = "\n".join([prefix + name for name in entity.segments])
+                pending = bool(entity.outbox)
+                rows.append((key, seq, entity.due_ms, pending, segments, entity.pack()))
         return rows
-
-    def _dirty_up_to(self, seq: int) -> Iterable[str]:
-        for key, first in self.dirty.items():
-            if first > seq:
-                return
-            yield key
 
     def rows_stored(self, rows: Iterable[Row]) -> None:
         """Takes note that rows which `take_rows` gave are durable."""

@@ -114,17 +114,18 @@ class Entity:
                 "start the release that wrote it, or migrate the store"
             )
             raise ValueError(msg)
-        self = cls(key, values[1])
+        self = cls.__new__(cls)
+        self.key = key
+        self.workspace, self.kind, self.id = parse_key(key)
         self.seq = seq
         (
-            _, _, self.updated_ms, self.counter, self.program_version, self.traits, seen,
-            self.windows, self.segments, instances, self.ended, messages, outbox, self.timers,
-            self.trail, self.error,
+            _, self.created_ms, self.updated_ms, self.counter, self.program_version, self.traits,
+            seen, self.windows, self.segments, instances, self.ended, messages, outbox,
+            self.timers, self.trail, self.error,
         ) = values  # fmt: skip
         self.seen = SeenIds.unpack(seen)
-        self.instances = {i.id: i for i in map(Instance.unpack, instances)}
+        self.instances = {values[0]: Instance.unpack(values) for values in instances}
         self.messages = {m.id: m for m in map(Message.unpack, messages)}
         self.outbox = {k: None if v is None else (v[0], v[1]) for k, v in outbox.items()}
-        self.due_ms = min(self.timers.values()) if self.timers else None
-        self.scheduled_ms = self.due_ms
+        self.due_ms = self.scheduled_ms = min(self.timers.values()) if self.timers else None
         return self

@@ -373,11 +373,6 @@ class Shard:
         return len(self._table.dirty)
 
     @property
-    def sweeping(self) -> int:
-        """See `EntityTable.sweeping`."""
-        return self._table.sweeping
-
-    @property
     def oldest_needed(self) -> int:
         """See `EntityTable.oldest_needed`."""
         return self._table.oldest_needed(self.seq)
@@ -390,13 +385,17 @@ class Shard:
         """See `EntityTable.scan`."""
         return self._table.scan(after, limit)
 
-    def take_rows(self, limit: int, up_to_seq: int) -> list[Row]:
+    def rows_until(self, part: float) -> int:
+        """See `EntityTable.rows_until`."""
+        return self._table.rows_until(part)
+
+    def take_rows(self, limit: int) -> list[Row]:
         """Rows for the store; see `EntityTable.take_rows`.
 
         The rows and `oldest_needed` must become durable in one transaction, after which the caller
         says so to `rows_stored`. Until then the entities stay in memory.
         """
-        return self._table.take_rows(limit, up_to_seq, self.seq)
+        return self._table.take_rows(limit, self.seq)
 
     def rows_stored(self, rows: Iterable[Row]) -> None:
         """See `EntityTable.rows_stored`."""

@@ -89,15 +89,15 @@ class GatewayProcess:
     def __repr__(self) -> str:
         return self._name
 
-    async def start(self) -> str:
+    async def start(self) -> tuple[str, int]:
         """Opens the door; later calls wait for the first.
 
         Returns:
-            An empty text, or why it can't serve.
+            An empty text or why it can't serve; and the process, for operators and tests.
         """
         if self._ready is None:
             self._ready = asyncio.get_running_loop().create_task(self._open())
-        return await asyncio.shield(self._ready)
+        return await asyncio.shield(self._ready), os.getpid()
 
     async def stop(self) -> None:
         """Lets calls in work end, and closes."""
@@ -105,10 +105,6 @@ class GatewayProcess:
             await self._server.stop(limits.DRAIN_S)
             await self._router.close()
             self._server = None
-
-    async def pid(self) -> int:
-        """The process, for operators and tests."""
-        return os.getpid()
 
     async def port(self) -> int:
         """The port it listens on; 0 while it does not."""

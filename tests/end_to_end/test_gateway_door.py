@@ -1,6 +1,7 @@
 """The door: TLS, development keys, the actor that opens it, and how it closes."""
 
 import asyncio
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -113,8 +114,8 @@ def test_the_actor_opens_the_door_that_its_settings_name(tmp_path: Path) -> None
     async def run() -> None:
         KeyStore(tmp_path).close()
         process = GatewayProcess(0, settings)
-        assert await process.start() == ""
-        assert await process.start() == ""  # the supervisor asks again and again
+        assert await process.start() == ("", os.getpid())
+        assert await process.start() == ("", os.getpid())  # the supervisor asks again and again
         port = await process.port()
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
             check = health_pb2_grpc.HealthStub(channel).Check
@@ -122,6 +123,6 @@ def test_the_actor_opens_the_door_that_its_settings_name(tmp_path: Path) -> None
             assert answer.status == health_pb2.HealthCheckResponse.SERVING
         await process.stop()
         taken = GatewayProcess(0, {**settings, "bind": "256.0.0.1"})
-        assert "256.0.0.1" in await taken.start()
+        assert "256.0.0.1" in (await taken.start())[0]
 
     asyncio.run(run())

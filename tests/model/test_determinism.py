@@ -111,10 +111,11 @@ class Disk:
         keys = sorted(key for key in self.rows if key > after)[:limit]
         return [(key, self.rows[key][0], self.rows[key][4]) for key in keys]
 
-    def stage(self, shard: Shard, limit: int, up_to_seq: int) -> None:
+    def stage(self, shard: Shard, limit: int, part: float) -> None:
         """Begins a checkpoint; entries may be applied before it ends."""
         self.commit(shard)
-        self._staged = shard.take_rows(limit, up_to_seq), shard.oldest_needed
+        rows = min(limit, shard.rows_until(part))
+        self._staged = shard.take_rows(rows), shard.oldest_needed
 
     def commit(self, shard: Shard | None) -> None:
         """Ends the checkpoint under way; a shard that has died meanwhile does not hear of it."""
@@ -178,7 +179,7 @@ class World:
     def do(self, what: str, amount: int, flag: int, steps: list[Any]) -> None:
         disk = self.disk
         if what == "checkpoint":
-            disk.stage(self.shard, amount, self.shard.seq - flag)
+            disk.stage(self.shard, amount, 1 - flag / 3)
         elif what == "commit":
             disk.commit(self.shard)
         elif what == "crash":

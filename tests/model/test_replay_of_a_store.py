@@ -81,8 +81,7 @@ class Traffic:
 @pytest.fixture
 def restless(monkeypatch: pytest.MonkeyPatch) -> None:
     """Limits so small that in a run of a second all happens that takes hours in production."""
-    monkeypatch.setattr(checkpoint_pace, "AGE_S", 0.01)
-    monkeypatch.setattr(checkpoint_pace, "SWEEP_S", 0.02)
+    monkeypatch.setattr(checkpoint_pace, "ROUND_S", 0.02)
     monkeypatch.setattr(checkpoint_pace, "_WAKE_S", 0.0)
     monkeypatch.setattr(checkpoint_pace, "_LEAST_ROWS", 2)
     # A host that is crashed inside this process leaves its calls hanging, not broken.

@@ -1,0 +1,78 @@
+"""The order in which changed entities are written: round and round through their keys.
+
+A sweep goes through all keys in their order, piece by piece, and takes what is dirty in a piece
+when it comes to it, however young. So an entity waits for one round at most, and a journal's tail
+is never longer than a round; and an entity that changes often is written once a round. In the
+order of the keys neighbours share the store's pages: rows in the order of their age would write a
+page each.
+"""
+
+from collections.abc import Mapping
+from math import ceil
+from typing import Final
+
+_PIECES: Final = 16
+
+
+class Sweep:
+    """Where a shard's sweep is; see the module's text."""
+
+    __slots__ = ("_begun", "_bounds", "_keys", "_size")
+
+    def __init__(self) -> None:
+        self._bounds: list[str] = []  # where the pieces but the first begin
+        self._begun = 0  # pieces of this round that were begun
+        self._keys: list[str] = []  # what is left of the piece, the next key last
+        self._size = 0  # how many there were
+
+    def rows_until(self, dirty: Mapping[str, int], part: float) -> int:
+        """How many keys bring this round to a part of its way.
+
+        Args:
+            dirty: The keys of all changed entities.
+            part: From 0 to 1. A round that has ended begins anew when less than 1 is asked for.
+
+        Returns:
+            At most what is left of one piece; 0 if the sweep is there.
+
+        Cost: 20 ns a dirty key when a piece begins.
+        """
+        if not dirty:
+            return 0
+        if self._begun == _PIECES and not self._keys and part < 1:
+            self._begun = 0
+        wanted = part * _PIECES
+        while not self._keys:
+            if self._begun >= min(wanted, _PIECES):
+                return 0
+            self._begin_piece(dirty)
+        taken = self._size - len(self._keys)
+        return max(0, min(len(self._keys), ceil((wanted - self._begun + 1) * self._size) - taken))
+
+    def next_keys(self, dirty: Mapping[str, int], limit: int) -> list[str]:
+        """The next keys of a piece, ascending; none only if nothing is dirty.
+
+        The caller writes them: they must not be dirty any more when it asks again.
+        """
+        while not self._keys:
+            if not dirty:
+                return []
+            self._begun %= _PIECES
+            self._begin_piece(dirty)
+        at = max(0, len(self._keys) - limit)
+        keys = self._keys[at:]
+        del self._keys[at:]
+        keys.reverse()
+        return keys
+
+    def _begin_piece(self, dirty: Mapping[str, int]) -> None:
+        if not self._begun:
+            keys = sorted(dirty)
+            self._bounds = [keys[len(keys) * n // _PIECES] for n in range(1, _PIECES)]
+        first = self._bounds[self._begun - 1] if self._begun else ""
+        past = self._bounds[self._begun] if self._begun < _PIECES - 1 else None
+        self._begun += 1
+        self._keys = sorted(
+            (key for key in dirty if key >= first and (past is None or key < past)), reverse=True
+        )
+        self._size = len(self._keys)
