@@ -219,6 +219,7 @@ class _Pipe:
         self._tasks: set[asyncio.Task[None]] = set()
         self._session = uuid.uuid4().hex
         self._numbers = itertools.count()
+        self._starting = False
         self._broken = False
         self._pause_s = 0.0
         self._ratio = 1.0
@@ -236,14 +237,24 @@ class _Pipe:
         for item in self._waiting:
             self._fail(item, Unavailable("the router was closed"))
         self._waiting.clear()
+        self._starting = False
 
     def _pump(self) -> None:
-        while self._waiting and not self._broken and self._may_call():
-            items = self._take()
-            if items:
-                number = next(self._numbers)
-                self._calls[number] = items
-                self._spawn(self._call(number, items))
+        if self._waiting and not self._broken and not self._starting and self._may_call():
+            self._starting = True
+            self._spawn(self._start())
+
+    async def _start(self) -> None:
+        """A call with what waits by now: what was added in one turn of the loop leaves together."""
+        self._starting = False
+        if self._broken:
+            return
+        items = self._take()
+        if items:
+            number = next(self._numbers)
+            self._calls[number] = items
+            self._pump()
+            await self._call(number, items)
 
     def _may_call(self) -> bool:
         """Whether a call may leave now: one always may, a second only if it is worth its price.
@@ -280,9 +291,9 @@ class _Pipe:
                 items.append(item)
         return items
 
-    def _learn(self, items: list[_Item], parts: list[host_protocol.Part]) -> None:
+    def _learn(self, groups: dict[int, list[_Item]], parts: list[host_protocol.Part]) -> None:
         """Follows how well calls compress, so that the next one fills its bytes."""
-        size = sum(item.size for item in items)
+        size = sum(item.size for group in groups.values() for item in group)
         packed = sum(len(part[1]) for part in parts)
         self._ratio += (max(0.05, packed / max(size, 1)) - self._ratio) / 4
 
@@ -324,9 +335,9 @@ class _Pipe:
         """One call to the host; an answer for each group."""
         parts = []
         for shard, group in groups.items():
-            commands = [command for item in group for command in item.commands]
+            commands = list(itertools.chain.from_iterable([item.commands for item in group]))
             parts.append((shard, compress_chunk(pack_chunk(commands)), len(commands)))
-        self._learn([item for group in groups.values() for item in group], parts)
+        self._learn(groups, parts)
         call = host_protocol.pack_call(self._session, number, self._control, parts)
         async with asyncio.timeout(limits.CALL_TIMEOUT_S):
             reply = await self._directory.link(self.host).submit(call)

@@ -51,17 +51,15 @@ class Batch:
         parts: What is to be submitted, in this order.
         outcomes: One `Reason` for each item; ACCEPTED where a shard is still to answer.
         rejected: The items that were refused so far.
-        size_bytes: The sizes of all parts together.
         retry_ms: How long to wait before the items that may be sent again are; 0 if there are none.
     """
 
-    __slots__ = ("_open", "outcomes", "parts", "rejected", "retry_ms", "size_bytes")
+    __slots__ = ("_open", "outcomes", "parts", "rejected", "retry_ms")
 
     def __init__(self, items: int) -> None:
         self.parts: list[Part] = []
         self.outcomes = bytearray(items)
         self.rejected: list[Rejected] = []
-        self.size_bytes = 0
         self.retry_ms = 0
         self._open: dict[int, Part] = {}
 
@@ -78,7 +76,11 @@ class Batch:
         part.commands.append(command)
         part.indexes.append(index)
         part.size_bytes += size_bytes
-        self.size_bytes += size_bytes
+
+    @property
+    def size_bytes(self) -> int:
+        """The sizes of all parts together."""
+        return sum(part.size_bytes for part in self.parts)
 
     def reject(
         self, index: int, reason: Reason, field: str, message: str, retry: bool = False
@@ -139,7 +141,7 @@ class Batch:
 
     def _take(self, part: Part, results: bytes) -> None:
         """A shard's answer: a byte for each command."""
-        if not any(results):
+        if results.count(Reason.ACCEPTED) == len(part.commands):
             return
         for index, code in zip(part.indexes, results, strict=True):
             self.outcomes[index] = code

@@ -79,6 +79,15 @@ async def test_what_waits_goes_together_with_the_next_call() -> None:
     assert host.most_in_flight <= limits.CALLS_IN_FLIGHT
 
 
+async def test_what_is_posted_together_leaves_together() -> None:
+    host = FakeHost()
+    router = Router(host)
+    ours = [router.post(shard, [track(f"{shard}")], 100, soon()) for shard in (0, 1)]
+    theirs = router.post(0, [track("2")], 100, soon())
+    await asyncio.gather(*ours, theirs)
+    assert [ids for _, _, ids in host.calls] == [["0", "2", "1"]]  # by shard
+
+
 async def test_a_call_stays_under_the_inline_limit() -> None:
     host = FakeHost()
     router = Router(host)
@@ -133,7 +142,9 @@ async def test_after_a_failure_everything_is_sent_again_in_order_in_a_new_sessio
         return DUPLICATE * len(ids)
 
     host.answer = fail_first
-    first = [router.post(0, [track(str(n))], 100, soon()) for n in range(2)]
+    first = [router.post(0, [track("0")], 100, soon())]
+    await asyncio.sleep(0)
+    first.append(router.post(0, [track("1")], 100, soon()))
     second = [router.post(1, [track(str(n))], 100, soon()) for n in range(2, 6)]
     # What we sent before answers as a duplicate: to the client it was accepted. What had not
     # left yet was sent by nobody else.
