@@ -12,7 +12,7 @@ import ray
 from actors import placement
 from actors.router import HostLink
 from engine import limits
-from engine.commands import compress_chunk
+from engine.commands import Compressor
 
 
 class RayDirectory:
@@ -24,6 +24,7 @@ class RayDirectory:
 
     def __init__(self, settings: dict[str, Any]) -> None:
         self.shards: int = settings["shards"]
+        self.compressor = Compressor()
         self._hosts: int = settings["hosts"]
         self._senders: dict[str, int] = settings["senders"]
         self._handles: dict[str, Any] = {}
@@ -85,7 +86,7 @@ class RayLink(HostLink):
 
     async def offer(self, batch: bytes) -> bytes:
         """See `SenderLink`."""
-        reply: bytes = await self._call("offer", compress_chunk(batch))
+        reply: bytes = await self._call("offer", self._directory.compressor.compress(batch))
         return reply
 
     async def cancel(self, batch: bytes) -> None:

@@ -23,7 +23,7 @@ import msgpack
 
 from actors import host_protocol
 from engine import limits
-from engine.commands import Command, compress_chunk, pack_chunk
+from engine.commands import Command, Compressor, pack_chunk
 from engine.errors import Conflict, DenreiError, NotFound, Overloaded, Unavailable
 from engine.reasons import Reason
 from engine.slots import shard_of, slot_of
@@ -223,6 +223,7 @@ class _Pipe:
         self._broken = False
         self._pause_s = 0.0
         self._ratio = 1.0
+        self._compressor = Compressor()
 
     def add(self, item: _Item) -> None:
         self._waiting.append(item)
@@ -336,7 +337,7 @@ class _Pipe:
         parts = []
         for shard, group in groups.items():
             commands = list(itertools.chain.from_iterable([item.commands for item in group]))
-            parts.append((shard, compress_chunk(pack_chunk(commands)), len(commands)))
+            parts.append((shard, self._compressor.compress(pack_chunk(commands)), len(commands)))
         self._learn(groups, parts)
         call = host_protocol.pack_call(self._session, number, self._control, parts)
         async with asyncio.timeout(limits.CALL_TIMEOUT_S):

@@ -7,8 +7,12 @@ whose fate a crash has left open, and which may be sent again, is *open*: the ne
 new attempt.
 """
 
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
 from actors.ledger_writer import LedgerWriter
-from actors.sender_reports import Reporter
+from actors.sender_reports import Delivery, Reporter
 from actors.store.ledger import LedgerState, Recovered, references
 from engine import commands, limits, slots
 from engine.lane_queue import QueuedMessage
@@ -16,6 +20,8 @@ from engine.reasons import Reason
 
 Ref = tuple[int, str, str, str, str]
 """The message that a carrier's receipt is about: its shard, key, id, lane and carrier."""
+OUTCOME_NAMES: Final = {reason: reason.name.lower() for reason in Reason}
+"""What outcomes are counted under."""
 
 
 class MessageBook:
@@ -36,7 +42,7 @@ class MessageBook:
         self.held: dict[str, QueuedMessage | None] = {}
         self.open: dict[str, int] = {}  # id: the batch of the attempt that is in doubt
         self._recovered: dict[str, int] = {}  # id: its batch, until its shard has the last word
-        self.outcomes: dict[int, int] = {}
+        self.outcomes: Counter[int] = Counter()
 
     def recover(self, state: LedgerState, now_ms: int) -> list[Recovered]:
         """Takes in what the ledger knew.
@@ -85,27 +91,42 @@ class MessageBook:
         self._owed[batch] = len(messages)
         for message in messages:
             if message.batch:
-                self._paid(message.batch)
+                self._paid(message.batch, 1)
             message.batch = batch
 
     def finish(
         self,
         message: QueuedMessage,
-        reason: Reason,
+        reason: int,
         at_ms: int,
         carrier: str = "",
         code: str = "",
         detail: str = "",
         provider_id: str = "",
+        more: Sequence[commands.Outcome] = (),
+        deliveries: Sequence[Delivery] = (),
     ) -> None:
-        """The last word on a held message: its shard is told, then it is settled."""
-        self.outcomes[reason] = self.outcomes.get(reason, 0) + 1
+        """The last word on a held message: its shard is told, then it is settled.
+
+        Args:
+            message: The message.
+            reason: Its outcome.
+            at_ms: When.
+            carrier: The carrier that was asked.
+            code: The carrier's own code.
+            detail: Words for a person.
+            provider_id: The carrier's id of the message.
+            more: What the carrier's receipts have told of it already.
+            deliveries: The batches of receipts which these are of.
+        """
+        self.outcomes[reason] += 1
         self.reporter.add(
             message.shard,
             commands.receipt(
                 message.key, message.id, reason, at_ms, True, carrier, message.lane, code, detail,
-                provider_id,
+                provider_id, more,
             ),
+            deliveries,
         )  # fmt: skip
 
     def tell(self, each: Recovered, at_ms: int) -> None:
@@ -114,7 +135,7 @@ class MessageBook:
         if result is None:
             result = (Reason.UNKNOWN_OUTCOME, "", "the sender ended during the submit", "")
         reason, code, detail, provider_id = result
-        self.outcomes[reason] = self.outcomes.get(reason, 0) + 1
+        self.outcomes[reason] += 1
         self.reporter.add(
             self._shard_of(each.message.key),
             commands.receipt(
@@ -125,15 +146,18 @@ class MessageBook:
 
     def settled(self, message_ids: list[str], now_ms: int) -> None:
         """Shards have journaled the last word on messages."""
-        known = self._settled
+        held, known = self.held, self._settled
+        paid: list[int] = []
         for message_id in message_ids:
-            message = self.held.pop(message_id, None)
-            batch = message.batch if message is not None else 0
-            if message is None and self._recovered:
-                batch = self._recovered.pop(message_id, 0)
-            if batch:
-                self._paid(batch)
+            message = held.pop(message_id, None)
+            if message is not None:
+                paid.append(message.batch)
+            elif self._recovered:
+                paid.append(self._recovered.pop(message_id, 0))
             known[message_id] = now_ms
+        for batch, messages in Counter(paid).items():
+            if batch:
+                self._paid(batch, messages)
         past_ms = now_ms - limits.SENT_IDS_MS
         while known:
             oldest = next(iter(known))
@@ -155,8 +179,8 @@ class MessageBook:
     def _shard_of(self, key: str) -> int:
         return slots.shard_of(slots.slot_of(key), self._shards)
 
-    def _paid(self, batch: int) -> None:
-        left = self._owed[batch] - 1
+    def _paid(self, batch: int, messages: int) -> None:
+        left = self._owed[batch] - messages
         if left:
             self._owed[batch] = left
         else:

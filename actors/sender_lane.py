@@ -15,6 +15,7 @@ import asyncio
 import heapq
 import itertools
 import logging
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -22,19 +23,18 @@ from actors.carriers import registry
 from actors.carriers.base import (
     Carrier,
     CarrierMessage,
-    CarrierReceipt,
     Outcome,
     SubmitResult,
     unknown,
 )
 from actors.clock import Clock, Handle
 from actors.ledger_writer import LedgerWriter
-from actors.sender_book import MessageBook
-from actors.sender_reports import Delivery
+from actors.sender_book import OUTCOME_NAMES, MessageBook
+from actors.sender_receipts import LaneReceipts
 from actors.sender_screen import Screen
 from actors.store.errors import StoreError
 from actors.store.ledger import BatchRow, Result
-from engine import backoff, commands, limits
+from engine import backoff, limits
 from engine.lane_definition import Lane
 from engine.lane_queue import LaneQueue, QueuedMessage
 from engine.rates import UNLIMITED, LaneLimits, Room, Use
@@ -42,8 +42,13 @@ from engine.reasons import Reason
 
 # How often a lane that is held up looks for messages that have expired behind the first.
 _SWEEP_MS: Final = 60_000
-_LAST: Final = frozenset({Reason.UNDELIVERED, Reason.READ})
-_NAMES: Final = {reason: reason.name.lower() for reason in Reason}
+# An enum looks its members up ten times as slowly as a module its names.
+_ACCEPTED: Final = Outcome.ACCEPTED
+_THROTTLED: Final = Outcome.THROTTLED
+_QUEUED: Final = Reason.QUEUED
+_SENT: Final = Reason.SENT
+# A message that has left, or may have: its carrier may tell more of it.
+_LEFT: Final = frozenset({Reason.SENT, Reason.UNKNOWN_OUTCOME})
 _log = logging.getLogger("denrei.sender")
 
 
@@ -100,14 +105,14 @@ class LaneRunner:
         self.limits.restore(uses, now_ms)
         self.carrier: Carrier | None = None
         self.error = ""
-        self.counts: dict[str, int] = {}
+        self.defined = True
+        self.counts: Counter[str] = Counter()
         self._shared = shared
         self._retries: dict[str, QueuedMessage] = {}
         self._due: list[tuple[int, int, QueuedMessage]] = []
         self._ties = itertools.count()
-        self._flying: dict[int, _Batch] = {}
+        self._receipts = LaneReceipts(key, lane.channel, shared.book, self.counts)
         self._in_flight = 0
-        self._early: dict[str, list[tuple[int, CarrierReceipt, Delivery]]] = {}
         self._paused_until_ms = 0
         self._throttles = 0
         self._swept_ms = now_ms
@@ -120,10 +125,6 @@ class LaneRunner:
         self._loop = asyncio.get_running_loop().create_task(self._run(), name=f"lane {key}")
         self._loop.add_done_callback(self._ended)
 
-    def offer(self, message: QueuedMessage) -> Reason:
-        """Lets an admitted message wait; call `wake` after the last one."""
-        return self.queue.put(message)
-
     def wake(self) -> None:
         """There is something new to do."""
         self._news.set()
@@ -132,7 +133,9 @@ class LaneRunner:
         """Takes a changed definition. Limits hold at once; a changed carrier is connected anew."""
         now_ms = self._shared.clock.now_ms()
         old, self.lane = self.lane, lane
+        self.defined = True
         self.limits.configure(lane.limits, now_ms)
+        self._receipts.configure(lane.channel)
         self._tune()
         if (old.carrier, old.options, old.sender) != (lane.carrier, lane.options, lane.sender):
             self._stale = True
@@ -144,6 +147,7 @@ class LaneRunner:
 
     def remove(self) -> None:
         """The lane is defined no more: what waits in it has no route."""
+        self.defined = False
         waiting = self.queue.clear() + list(self._retries.values())
         self._retries.clear()
         for message in waiting:
@@ -212,7 +216,7 @@ class LaneRunner:
         setup = registry.CarrierSetup(self.lane, self.key, self._shared.clock, self._shared.seed)
         try:
             carrier = registry.make(setup)
-            await carrier.start(self._receipts)
+            await carrier.start(self._receipts.take)
         except Exception as error:
             self.error = str(error)
             _log.exception("lane %s has no carrier", self.key)
@@ -247,10 +251,10 @@ class LaneRunner:
         messages = self._shared.screen.pass_through(taken, self.lane, now_ms, self._finish)
         if not messages:
             return
-        units = sum(message.units for message in messages)
+        units = sum([message.units for message in messages])
         reservation = self.limits.reserve(units, now_ms)
         batch = _Batch(next(self._shared.batches), messages, units, reservation)
-        self._flying[batch.id] = batch
+        self._receipts.begin(batch.id)
         self._in_flight += len(messages)
         self._shared.book.owe(batch.id, messages)
         row = BatchRow(
@@ -326,7 +330,7 @@ class LaneRunner:
         self._in_flight -= len(batch.messages)
         self._pause_if_throttled(results, returned_ms)
         self.wake()
-        told = [self._told(*pair) for pair in zip(batch.messages, results, strict=True)]
+        told = self._results(batch.messages, results)
         try:
             await shared.writer.results(batch.id, told)
         except StoreError:
@@ -356,12 +360,20 @@ class LaneRunner:
             results = [unknown("error", "the adapter answered for another batch")] * len(batch)
         return results
 
-    def _told(self, message: QueuedMessage, result: SubmitResult) -> Result:
-        """What a carrier's answer means for a message; QUEUED means another try."""
-        outcome, provider_id, code, detail, _ = result
-        message.attempt += 1
-        if outcome is Outcome.ACCEPTED:
-            return (Reason.SENT, code, detail, provider_id)
+    def _results(self, messages: list[QueuedMessage], results: list[SubmitResult]) -> list[Result]:
+        """What a carrier's answers mean for the messages."""
+        told: list[Result] = []
+        for message, result in zip(messages, results, strict=True):
+            message.attempt += 1
+            if result.outcome is _ACCEPTED:
+                told.append((_SENT, result.code, result.detail, result.provider_id))
+            else:
+                told.append(self._meaning(message, result))
+        return told
+
+    def _meaning(self, message: QueuedMessage, result: SubmitResult) -> Result:
+        """What it means for a message that a carrier has not taken it; QUEUED means another try."""
+        outcome, code, detail = result.outcome, result.code, result.detail
         message.code = code
         if outcome is Outcome.REJECTED:
             return (Reason.CARRIER_REJECTED, code, detail, "")
@@ -378,22 +390,16 @@ class LaneRunner:
 
     def _tell(self, batch: _Batch, told: list[Result], at_ms: int) -> None:
         """The results are synced: tells the shards, and lines up what is tried again."""
-        book = self._shared.book
-        carrier = self.lane.carrier
-        for message, (reason, code, detail, provider_id) in zip(batch.messages, told, strict=True):
-            if reason == Reason.QUEUED:
+        finish, receipts, carrier = self._shared.book.finish, self._receipts, self.lane.carrier
+        for message, result in zip(batch.messages, told, strict=True):
+            reason, code, detail, _ = result
+            if reason in _LEFT:
+                receipts.told(message, result, at_ms, carrier)
+            elif reason == _QUEUED:
                 self._retry(message, at_ms)
-                continue
-            book.finish(message, Reason(reason), at_ms, carrier, code, detail, provider_id)
-            if reason == Reason.SENT or reason == Reason.UNKNOWN_OUTCOME:
-                reference = provider_id or message.id
-                ref = (message.shard, message.key, message.id, message.lane, carrier)
-                book.remember(self.key, reference, ref)
-                if reference in self._early:
-                    for _, receipt, delivery in self._early.pop(reference):
-                        self._take_receipt(receipt, delivery)
-        del self._flying[batch.id]
-        self._drop_early()
+            else:
+                finish(message, reason, at_ms, carrier, code, detail)
+        receipts.end(batch.id)
 
     def _retry(self, message: QueuedMessage, now_ms: int) -> None:
         due_ms = now_ms + backoff.delay_ms(message.failures, f"{self._shared.seed}{message.id}")
@@ -401,67 +407,20 @@ class LaneRunner:
         if due_ms >= message.expires_ms:
             self._expire(message)
             return
-        self._count("retries")
+        self.counts["retries"] += 1
         self._retries[message.id] = message
         heapq.heappush(self._due, (due_ms, next(self._ties), message))
         self.wake()
 
     def _pause_if_throttled(self, results: list[SubmitResult], now_ms: int) -> None:
-        asked = [each.retry_after_ms for each in results if each.outcome is Outcome.THROTTLED]
+        asked = [each.retry_after_ms for each in results if each.outcome is _THROTTLED]
         if not asked:
             self._throttles = 0
             return
         self._throttles += 1
-        self._count("throttled", len(asked))
+        self.counts["throttled"] += len(asked)
         own_ms = backoff.delay_ms(self._throttles, f"{self._shared.seed}{self.key}")
         self._paused_until_ms = max(self._paused_until_ms, now_ms + (max(asked) or own_ms))
-
-    # Receipts.
-
-    async def _receipts(self, receipts: Sequence[CarrierReceipt]) -> None:
-        """Takes receipts in. Durability: their shards have journaled them when it returns."""
-        if not receipts:
-            return
-        delivery = Delivery(len(receipts))
-        for receipt in receipts:
-            self._take_receipt(receipt, delivery)
-        await delivery.done
-
-    def _take_receipt(self, receipt: CarrierReceipt, delivery: Delivery) -> None:
-        provider_id, reason, at_ms, code, detail, reference = receipt
-        last = reason in _LAST or (reason == Reason.DELIVERED and self.lane.channel == "sms")
-        book = self._shared.book
-        ref = book.find(self.key, provider_id, last) if provider_id else None
-        if ref is None and reference:
-            ref = book.find(self.key, reference, last)
-        if ref is not None:
-            shard, key, message_id, lane, carrier = ref
-            self._count(_NAMES[reason])
-            book.reporter.add(
-                shard,
-                commands.receipt(
-                    key, message_id, reason, at_ms, False, carrier, lane, code, detail, provider_id
-                ),
-                delivery,
-            )
-        elif self._flying and len(self._early) < limits.LANE_IN_FLIGHT_MESSAGES:
-            # It may be of a batch whose results are not told yet: it waits for those.
-            waiting = self._early.setdefault(provider_id or reference, [])
-            waiting.append((next(reversed(self._flying)), receipt, delivery))
-        else:
-            self._count("receipts_unmatched")
-            delivery.told()
-
-    def _drop_early(self) -> None:
-        """Lets go of receipts that no batch in flight can be meant by."""
-        oldest = next(iter(self._flying), None)
-        while self._early:
-            first = next(iter(self._early))
-            if oldest is not None and self._early[first][0][0] >= oldest:
-                return
-            for _, _, delivery in self._early.pop(first):
-                self._count("receipts_unmatched")
-                delivery.told()
 
     # Words.
 
@@ -473,11 +432,8 @@ class LaneRunner:
 
     def _finish(self, message: QueuedMessage, reason: Reason, code: str, detail: str) -> None:
         now_ms = self._shared.clock.now_ms()
-        self._count(_NAMES[reason])
+        self.counts[OUTCOME_NAMES[reason]] += 1
         self._shared.book.finish(message, reason, now_ms, self.lane.carrier, code, detail)
-
-    def _count(self, what: str, by: int = 1) -> None:
-        self.counts[what] = self.counts.get(what, 0) + by
 
     def _landed_task(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)

@@ -6,7 +6,7 @@ lane's room, and each message is judged once, by what was known when it was abou
 """  # noqa: D205 - one sentence
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from actors.ledger_writer import LedgerWriter
 from engine.fraud import PAID_PHONE_CHANNELS, FraudGuard
@@ -16,6 +16,9 @@ from engine.phone import Phones
 from engine.reasons import Reason
 
 Finish = Callable[[QueuedMessage, Reason, str, str], object]
+
+# An enum looks its members up ten times as slowly as a module its names.
+_ACCEPTED: Final = Reason.ACCEPTED
 
 _SNAPSHOT_MS = 10_000
 
@@ -49,15 +52,15 @@ class Screen:
             if message.attempt:
                 passed.append(message)
                 continue
-            e164, _, reason, why = self._phones.read(message.to)
-            if reason is not Reason.ACCEPTED:
-                finish(message, reason, "", why)
+            phone = self._phones.read(message.to)
+            if phone.reason is not _ACCEPTED:
+                finish(message, phone.reason, "", phone.why)
                 continue
-            message.to = e164
+            message.to = phone.e164
             if message.purpose == "otp":
                 judged = True
                 verdict = self._guard.check(
-                    message.workspace, message.channel, message.purpose, e164, now_ms
+                    message.workspace, message.channel, message.purpose, phone.e164, now_ms
                 )
                 if verdict is not None:
                     finish(message, Reason.FRAUD_BLOCKED, verdict.code, verdict.why)

@@ -59,8 +59,9 @@ def stages() -> None:
     parts = [part.commands for batch in batches for part in batch.parts]
     line("pack", lambda: [commands.pack_chunk(part) for part in parts])
     chunks = [commands.pack_chunk(part) for part in parts]
-    line("compress", lambda: [commands.compress_chunk(chunk) for chunk in chunks])
-    payloads = [commands.pack_payload([commands.compress_chunk(chunk)]) for chunk in chunks]
+    compress = commands.Compressor().compress
+    line("compress", lambda: [compress(chunk) for chunk in chunks])
+    payloads = [commands.pack_payload([compress(chunk)]) for chunk in chunks]
     line("decompress and unpack", lambda: [list(commands.unpack_payload(p)) for p in payloads])
     applied(payloads)
 

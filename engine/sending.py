@@ -11,7 +11,7 @@ import msgpack
 from engine import commands, limits
 from engine.activation import Activation
 from engine.dedup import SEEN
-from engine.messages import MARKETING, SendRequest
+from engine.messages import MARKETING, Message, SendRequest
 from engine.reasons import Reason
 from engine.templates import RenderError
 
@@ -90,34 +90,44 @@ def take_receipt(act: Activation, command: commands.Command) -> Reason:
 
     Returns:
         ACCEPTED, DUPLICATE for what was known, or NOT_FOUND for a message that the entity has
-        forgotten (its effect is settled all the same).
+        forgotten (its effect is settled all the same). Of several outcomes it is the first's.
     """
-    _, _, message_id, reason, at_ms, settle, carrier, lane, code, detail, provider_id = command
+    _, _, message_id, reason, at_ms, settle, carrier, lane, code, detail, provider_id = command[:11]
     entity = act.entity
     if settle:
         entity.outbox.pop(message_id, None)
     message = entity.messages.get(message_id)
     if message is None:
         return Reason.NOT_FOUND
-    at_ms = min(max(at_ms, message.created_ms), act.now)
-    moved = message.record(reason, at_ms, code, detail)
     if carrier:
         message.carrier = carrier
     if lane:
         message.lane = lane
     if provider_id:
         message.provider_id = provider_id
-    if not moved:
-        return Reason.DUPLICATE
+    moved = _take_outcome(act, message, reason, at_ms, code, detail)
+    if len(command) > 11:
+        for each in command[11]:
+            _take_outcome(act, message, *each)
+    return Reason.ACCEPTED if moved else Reason.DUPLICATE
+
+
+def _take_outcome(
+    act: Activation, message: Message, reason: int, at_ms: int, code: str, detail: str
+) -> bool:
+    """Takes in one outcome; False for a repeat, or one that came too late to matter."""
+    at_ms = min(max(at_ms, message.created_ms), act.now)
+    if not message.record(reason, at_ms, code, detail):
+        return False
     outcomes = act.effects.outcomes
     outcomes[reason] = outcomes.get(reason, 0) + 1
-    name = Reason(reason).name
     if reason in _NOTED:
+        name = Reason(reason).name
         words = ", ".join(part for part in (code, detail) if part)
-        act.note("message", message_id, f"{name}: {words}" if words else name)
+        act.note("message", message.id, f"{name}: {words}" if words else name)
     elif act.feed is not None:
-        act.tell("message", message_id, name)
-    return Reason.ACCEPTED
+        act.tell("message", message.id, Reason(reason).name)
+    return True
 
 
 def _context(act: Activation, data: dict[str, Any]) -> dict[str, Any]:

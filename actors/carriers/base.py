@@ -4,16 +4,21 @@ An adapter says what it knows and nothing more. A message that was refused was n
 fate is not known (a time-out after the request left, a connection that broke before the answer) is
 UNKNOWN, never REJECTED, because the sender gives a rejected message away again and an unknown one
 not. An exception out of `submit` counts as unknown for the whole batch.
+
+Each message has one of these values at every stage, so they are structs of msgspec: it makes one in
+a fifth of the time that a named tuple takes.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
 from enum import IntEnum
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, Protocol
+
+from msgspec import Struct
 
 from engine.reasons import Reason
 
 
-class CarrierMessage(NamedTuple):
+class CarrierMessage(Struct, frozen=True, gc=False):
     """A message as an adapter gets it.
 
     Attributes:
@@ -47,7 +52,7 @@ class Outcome(IntEnum):
     UNKNOWN = 4  # may or may not have been taken
 
 
-class SubmitResult(NamedTuple):
+class SubmitResult(Struct, frozen=True, gc=False):
     """What a carrier said to one message.
 
     Attributes:
@@ -65,9 +70,12 @@ class SubmitResult(NamedTuple):
     retry_after_ms: int = 0
 
 
+_ACCEPTED: Final = Outcome.ACCEPTED
+
+
 def accepted(provider_id: str) -> SubmitResult:
     """The carrier has taken the message."""
-    return SubmitResult(Outcome.ACCEPTED, provider_id)
+    return SubmitResult(_ACCEPTED, provider_id)
 
 
 def rejected(code: str, permanent: bool, detail: str = "") -> SubmitResult:
@@ -86,7 +94,7 @@ def unknown(code: str, detail: str = "") -> SubmitResult:
     return SubmitResult(Outcome.UNKNOWN, "", code, detail)
 
 
-class CarrierReceipt(NamedTuple):
+class CarrierReceipt(Struct, frozen=True, gc=False):
     """What a carrier told later about a message.
 
     Attributes:

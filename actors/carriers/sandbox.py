@@ -14,7 +14,7 @@ import itertools
 import os
 from collections import deque
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 from xxhash import xxh3_128_intdigest
@@ -35,6 +35,10 @@ from actors.clock import Handle
 from engine import limits
 from engine.rates import UNLIMITED
 from engine.reasons import Reason
+
+# An enum looks its members up ten times as slowly as a module its names.
+_ACCEPTED: Final = Outcome.ACCEPTED
+_DELIVERED: Final = Reason.DELIVERED
 
 Rate = Annotated[float, Field(ge=0, le=1)]
 Span = tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]]
@@ -139,6 +143,9 @@ class SandboxCarrier:
         self._deliver: Deliver | None = None
         self._due: list[tuple[int, int, CarrierReceipt]] = []
         self._ties = itertools.count()
+        self._ready: deque[CarrierReceipt] = deque()  # due already
+        self._telling: set[asyncio.Task[None]] = set()
+        self._untold = 0  # receipts on their way
         self._wake = asyncio.Event()
         self._pump: asyncio.Task[None] | None = None
         self._log = -1
@@ -160,15 +167,17 @@ class SandboxCarrier:
     async def stop(self) -> None:
         """See `Carrier`."""
         if self._pump is not None:
-            self._pump.cancel()
-            await asyncio.gather(self._pump, return_exceptions=True)
+            tasks = [self._pump, *self._telling]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             self._pump = None
         if self._log >= 0:
             os.close(self._log)
             self._log = -1
 
     async def submit(self, batch: Sequence[CarrierMessage]) -> list[SubmitResult]:
-        """See `Carrier`. Cost: about 2 µs a message when it behaves, 5 µs when it does not."""
+        """See `Carrier`. Cost: about 1 µs a message when it behaves, 5 µs when it does not."""
         start_ms = end_ms = self._clock.now_ms()
         if self._options.latency_ms[1]:
             draw = _Draw(f"{self._salt}{batch[0].id}{batch[0].attempt}latency")
@@ -177,9 +186,8 @@ class SandboxCarrier:
             await self._clock.sleep_until(start_ms + draw.within((0, latency_ms)))
         now_ms = self._clock.now_ms()
         results = self._plainly(batch, now_ms) if self._plain else self._badly(batch, now_ms)
-        for result in results:
-            self.counts[result.outcome] += 1
-        self.seen.add(now_ms, sum(message.units for message in batch))
+        self._wake.set()
+        self.seen.add(now_ms, sum([message.units for message in batch]))
         if self._log >= 0:
             self._write(batch, results, now_ms)
         if end_ms > now_ms:
@@ -195,17 +203,17 @@ class SandboxCarrier:
         return {
             "outcomes": {outcome.name: count for outcome, count in self.counts.items()},
             "units": self.seen.units,
-            "receipts_waiting": len(self._due),
+            "receipts_waiting": self._waiting(),
             "most_in_window": {str(ms): self.max_in_any_window(ms) for ms in self._windows},
         }
 
     def _plainly(self, batch: Sequence[CarrierMessage], now_ms: int) -> list[SubmitResult]:
+        self.counts[_ACCEPTED] += len(batch)
         results = [accepted("sb-" + message.id) for message in batch]
-        if self._options.receipts:
-            delivered = Reason.DELIVERED
-            for message in batch:
-                self._later(CarrierReceipt("sb-" + message.id, delivered, now_ms), now_ms)
-            self._wake.set()
+        if self._options.receipts and self._waiting() < limits.SENT_IDS:
+            self._ready.extend(
+                [CarrierReceipt(result.provider_id, _DELIVERED, now_ms) for result in results]
+            )
         return results
 
     def _badly(self, batch: Sequence[CarrierMessage], now_ms: int) -> list[SubmitResult]:
@@ -220,7 +228,8 @@ class SandboxCarrier:
                 results.append(throttled(options.throttle_ms, "88", "message rate exceeded"))
                 continue
             results.append(self._answer(message, now_ms))
-        self._wake.set()
+        for result in results:
+            self.counts[result.outcome] += 1
         return results
 
     def _answer(self, message: CarrierMessage, now_ms: int) -> SubmitResult:
@@ -263,11 +272,14 @@ class SandboxCarrier:
             self._later(receipt, now_ms + late_ms + draw.within(options.receipt_ms))
 
     def _later(self, receipt: CarrierReceipt, at_ms: int) -> None:
-        if len(self._due) < limits.SENT_IDS:
+        if self._waiting() < limits.SENT_IDS:
             heapq.heappush(self._due, (at_ms, next(self._ties), receipt))
 
+    def _waiting(self) -> int:
+        return len(self._due) + len(self._ready)
+
     async def _run(self) -> None:
-        """Delivers what is due, in batches."""
+        """Delivers what is due, in batches, several of which may be on their way."""
         timer: Handle | None = None
         while True:
             await self._wake.wait()
@@ -276,13 +288,30 @@ class SandboxCarrier:
                 timer.cancel()
                 timer = None
             now_ms = self._clock.now_ms()
-            due: list[CarrierReceipt] = []
-            while self._due and self._due[0][0] <= now_ms and len(due) < limits.CALL_COMMANDS:
-                due.append(heapq.heappop(self._due)[2])
+            while self._due and self._due[0][0] <= now_ms:
+                self._ready.append(heapq.heappop(self._due)[2])
+            while self._ready and self._untold < limits.LANE_IN_FLIGHT_MESSAGES:
+                self._tell()
             if self._due:
                 timer = self._clock.call_at(max(now_ms, self._due[0][0]), self._wake.set)
-            if due and self._deliver is not None:
-                await self._deliver(due)
+
+    def _tell(self) -> None:
+        """Sends off a batch; tasks begin in the order of their making, so none overtakes."""
+        room = limits.LANE_IN_FLIGHT_MESSAGES - self._untold
+        count = min(len(self._ready), room, limits.CALL_COMMANDS)
+        receipts = [self._ready.popleft() for _ in range(count)]
+        self._untold += count
+        task = asyncio.get_running_loop().create_task(self._delivered(receipts))
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
+
+    async def _delivered(self, receipts: list[CarrierReceipt]) -> None:
+        assert self._deliver is not None
+        try:
+            await self._deliver(receipts)
+        finally:
+            self._untold -= len(receipts)
+            self._wake.set()
 
     def _write(
         self, batch: Sequence[CarrierMessage], results: Sequence[SubmitResult], now_ms: int

@@ -27,6 +27,7 @@ from actors.store.connection import open_connection, store_errors, transaction
 from actors.store.errors import ForeignStore
 from actors.store.lock import FileLock
 from engine import limits
+from engine.packing import pack
 from engine.rates import DAY_MS, MINUTE_MS, Use
 from engine.reasons import Reason
 
@@ -196,9 +197,8 @@ class Ledger:
         """Writes all of it, or nothing, and prunes a little.
 
         Durability: Synced when it returns.
-        Cost: 0.15 ms, and 0.3 µs a message.
+        Cost: 0.15 ms, and 0.1 µs a message.
         """
-        pack = msgpack.packb
         with store_errors(self._path, "commit to"), transaction(self._connection):
             many = self._connection.executemany
             if work.batches:
@@ -327,7 +327,7 @@ class Ledger:
 
     def _put_state(self, name: str, value: Any) -> None:
         self._connection.execute(
-            "INSERT OR REPLACE INTO state VALUES (?, ?)", (name, msgpack.packb(value))
+            "INSERT OR REPLACE INTO state VALUES (?, ?)", (name, pack(value))
         ).fetchall()
 
 

@@ -116,6 +116,12 @@ def decode(command: commands.Command) -> dict[str, Any]:
             "carrier": carrier, "lane": lane, "code": code, "detail": detail,
             "provider_id": provider_id,
         }  # fmt: skip
+        if len(command) > 11 and command[11]:
+            made["more"] = [
+                {"outcome": Reason(more[0]).name, "at_ms": more[1], "code": more[2],
+                 "detail": more[3]}
+                for more in command[11]
+            ]  # fmt: skip
     elif operation == "send":
         made |= {"request_id": command[2], "message": _unpacked(command[3])}
     elif operation == "apply":

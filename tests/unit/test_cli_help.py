@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from actors.store.keys import KeyStore
 from engine import commands
+from engine.reasons import Reason
 from gateway.cli import owner
 from gateway.cli.errors import CliError
 from gateway.cli.journal import decode
@@ -151,6 +152,11 @@ def test_commands_of_a_journal_are_shown_decoded() -> None:
     }  # fmt: skip
     receipt = decode(commands.receipt("w/user/ann", "f" * 32, 102, 6_000, True, "sandbox"))
     assert (receipt["outcome"], receipt["carrier"]) == ("DELIVERED", "sandbox")
+    assert "more" not in receipt
+    more = [(Reason.DELIVERED, 7_000, "", "")]
+    both = decode(commands.receipt("w/user/ann", "f" * 32, 101, 6_000, True, more=more))
+    assert both["outcome"] == "SENT"
+    assert both["more"] == [{"outcome": "DELIVERED", "at_ms": 7_000, "code": "", "detail": ""}]
     assert decode((99, "k", 1)) == {"command": "unknown operation 99", "key": "k"}
     assert decode((*event, "grown"))["name"] == "X", "a command grows at its end"
     broken = commands.event("w/user/ann", "m-1", commands.TRACK, "X", 5_000, b"\xc1")

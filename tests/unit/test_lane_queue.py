@@ -14,7 +14,7 @@ OPEN = Room(UNLIMITED, UNLIMITED)
 def message(name: str, purpose: str = "marketing", units: int = 1, expires: int = 10**9):
     return QueuedMessage(
         name, "w/user/u", "w", "main", "sms", "+12025550123", purpose, "hi", "", expires, False,
-        units,
+        0, units,
     )  # fmt: skip
 
 

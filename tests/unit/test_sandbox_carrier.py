@@ -12,6 +12,7 @@ from actors.carriers import registry
 from actors.carriers.base import CarrierMessage, CarrierReceipt, Outcome
 from actors.carriers.sandbox import SandboxCarrier, SeenUnits
 from actors.clock import ManualClock
+from engine import limits
 from engine.lane_definition import Lane
 from engine.reasons import Reason
 
@@ -99,6 +100,30 @@ def test_half_of_the_unknown_were_taken_and_are_told_of_with_our_reference() -> 
     outcomes, receipts = asyncio.run(run_once(8, unknown=1.0))
     assert set(outcomes) == {Outcome.UNKNOWN}
     assert len({receipt.reference for receipt in receipts}) == pytest.approx(1_000, rel=0.1)
+
+
+def test_receipts_are_on_their_way_in_order_and_no_more_than_a_lane_has_in_flight() -> None:
+    count = limits.LANE_IN_FLIGHT_MESSAGES + 500
+
+    async def run() -> None:
+        async with Bench() as bench:
+            journaled = asyncio.Event()
+
+            async def deliver(receipts: Sequence[CarrierReceipt]) -> None:
+                bench.receipts += receipts
+                await journaled.wait()
+
+            bench.carrier._deliver = deliver
+            await bench.carrier.submit(messages(count))
+            await bench.settle()
+            assert len(bench.receipts) == limits.LANE_IN_FLIGHT_MESSAGES
+            assert bench.carrier.status()["receipts_waiting"] == 500
+            journaled.set()
+            await bench.settle()
+            told = [receipt.provider_id for receipt in bench.receipts]
+            assert told == [f"sb-{message.id}" for message in messages(count)]
+
+    asyncio.run(run())
 
 
 def test_it_throttles_above_its_own_limit() -> None:

@@ -23,6 +23,10 @@ KEY = "w/user/ann"
 
 @pytest.fixture
 def town() -> Town:
+    return new_town()
+
+
+def new_town() -> Town:
     town = Town(f"{SMS_LANE}\n---{TEMPLATE}\n---{SEGMENTS}")
     town.identify(phone="+15551234567")
     return town
@@ -143,6 +147,64 @@ def test_feed_lines_name_the_entity_by_its_key(town: Town) -> None:
     town.shard.watch(None)
     town.track("Bought")
     assert len(feed) == 4
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        [(Reason.DELIVERED, 400, "", "")],
+        [(Reason.UNDELIVERED, 400, "7", "absent subscriber"), (Reason.DELIVERED, 900, "", "")],
+        [(Reason.DELIVERED, 400, "", ""), (Reason.SENT, 500, "", ""), (Reason.READ, 99, "", "")],
+    ],
+)
+def test_outcomes_in_one_receipt_are_as_those_in_receipts_of_their_own(
+    more: list[commands.Outcome],
+) -> None:
+    id_ = api_message_id(KEY, "r1")
+    towns = []
+    for together in (True, False):
+        town = new_town()
+        feed: list[list[object]] = []
+        town.shard.watch(feed)
+        send(town, "r1", body="x")
+        made_ms = town.now
+        town.now += 1_000
+        outcomes = [(reason, made_ms + at_ms, code, why) for reason, at_ms, code, why in more]
+        words = ("sandbox", "main", "", "", "sb-1")
+        sent = (KEY, id_, Reason.SENT, made_ms + 300, True, *words)
+        if together:
+            effects = town.apply(commands.receipt(*sent, outcomes))
+        else:
+            rest = [
+                commands.receipt(KEY, id_, reason, at_ms, False, *words[:2], code, why, words[4])
+                for reason, at_ms, code, why in outcomes
+            ]
+            effects = town.apply(commands.receipt(*sent), *rest)
+        assert effects.results[0] == Reason.ACCEPTED
+        assert not town.person().outbox
+        message, notes = town.person().messages[id_], town.notes("message")
+        towns.append((message.view(), effects.outcomes, feed, notes))
+    assert towns[0] == towns[1]
+    assert len(towns[0][0]["history"]) > len(more)
+
+
+def test_a_receipt_of_several_outcomes_is_judged_by_its_first(town: Town) -> None:
+    send(town, "r1", body="x")
+    id_ = api_message_id(KEY, "r1")
+    more = [(Reason.DELIVERED, town.now, "", "")]
+    sent = commands.receipt(KEY, id_, Reason.SENT, town.now, True, more=more)
+    unknown = commands.receipt(KEY, "f" * 32, Reason.SENT, town.now, True, more=more)
+    results = [list(town.apply(each).results) for each in (sent, sent, unknown)]
+    assert results == [[Reason.ACCEPTED], [Reason.DUPLICATE], [Reason.NOT_FOUND]]
+    assert town.person().messages[id_].status == Reason.DELIVERED
+
+
+def test_a_receipt_of_an_old_journal_has_one_outcome(town: Town) -> None:
+    send(town, "r1", body="x")
+    id_ = api_message_id(KEY, "r1")
+    old = commands.receipt(KEY, id_, Reason.SENT, town.now, True, "sandbox", "main")[:11]
+    assert list(town.apply(old).results) == [Reason.ACCEPTED]
+    assert town.person().messages[id_].status == Reason.SENT
 
 
 @pytest.mark.parametrize(("told_ms", "kept_ms"), [(-(10**12), 0), (500, 500), (10**12, 1_000)])

@@ -44,7 +44,7 @@ def test_a_start_that_failed_leaves_no_lock_and_says_the_same_again(
     async def main() -> None:
         host = process(tmp_path, ShardHostProcess if fails == "open" else UnrecoverableHost)
         for _ in range(2):  # the second would be StoreLocked, by this process itself
-            failure = await host.start()
+            failure, _ = await host.start()
             assert words in failure
             assert "is held by" not in failure
             assert asyncio.all_tasks() == {asyncio.current_task()}
@@ -63,7 +63,7 @@ def test_attempts_are_apart(tmp_path: Path) -> None:
         host = process(tmp_path)
         epochs = []
         for _ in range(3):
-            assert "shard-001.db" in await host.start()
+            assert "shard-001.db" in (await host.start())[0]
             shard = SqliteStore.open(tmp_path).open_shard(0, 0)
             epochs.append(shard.epoch)
             shard.close()
