@@ -10,6 +10,7 @@ import contextlib
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from typing import Any
 
 import msgpack
@@ -37,6 +38,7 @@ class Host:
         fail: Told once if a shard can't go on; the process should end.
         hot_entities: See `Shard`.
         make_shard: See `ShardRunner`.
+        making_state: See `ShardRunner`.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Host:
         fail: Callable[[BaseException], None],
         hot_entities: int = limits.HOT_ENTITIES,
         make_shard: type[Shard] = Shard,
+        making_state: AbstractContextManager[object] | None = None,
     ) -> None:
         self.name = name
         self.clock = clock
@@ -68,6 +71,7 @@ class Host:
                 fail,
                 hot_entities,
                 make_shard,
+                making_state,
             )
             for index, store in sorted(stores.items())
         }
@@ -78,6 +82,11 @@ class Host:
         self._watched_until = 0.0
         self._feed_news = asyncio.Event()
         self._refreshing: asyncio.Task[None] | None = None
+
+    @property
+    def commands(self) -> int:
+        """How many commands were applied since the start."""
+        return sum(runner.stats.commands for runner in self.runners.values())
 
     async def start(self) -> None:
         """Recovers every shard, then serves, then hands unsettled effects over again.

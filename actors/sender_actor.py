@@ -17,12 +17,13 @@ import ray
 
 from actors import placement
 from actors.clock import make_clock
+from actors.collector import tune_interpreter
 from actors.directory import RayDirectory
 from actors.metrics import SenderMetrics
 from actors.router import Router
 from actors.sender import SenderCore
 from actors.sender_reports import Report
-from actors.shard_host import ACTOR_OPTIONS, tune_interpreter
+from actors.shard_host import ACTOR_OPTIONS
 from engine import limits
 from engine.commands import Command, open_chunk
 

@@ -112,7 +112,7 @@ class LaneReceipts:
     def _take(self, receipt: CarrierReceipt, delivery: Delivery) -> None:
         if self._tell(receipt, delivery):
             return
-        if self._open and len(self._early) < limits.LANE_IN_FLIGHT_MESSAGES:
+        if self._open and len(self._early) < limits.EARLY_RECEIPTS:
             # It may be of a batch whose results are not told yet: it waits for those.
             waiting = self._early.setdefault(receipt.provider_id or receipt.reference, [])
             waiting.append((next(reversed(self._open)), receipt, delivery))

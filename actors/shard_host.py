@@ -7,10 +7,8 @@ the new one apart.
 
 import asyncio
 import contextlib
-import gc
 import logging
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ import ray
 
 from actors import placement
 from actors.clock import make_clock
+from actors.collector import FreezesState, tune_interpreter
 from actors.directory import RayDirectory
 from actors.dispatch import Dispatcher
 from actors.host import Host
@@ -30,30 +29,6 @@ from engine import limits
 from engine.shard import Shard
 
 logger = logging.getLogger(__name__)
-
-
-# A thread that wants the interpreter (a commit after each of SQLite's statements, Ray's and gRPC's
-# threads for each call) waits so long for a busy loop to give it up. With the default of 5 ms a
-# commit of 0.3 ms lasts 25, and a call takes 50.
-_SWITCH_S = 0.0002
-
-
-def tune_interpreter() -> None:
-    """Sets the interpreter of an actor's process up for one busy loop and long-lived state.
-
-    The cyclic collector is kept away from state that has no cycles: with the default thresholds it
-    walks all profiles again and again, with pauses of 400 ms at 300,000 profiles, and a recovery
-    takes twice as long.
-    """
-    sys.setswitchinterval(_SWITCH_S)
-    gc.set_threshold(50_000, 20, 100)
-    keep_state()
-
-
-def keep_state() -> None:
-    """Takes all objects that there are out of the cyclic collector's sight: they will stay."""
-    gc.collect()
-    gc.freeze()
 
 
 class ShardHostProcess:
@@ -75,6 +50,7 @@ class ShardHostProcess:
         self._stopped = False
         self._ready: asyncio.Task[None] | None = None
         self._again_s = 0.0
+        self._freezes = FreezesState()
 
     def __repr__(self) -> str:
         return self._name
@@ -123,7 +99,7 @@ class ShardHostProcess:
         dispatcher = Dispatcher(Router(directory, control=True), directory, self._fail)
         stores: dict[int, ShardStore] = {}
         host: Host | None = None
-        tune_interpreter()  # before the replay, which makes most of the state
+        tune_interpreter()
         try:
             policy = ArchivePolicy(settings["archive_days"], settings["archive_bytes"])
             store = SqliteStore.open(Path(settings["store"]), policy)
@@ -132,7 +108,7 @@ class ShardHostProcess:
             clock = make_clock(settings["clock"], settings["clock_origin_ms"])
             host = Host(
                 self._name, stores, settings["shards"], clock, dispatcher, self._fail,
-                settings["hot_entities"], self.make_shard,
+                settings["hot_entities"], self.make_shard, self._freezes,
             )  # fmt: skip
             await host.start()
         except Exception as error:
@@ -143,7 +119,6 @@ class ShardHostProcess:
             self._ready = None  # a later call tries again: what was wrong may be mended by then
             return
         self._error = ""
-        keep_state()
         self._host = host
         self._beside = asyncio.get_running_loop().create_task(self._every_second(host))
 
@@ -166,10 +141,15 @@ class ShardHostProcess:
 
     async def _every_second(self, host: Host) -> None:
         metrics = HostMetrics(self._name)
-        seconds = 0
+        seconds = idle_s = 0
+        commands = 0
         while self._host is host:
             await asyncio.sleep(1.0)
             seconds += 1
+            before, commands = commands, host.commands
+            idle_s = idle_s + 1 if commands == before else 0
+            if idle_s == limits.THAW_IDLE_S:
+                self._freezes.thaw()
             try:
                 metrics.record(host)
             except Exception:

@@ -15,6 +15,7 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
@@ -63,6 +64,7 @@ class ShardRunner:
         fail: Told once if the shard can't go on; the process should end.
         hot_entities: See `Shard`.
         make_shard: The state machine; a measurement may put another in its place.
+        making_state: Entered while entries are applied, if given; see `actors.collector`.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class ShardRunner:
         fail: Callable[[BaseException], None],
         hot_entities: int = limits.HOT_ENTITIES,
         make_shard: type[Shard] = Shard,
+        making_state: AbstractContextManager[object] | None = None,
     ) -> None:
         self.store = store
         self.shard = make_shard(store.shard, shards, store.load, store.scan, hot_entities)
@@ -86,6 +89,7 @@ class ShardRunner:
         self._archiver = archiver
         self._dispatch = dispatch
         self._fail = fail
+        self._making_state = making_state or nullcontext()
         self._waiting: deque[tuple[bytes, int, asyncio.Future[bytes]]] = deque()
         self._pace = CheckpointPace()
         self._definitions: list[DefinitionRow] = []
@@ -118,7 +122,8 @@ class ShardRunner:
         shard.recover(stored, store.due(), store.segment_counts(), 0)
         shard.seq = store.start_seq - 1
         for entry in store.journal(store.start_seq):
-            effects = shard.apply(entry.seq, entry.now_ms, entry.mode, entry.payload)
+            with self._making_state:
+                effects = shard.apply(entry.seq, entry.now_ms, entry.mode, entry.payload)
             self._keep_definitions(entry.seq, effects)
             self._newest_ms = max(self._newest_ms, shard.now)
             self._pace.applied(entry.seq, len(effects.results))
@@ -307,7 +312,8 @@ class ShardRunner:
 
     def _apply(self, entry: Entry, futures: list[tuple[int, "asyncio.Future[bytes]"]]) -> None:
         started = perf_counter()
-        effects = self.shard.apply(entry.seq, entry.now_ms, entry.mode, entry.payload)
+        with self._making_state:
+            effects = self.shard.apply(entry.seq, entry.now_ms, entry.mode, entry.payload)
         self._keep_definitions(entry.seq, effects)
         self._pace.applied(entry.seq, len(effects.results))
         results, at = bytes(effects.results), 0

@@ -14,10 +14,11 @@ import ray
 
 from actors import placement
 from actors.clock import make_clock
+from actors.collector import tune_interpreter
 from actors.directory import RayDirectory
 from actors.metrics import GatewayMetrics
 from actors.router import Router
-from actors.shard_host import ACTOR_OPTIONS, tune_interpreter
+from actors.shard_host import ACTOR_OPTIONS
 from actors.store.keys import KeyStore
 from engine import limits
 from gateway.server import GatewayServer, Tls

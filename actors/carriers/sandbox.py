@@ -290,14 +290,14 @@ class SandboxCarrier:
             now_ms = self._clock.now_ms()
             while self._due and self._due[0][0] <= now_ms:
                 self._ready.append(heapq.heappop(self._due)[2])
-            while self._ready and self._untold < limits.LANE_IN_FLIGHT_MESSAGES:
+            while self._ready and self._untold < limits.SANDBOX_UNTOLD:
                 self._tell()
             if self._due:
                 timer = self._clock.call_at(max(now_ms, self._due[0][0]), self._wake.set)
 
     def _tell(self) -> None:
         """Sends off a batch; tasks begin in the order of their making, so none overtakes."""
-        room = limits.LANE_IN_FLIGHT_MESSAGES - self._untold
+        room = limits.SANDBOX_UNTOLD - self._untold
         count = min(len(self._ready), room, limits.CALL_COMMANDS)
         receipts = [self._ready.popleft() for _ in range(count)]
         self._untold += count

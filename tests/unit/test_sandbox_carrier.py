@@ -103,7 +103,7 @@ def test_half_of_the_unknown_were_taken_and_are_told_of_with_our_reference() -> 
 
 
 def test_receipts_are_on_their_way_in_order_and_no_more_than_a_lane_has_in_flight() -> None:
-    count = limits.LANE_IN_FLIGHT_MESSAGES + 500
+    count = limits.SANDBOX_UNTOLD + 500
 
     async def run() -> None:
         async with Bench() as bench:
@@ -116,7 +116,7 @@ def test_receipts_are_on_their_way_in_order_and_no_more_than_a_lane_has_in_fligh
             bench.carrier._deliver = deliver
             await bench.carrier.submit(messages(count))
             await bench.settle()
-            assert len(bench.receipts) == limits.LANE_IN_FLIGHT_MESSAGES
+            assert len(bench.receipts) == limits.SANDBOX_UNTOLD
             assert bench.carrier.status()["receipts_waiting"] == 500
             journaled.set()
             await bench.settle()
