@@ -17,13 +17,14 @@ _PIECES: Final = 16
 class Sweep:
     """Where a shard's sweep is; see the module's text."""
 
-    __slots__ = ("_begun", "_bounds", "_keys", "_size")
+    __slots__ = ("_begun", "_bounds", "_keys", "_size", "_taken")
 
     def __init__(self) -> None:
         self._bounds: list[str] = []  # where the pieces but the first begin
         self._begun = 0  # pieces of this round that were begun
         self._keys: list[str] = []  # what is left of the piece, the next key last
         self._size = 0  # how many there were
+        self._taken: list[str] = []  # what this round has given
 
     def rows_until(self, dirty: Mapping[str, int], part: float) -> int:
         """How many keys bring this round to a part of its way.
@@ -63,12 +64,16 @@ class Sweep:
         keys = self._keys[at:]
         del self._keys[at:]
         keys.reverse()
+        self._taken += keys
         return keys
 
     def _begin_piece(self, dirty: Mapping[str, int]) -> None:
         if not self._begun:
-            keys = sorted(dirty)
+            # What is dirty now says little of where a round's keys lie: the first piece was swept
+            # a round ago, the last one just now. The round before knows better.
+            keys = sorted({*self._taken, *dirty})
             self._bounds = [keys[len(keys) * n // _PIECES] for n in range(1, _PIECES)]
+            self._taken = []
         first = self._bounds[self._begun - 1] if self._begun else ""
         past = self._bounds[self._begun] if self._begun < _PIECES - 1 else None
         self._begun += 1
