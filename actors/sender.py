@@ -32,7 +32,7 @@ from engine import limits, sms
 from engine.fraud import FraudGuard, FraudPolicy
 from engine.issues import DefinitionError
 from engine.lane_definition import Lane, lane_from
-from engine.lane_queue import QueuedMessage
+from engine.lane_queue import QueuedMessage, rooms
 from engine.messages import SMS
 from engine.rates import Use
 from engine.reasons import Reason
@@ -40,10 +40,6 @@ from engine.reasons import Reason
 # An offer is unpacked straight into what waits in a lane's queue.
 _OFFERS: Final = Decoder(tuple[int, int, int, list[QueuedMessage], dict[str, int]])
 _CANCELS: Final = Decoder(tuple[int, int, list[str | QueuedMessage]])
-# An enum looks its members up ten times as slowly as a module its names.
-_QUEUED: Final = Reason.QUEUED
-_DUPLICATE: Final = Reason.DUPLICATE
-_QUEUE_FULL: Final = Reason.QUEUE_FULL
 _log = logging.getLogger("denrei.sender")
 
 
@@ -86,6 +82,7 @@ class SenderCore:
         self._versions: dict[str, int] = {}
         self._lanes: dict[str, LaneRunner] = {}
         self._draining = False
+        self._rooms = rooms(limits.SENDER_QUEUE_MESSAGES)
         self.counts = dict.fromkeys(("offered", "admitted", "duplicate", "full", "stale"), 0)
         for each in self._book.recover(state, now_ms):
             self._book.tell(each, now_ms)
@@ -264,9 +261,9 @@ class SenderCore:
         book = self._book
         if book.known(message.id):
             self.counts["duplicate"] += 1
-            return _DUPLICATE
-        if self._draining or len(book.held) >= limits.SENDER_QUEUE_MESSAGES:
-            return _QUEUE_FULL
+            return Reason.DUPLICATE
+        if self._draining or len(book.held) >= self._rooms[message.level]:
+            return Reason.QUEUE_FULL
         if message.channel == SMS:
             message.units = sms.parts(message.body)
         key = f"{message.workspace}/{message.lane}"
@@ -275,9 +272,9 @@ class SenderCore:
             book.hold(message)
             why = f"lane '{message.lane}' is not defined"
             book.finish(message, Reason.NO_ROUTE, self._clock.now_ms(), detail=why)
-            return _QUEUED
+            return Reason.QUEUED
         reason = runner.queue.put(message)
-        if reason is _QUEUED:
+        if reason is Reason.QUEUED:
             book.hold(message)
             touched[key] = runner
             self.counts["admitted"] += 1

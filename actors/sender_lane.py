@@ -42,11 +42,6 @@ from engine.reasons import Reason
 
 # How often a lane that is held up looks for messages that have expired behind the first.
 _SWEEP_MS: Final = 60_000
-# An enum looks its members up ten times as slowly as a module its names.
-_ACCEPTED: Final = Outcome.ACCEPTED
-_THROTTLED: Final = Outcome.THROTTLED
-_QUEUED: Final = Reason.QUEUED
-_SENT: Final = Reason.SENT
 # A message that has left, or may have: its carrier may tell more of it.
 _LEFT: Final = frozenset({Reason.SENT, Reason.UNKNOWN_OUTCOME})
 _log = logging.getLogger("denrei.sender")
@@ -310,7 +305,7 @@ class LaneRunner:
         capacity = limits.LANE_QUEUE_MESSAGES
         for units, window_ms, _ in sliding:
             capacity = min(capacity, units * limits.LANE_QUEUE_S * 1_000 // window_ms)
-        self.queue.capacity = max(capacity, limits.OFFER_MESSAGES)
+        self.queue.resize(max(capacity, limits.OFFER_MESSAGES))
         shortest_ms = min((limit.window_ms for limit in sliding), default=0)
         self._grain_ms = max(1, min(20, shortest_ms // 200))
 
@@ -365,8 +360,8 @@ class LaneRunner:
         told: list[Result] = []
         for message, result in zip(messages, results, strict=True):
             message.attempt += 1
-            if result.outcome is _ACCEPTED:
-                told.append((_SENT, result.code, result.detail, result.provider_id))
+            if result.outcome is Outcome.ACCEPTED:
+                told.append((Reason.SENT, result.code, result.detail, result.provider_id))
             else:
                 told.append(self._meaning(message, result))
         return told
@@ -395,7 +390,7 @@ class LaneRunner:
             reason, code, detail, _ = result
             if reason in _LEFT:
                 receipts.told(message, result, at_ms, carrier)
-            elif reason == _QUEUED:
+            elif reason == Reason.QUEUED:
                 self._retry(message, at_ms)
             else:
                 finish(message, reason, at_ms, carrier, code, detail)
@@ -413,7 +408,7 @@ class LaneRunner:
         self.wake()
 
     def _pause_if_throttled(self, results: list[SubmitResult], now_ms: int) -> None:
-        asked = [each.retry_after_ms for each in results if each.outcome is _THROTTLED]
+        asked = [each.retry_after_ms for each in results if each.outcome is Outcome.THROTTLED]
         if not asked:
             self._throttles = 0
             return

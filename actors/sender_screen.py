@@ -6,7 +6,7 @@ lane's room, and each message is judged once, by what was known when it was abou
 """  # noqa: D205 - one sentence
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from actors.ledger_writer import LedgerWriter
 from engine.fraud import PAID_PHONE_CHANNELS, FraudGuard
@@ -17,8 +17,6 @@ from engine.reasons import Reason
 
 Finish = Callable[[QueuedMessage, Reason, str, str], object]
 
-# An enum looks its members up ten times as slowly as a module its names.
-_ACCEPTED: Final = Reason.ACCEPTED
 
 _SNAPSHOT_MS = 10_000
 
@@ -53,7 +51,7 @@ class Screen:
                 passed.append(message)
                 continue
             phone = self._phones.read(message.to)
-            if phone.reason is not _ACCEPTED:
+            if phone.reason is not Reason.ACCEPTED:
                 finish(message, phone.reason, "", phone.why)
                 continue
             message.to = phone.e164

@@ -13,7 +13,7 @@ unknown, and only a recovery can tell.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -128,6 +128,7 @@ class ShardRunner:
             self._newest_ms = max(self._newest_ms, shard.now)
             self._pace.applied(entry.seq, len(effects.results))
             self.stats.replayed += len(effects.results)
+        self._log_faults()
         self.stats.recovery_s = loop.time() - started
         return shard.unsettled(store.pending())
 
@@ -315,6 +316,8 @@ class ShardRunner:
         with self._making_state:
             effects = self.shard.apply(entry.seq, entry.now_ms, entry.mode, entry.payload)
         self._keep_definitions(entry.seq, effects)
+        if effects.installed:
+            self._log_faults()
         self._pace.applied(entry.seq, len(effects.results))
         results, at = bytes(effects.results), 0
         for count, future in futures:
@@ -332,10 +335,12 @@ class ShardRunner:
         self._dispatch(self, effects)
 
     def _keep_definitions(self, seq: int, effects: Effects) -> None:
-        if effects.installed and self.shard.faults:
-            logger.error("definitions that do not compile: %s", self.shard.faults)
         for workspace, version, documents in effects.installed:
             self._definitions.append(DefinitionRow(workspace, version, seq, documents))
+
+    def _log_faults(self) -> None:
+        if self.shard.faults:
+            logger.error("definitions that do not compile: %s", self.shard.faults)
 
     # --- waiting ----------------------------------------------------------------------------
 
@@ -380,7 +385,7 @@ class ShardRunner:
         }
 
     def describe(self) -> dict[str, Any]:
-        """The shard's state in numbers, for status and metrics."""
+        """The shard's state for status and metrics: numbers, and what does not compile."""
         shard, due_ms = self.shard, self.shard.next_due_ms()
         now_ms = max(self._clock.now_ms(), shard.now)
         return {
@@ -410,7 +415,19 @@ class ShardRunner:
                 for reason, count in sorted(self.stats.outcomes.items())
             },
             "installed": {name: program.version for name, program in shard.programs.items()},
+            "faults": _by_workspace(shard.faults),
         }
+
+
+def _by_workspace(faults: Iterable[tuple[str, str]]) -> dict[str, dict[str, Any]]:
+    """How many definitions of each workspace do not compile, and the names of the first."""
+    told: dict[str, dict[str, Any]] = {}
+    for workspace, label in sorted(faults):
+        one = told.setdefault(workspace, {"count": 0, "names": []})
+        one["count"] += 1
+        if one["count"] <= limits.FAULTS_SHOWN:
+            one["names"].append(label)
+    return told
 
 
 def _of_workspace(counts: dict[str, int], workspace: str) -> dict[str, int]:

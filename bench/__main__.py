@@ -52,6 +52,7 @@ def main() -> int:
 def one_round(figures: Figures, scale: float, run: str) -> None:
     """The floor, then the engine with everything that is asked of it."""
     events = int(EVENTS * scale)
+    keep(figures, "machine_loop_ns", loop_ns())
     with instance(FloorHost) as floor:
         floor.load("shop", f"w{run}", events=events // 6, users=USERS)  # warm
         loaded = floor.load("shop", f"f{run}", events=events, users=USERS)
@@ -74,12 +75,20 @@ def one_round(figures: Figures, scale: float, run: str) -> None:
                 events=int(half * 8 * scale),
                 users=USERS,
                 rate=half,
-                batch=250,
             )
         keep(figures, "ack_p50_ms_half_load", loaded["p50_ms"])
         keep(figures, "ack_p99_ms_half_load", loaded["p99_ms"])
         keep(figures, "messages_per_s", engine.messages_per_s(f"m{run}", int(MESSAGES * scale)))
         keep(figures, "recovery_s_100k_profiles", engine.recovery_s())
+
+
+def loop_ns() -> float:
+    """One turn of a plain loop in Python: how quick this machine is at this moment."""
+    turns, total = 2_000_000, 0
+    started = time.process_time()
+    for number in range(turns):
+        total += number
+    return (time.process_time() - started) / turns * 1e9
 
 
 def instance(host_class: Any) -> MeasuredInstance:

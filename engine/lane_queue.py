@@ -8,6 +8,9 @@ hold over any stretch and not only over whole rounds, and a code that arrives be
 newsletters waits for one message, not for their quantum. A class that was idle comes back at the
 pass of the present: it cannot save up.
 
+The classes share one capacity, and the lower ones are refused before it is reached: what is left
+is kept for those above. So a lane that is full of newsletters still takes a code.
+
 A message has to be young enough when it leaves, not when it arrives: `take` hands out expired
 messages apart. A cancelled message gives its place back at once.
 """
@@ -26,12 +29,25 @@ CLASSES: Final = (OTP, TRANSACTIONAL, MARKETING)
 SHARES: Final = {OTP: 50, TRANSACTIONAL: 30, MARKETING: 20}
 # How far a pass moves for a unit: whole numbers in the inverse proportion of the shares.
 _STRIDES: Final = tuple(300 // SHARES[name] for name in CLASSES)
+_QUEUE_PERCENTS: Final = (
+    limits.OTP_QUEUE_PERCENT,
+    limits.TRANSACTIONAL_QUEUE_PERCENT,
+    limits.MARKETING_QUEUE_PERCENT,
+)
 _LEVELS: Final = {name: level for level, name in enumerate(CLASSES)}
 _LAST_LEVEL: Final = len(CLASSES) - 1
-# An enum looks its members up ten times as slowly as a module its names.
-_QUEUED: Final = Reason.QUEUED
-_DUPLICATE: Final = Reason.DUPLICATE
-_QUEUE_FULL: Final = Reason.QUEUE_FULL
+
+
+def rooms(capacity: int) -> tuple[int, ...]:
+    """How many messages, of all classes together, may be there for each class to be taken.
+
+    Args:
+        capacity: The most messages in all.
+
+    Returns:
+        A number for each level, the highest class first, never growing; at least 1.
+    """
+    return tuple(max(1, capacity * percent // 100) for percent in _QUEUE_PERCENTS)
 
 
 class QueuedMessage(Struct, array_like=True, eq=False, gc=False):
@@ -89,13 +105,13 @@ class LaneQueue:
     """A bounded queue of three classes.
 
     Args:
-        capacity: The most messages that wait.
+        capacity: The most messages that wait; lower classes are refused before, see `rooms`.
     """
 
-    __slots__ = ("_by_id", "_gone", "_passes", "_present", "_queues", "capacity")
+    __slots__ = ("_by_id", "_gone", "_passes", "_present", "_queues", "_rooms")
 
     def __init__(self, capacity: int = limits.LANE_QUEUE_MESSAGES) -> None:
-        self.capacity = capacity
+        self._rooms = rooms(capacity)
         self._queues: tuple[deque[QueuedMessage], ...] = tuple(deque() for _ in CLASSES)
         self._by_id: dict[str, QueuedMessage] = {}
         self._passes = [0] * len(CLASSES)
@@ -105,24 +121,29 @@ class LaneQueue:
     def __len__(self) -> int:
         return len(self._by_id)
 
+    def resize(self, capacity: int) -> None:
+        """Changes the capacity; what waits past a smaller one keeps its place."""
+        self._rooms = rooms(capacity)
+
     def put(self, message: QueuedMessage) -> Reason:
         """Lets a message wait.
 
         Returns:
-            QUEUED, DUPLICATE if it waits already, or QUEUE_FULL.
+            QUEUED, DUPLICATE if it waits already, or QUEUE_FULL if its class has no room.
 
         Cost: 0.4 µs.
         """
         if message.id in self._by_id:
-            return _DUPLICATE
-        if len(self._by_id) >= self.capacity:
-            return _QUEUE_FULL
-        self._enter(message).append(message)
-        return _QUEUED
+            return Reason.DUPLICATE
+        level = _LEVELS.get(message.purpose, _LAST_LEVEL)
+        if len(self._by_id) >= self._rooms[level]:
+            return Reason.QUEUE_FULL
+        self._enter(message, level).append(message)
+        return Reason.QUEUED
 
     def put_back(self, message: QueuedMessage) -> None:
         """Puts a message that had its place already in front of its class, past the capacity."""
-        self._enter(message).appendleft(message)
+        self._enter(message, message.level).appendleft(message)
 
     def take(
         self, count: int, room: Room, now_ms: int
@@ -193,9 +214,8 @@ class LaneQueue:
             depths[CLASSES[message.level]] += 1
         return depths
 
-    def _enter(self, message: QueuedMessage) -> deque[QueuedMessage]:
+    def _enter(self, message: QueuedMessage, level: int) -> deque[QueuedMessage]:
         """Counts a message as waiting; the queue of its class, where its place is."""
-        level = _LEVELS.get(message.purpose, _LAST_LEVEL)
         queue = self._queues[level]
         if not queue and self._passes[level] < self._present:
             self._passes[level] = self._present

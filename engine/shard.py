@@ -87,7 +87,7 @@ class Shard:
         self.seq = 0
         self.sizes: dict[str, int] = {}
         self._workspaces: dict[str, tuple[Program, Routes]] = {}
-        self.faults: dict[str, str] = {}
+        self.faults: dict[tuple[str, str], str] = {}  # workspace, kind/name: the error
         self.timers_fired = 0
         self.outbox = 0
         self._table = EntityTable(load, scan, hot_entities)
@@ -257,13 +257,19 @@ class Shard:
         """Takes in one version of a workspace's definitions, in turn."""
         before = self._workspaces.get(workspace, _NOTHING)[0]
         changes = definitions.from_wire(documents)
+        for kind, name, _ in changes:
+            self.faults.pop((workspace, f"{kind}/{name}"), None)
         try:
             program = advance_program(before, version, changes)
         except Exception:
-            program = advance_program(before, version, self._sound(before, version, changes))
+            program = advance_program(
+                before, version, self._sound(workspace, before, version, changes)
+            )
         self._workspaces[workspace] = (program, Routes(program.lanes.values()))
 
-    def _sound(self, before: Program, version: int, changes: list[Change]) -> list[Change]:
+    def _sound(
+        self, workspace: str, before: Program, version: int, changes: list[Change]
+    ) -> list[Change]:
         """The changes that this release can compile; the others are named in `faults`.
 
         The door has compiled all of them, with the release of its day. A definition that a newer
@@ -275,7 +281,8 @@ class Shard:
                 advance_program(before, version, [*sound, change])
                 sound.append(change)
             except Exception as error:
-                self.faults[f"{change[0]}/{change[1]}"] = f"{type(error).__name__}: {error}"[:500]
+                label = workspace, f"{change[0]}/{change[1]}"
+                self.faults[label] = f"{type(error).__name__}: {error}"[: limits.ERROR_CHARS]
         return sound
 
     @property

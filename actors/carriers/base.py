@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol
 
 from msgspec import Struct
 
+from engine.quick_enum import quick_members
 from engine.reasons import Reason
 
 
@@ -42,6 +43,7 @@ class CarrierMessage(Struct, frozen=True, gc=False):
     attempt: int
 
 
+@quick_members
 class Outcome(IntEnum):
     """What a carrier said to a message."""
 

@@ -98,7 +98,7 @@ def _page(status: Any, rates: dict[int, float] | None, address: str) -> Group:
     head = Text.assemble(("Denrei ", "bold"), words)
     if rates is not None:
         head.append(f", {sum(rates.values()):,.0f} commands/s")
-    parts: list[Any] = [head, _shards(status, rates), _actors(status)]
+    parts: list[Any] = [head, _shards(status, rates), *_faults(status), _actors(status)]
     lanes = _lanes(status)
     if lanes.row_count:
         parts.append(lanes)
@@ -127,6 +127,21 @@ def _shards(status: Any, rates: dict[int, float] | None) -> Table:
         for shard in status.shards
     ]
     return table("shards", columns, rows)
+
+
+def _faults(status: Any) -> list[Text]:
+    """A line for each set of definitions that shards can't compile; most often all have one."""
+    shards: dict[str, list[str]] = {}
+    for shard in status.shards:
+        faults = _details(shard).get("faults")
+        if faults:
+            more = int(faults["count"]) - len(faults["names"])
+            names = ", ".join(faults["names"]) + (f" and {more:,} more" if more else "")
+            shards.setdefault(names, []).append(str(shard.index))
+    return [
+        Text(f"This release can't compile {names} (shards {', '.join(those)})\n", style="red")
+        for names, those in shards.items()
+    ]
 
 
 def _actors(status: Any) -> Table:

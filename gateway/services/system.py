@@ -24,7 +24,7 @@ _SCOPES: Final = {
 }
 _SCOPE_NUMBERS: Final = {name: number for number, name in _SCOPES.items()}
 # What a shard tells about other workspaces is not for this caller.
-_NOT_SHOWN: Final = ("installed",)
+_NOT_SHOWN: Final = ("installed", "faults")
 
 
 class SystemService:
@@ -162,11 +162,14 @@ class SystemService:
             )
         except DenreiError as error:
             return system_pb2.Shard(index=shard, serving=False, error=str(error))
+        details = {k: v for k, v in told.items() if k not in _NOT_SHOWN}
+        if call.workspace in told["faults"]:
+            details["faults"] = told["faults"][call.workspace]
         return system_pb2.Shard(
             index=shard,
             serving=True,
             definitions_version=told["installed"].get(call.workspace, 0),
-            details=views.struct({k: v for k, v in told.items() if k not in _NOT_SHOWN}),
+            details=views.struct(details),
         )
 
 

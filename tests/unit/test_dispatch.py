@@ -428,8 +428,18 @@ async def test_without_anybody_to_tell_a_fenced_owner_is_logged(
     assert "newer owner of shard 0" in record.getMessage()
 
 
-def _offer(lane: str, number: int) -> tuple[Any, ...]:
-    return f"{lane}{number}", f"default/user/{number}", "default", lane, "sms"
+def _offer(lane: str, number: int, purpose: str = "otp") -> tuple[str, ...]:
+    return f"{lane}{number}", "w/user/u", "w", lane, "sms", "+12025550123", purpose
+
+
+def test_newsletters_that_a_lane_refuses_keep_no_code_waiting() -> None:
+    queue = OfferQueue()
+    news = [_offer("a", number, "marketing") for number in range(20)]
+    for offer in news:
+        queue.add(0, offer)
+    queue.rest(0, news[:5], 5.0)
+    queue.add(0, _offer("a", 99))
+    assert queue.batch(0, 1.0, 5) == [_offer("a", 99)]
 
 
 def test_lanes_share_a_call_and_leave_no_place_empty() -> None:

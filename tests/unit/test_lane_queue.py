@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from engine.lane_queue import LaneQueue, QueuedMessage
+from engine.lane_queue import LaneQueue, QueuedMessage, rooms
 from engine.rates import UNLIMITED, Room
 from engine.reasons import Reason
 
@@ -100,7 +100,7 @@ def test_expired_messages_are_found_wherever_they_stand() -> None:
 
 
 def test_a_full_queue_refuses_and_a_cancelled_message_gives_its_place_back() -> None:
-    queue = LaneQueue(capacity=2)
+    queue = LaneQueue(capacity=3)  # room for three, of which marketing may be the first two
     assert queue.put(message("a")) is Reason.QUEUED
     assert queue.put(message("b", "otp")) is Reason.QUEUED
     assert queue.put(message("a")) is Reason.DUPLICATE
@@ -110,6 +110,41 @@ def test_a_full_queue_refuses_and_a_cancelled_message_gives_its_place_back() -> 
     assert queue.put(message("c")) is Reason.QUEUED
     assert queue.depths() == {"otp": 1, "transactional": 0, "marketing": 1}
     assert {each.id for each in queue.take(9, OPEN, 0)[0]} == {"b", "c"}
+
+
+def test_a_queue_that_a_class_has_filled_has_room_for_those_above_it_only() -> None:
+    queue = LaneQueue(capacity=10)
+    for purpose, more in (("marketing", 8), ("transactional", 1), ("otp", 1)):
+        filled(queue, purpose, more)
+        assert queue.put(message("late", purpose)) is Reason.QUEUE_FULL
+    assert len(queue) == 10
+    assert queue.put(message("late", "a purpose that nobody knows")) is Reason.QUEUE_FULL
+    queue.take(2, OPEN, 0)
+    assert queue.put(message("late", "marketing")) is Reason.QUEUE_FULL
+    assert queue.put(message("soon", "transactional")) is Reason.QUEUED
+
+
+def test_a_class_has_room_for_what_those_above_it_have_left_of_its_part() -> None:
+    queue = LaneQueue(capacity=10)
+    filled(queue, "otp", 7)
+    filled(queue, "marketing", 1)
+    assert queue.put(message("late", "marketing")) is Reason.QUEUE_FULL
+
+
+def test_every_class_has_room_in_the_smallest_queue_and_none_less_than_the_one_below() -> None:
+    assert rooms(100_000) == (100_000, 90_000, 80_000)
+    assert rooms(1) == (1, 1, 1)
+    for capacity in range(1, 200):
+        otp, transactional, marketing = rooms(capacity)
+        assert capacity == otp >= transactional >= marketing >= 1
+
+
+def test_a_smaller_capacity_holds_at_once_for_what_comes() -> None:
+    queue = LaneQueue(capacity=10)
+    filled(queue, "marketing", 8)
+    queue.resize(5)
+    assert queue.put(message("late", "otp")) is Reason.QUEUE_FULL
+    assert len(queue.take(9, OPEN, 0)[0]) == 8
 
 
 def test_cancelled_messages_do_not_pile_up() -> None:

@@ -502,6 +502,35 @@ def test_a_drained_sender_has_told_everything_and_takes_nothing_more(tmp_path: P
     run(tmp_path, scenario)
 
 
+@pytest.mark.parametrize("full", ["lane", "sender"])
+def test_newsletters_leave_room_for_receipts_and_both_for_codes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full: str
+) -> None:
+    capacity = 20
+    if full == "sender":
+        monkeypatch.setattr(limits, "SENDER_QUEUE_MESSAGES", capacity)
+    else:
+        monkeypatch.setattr(limits, "LANE_QUEUE_MESSAGES", capacity)
+        monkeypatch.setattr(limits, "OFFER_MESSAGES", capacity)
+
+    async def scenario(bench: Bench) -> None:
+        await bench.lanes(main={})
+        # Nothing can leave while the loop has not turned, so what is offered at once waits.
+        batch = [
+            bench.message(100 * nth + number, purpose=purpose, key="w/user/ann")
+            for nth, purpose in enumerate(("marketing", "transactional", "otp", "marketing"))
+            for number in range(capacity)
+        ]
+        code, admissions = await bench.offer(*batch)
+        assert code == "ok"
+        of_class = [admissions[at : at + capacity] for at in range(0, 4 * capacity, capacity)]
+        assert [each.count(Reason.QUEUED) for each in of_class] == [16, 2, 2, 0]
+        assert [each.count(Reason.QUEUE_FULL) for each in of_class] == [4, 18, 18, 20]
+        assert bench.core.counts["full"] == 60
+
+    run(tmp_path, scenario)
+
+
 def test_a_deleted_lane_and_a_changed_carrier(tmp_path: Path) -> None:
     async def scenario(bench: Bench) -> None:
         await bench.lanes(main={"limits": [{"rate": "1/h"}]}, other={})
