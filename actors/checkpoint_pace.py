@@ -23,7 +23,7 @@ _WAKE_S: Final = 0.1
 class CheckpointPace:
     """Follows the tail of one shard's journal; see the module's text."""
 
-    __slots__ = ("_began_at", "_commands", "_passed", "_tail", "_taken_at")
+    __slots__ = ("_began_at", "_commands", "_most", "_passed", "_tail", "_taken_at")
 
     def __init__(self) -> None:
         self._tail: deque[tuple[int, int]] = deque()  # (seq, commands)
@@ -31,12 +31,22 @@ class CheckpointPace:
         self._began_at = 0.0  # the round
         self._passed = 0  # commands since then
         self._taken_at = 0.0
+        self._most = limits.CHECKPOINT_ROWS
 
-    def applied(self, seq: int, commands: int) -> None:
-        """Notes an entry that was applied."""
-        self._tail.append((seq, commands))
-        self._commands += commands
-        self._passed += commands
+    def applied(self, seq: int, commands: int, changed: int) -> None:
+        """Notes an entry that was applied.
+
+        Args:
+            seq: Its number.
+            commands: How many commands it held.
+            changed: How many entities it made dirty. Its timers may have changed more of them
+                than it has commands, and commits must write them faster than entries make them.
+        """
+        work = max(commands, changed)
+        self._tail.append((seq, work))
+        self._commands += work
+        self._passed += work
+        self._most = max(limits.CHECKPOINT_ROWS, changed * 5 // 4)
 
     def passed(self, oldest_needed: int) -> None:
         """Forgets entries that a recovery does not need any more."""
@@ -55,9 +65,9 @@ class CheckpointPace:
         if not dirty or not self._began_at:
             self._begin(now)
         if not dirty:
-            return 0
+            return rows_until(0.0)
         if self._commands > limits.CHECKPOINT_TAIL_COMMANDS:
-            return limits.CHECKPOINT_ROWS
+            return self._most
         part = max(self._passed / _ROUND_COMMANDS, (now - self._began_at) / ROUND_S)
         rows = rows_until(min(part, 1.0))
         if part >= 1 and not rows:
@@ -66,7 +76,7 @@ class CheckpointPace:
             return 0
         if rows:
             self._taken_at = now
-        return min(rows, limits.CHECKPOINT_ROWS)
+        return min(rows, self._most)
 
     def wake_at(self, dirty: int, now: float) -> float | None:
         """When to look again if nothing else happens; None if there is nothing to write."""

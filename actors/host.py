@@ -84,9 +84,9 @@ class Host:
         self._refreshing: asyncio.Task[None] | None = None
 
     @property
-    def commands(self) -> int:
-        """How many commands were applied since the start."""
-        return sum(runner.stats.commands for runner in self.runners.values())
+    def entries(self) -> int:
+        """How many entries were applied since the start; what timers do is in entries, too."""
+        return sum(runner.stats.entries for runner in self.runners.values())
 
     async def start(self) -> None:
         """Recovers every shard, then serves, then hands unsettled effects over again.

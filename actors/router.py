@@ -235,10 +235,13 @@ class _Pipe:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for item in self._waiting:
+        failed = itertools.chain.from_iterable(self._failed.values())
+        for item in (*failed, *self._waiting):
             self._fail(item, Unavailable("the router was closed"))
+        self._failed.clear()
         self._waiting.clear()
-        self._starting = False
+        self._waiting_commands = 0
+        self._starting = self._broken = False
 
     def _pump(self) -> None:
         if self._waiting and not self._broken and not self._starting and self._may_call():

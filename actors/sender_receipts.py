@@ -45,6 +45,7 @@ class LaneReceipts:
         self._counts = counts
         self._open: dict[int, None] = {}  # batches whose results are not told, oldest first
         self._early: dict[str, list[_Early]] = {}
+        self._waiting = 0  # receipts in it
         self.configure(channel)
 
     def configure(self, channel: str) -> None:
@@ -75,7 +76,7 @@ class LaneReceipts:
         """
         reason, code, detail, provider_id = result
         reference = provider_id or message.id
-        early = iter(self._early.pop(reference, ()))
+        early = iter(self._no_longer_early(reference))
         more: list[commands.Outcome] = []
         deliveries: list[Delivery] = []
         final = False
@@ -104,7 +105,7 @@ class LaneReceipts:
             first = next(iter(self._early))
             if oldest is not None and self._early[first][0][0] >= oldest:
                 return
-            for _, receipt, delivery in self._early.pop(first):
+            for _, receipt, delivery in self._no_longer_early(first):
                 # One that names our id as well is found by it after an unknown outcome.
                 if not self._tell(receipt, delivery):
                     self._let_go(delivery)
@@ -112,12 +113,18 @@ class LaneReceipts:
     def _take(self, receipt: CarrierReceipt, delivery: Delivery) -> None:
         if self._tell(receipt, delivery):
             return
-        if self._open and len(self._early) < limits.EARLY_RECEIPTS:
+        if self._open and self._waiting < limits.EARLY_RECEIPTS:
             # It may be of a batch whose results are not told yet: it waits for those.
             waiting = self._early.setdefault(receipt.provider_id or receipt.reference, [])
             waiting.append((next(reversed(self._open)), receipt, delivery))
+            self._waiting += 1
         else:
             self._let_go(delivery)
+
+    def _no_longer_early(self, reference: str) -> list[_Early]:
+        found = self._early.pop(reference, [])
+        self._waiting -= len(found)
+        return found
 
     def _tell(self, receipt: CarrierReceipt, delivery: Delivery) -> bool:
         """Tells the shard of the message that a receipt is about; False if none is known."""

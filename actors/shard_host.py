@@ -141,14 +141,15 @@ class ShardHostProcess:
 
     async def _every_second(self, host: Host) -> None:
         metrics = HostMetrics(self._name)
-        seconds = idle_s = 0
-        commands = 0
+        seconds = idle_s = thawed_s = entries = 0
         while self._host is host:
             await asyncio.sleep(1.0)
             seconds += 1
-            before, commands = commands, host.commands
-            idle_s = idle_s + 1 if commands == before else 0
-            if idle_s == limits.THAW_IDLE_S:
+            before, entries = entries, host.entries
+            idle_s = idle_s + 1 if entries == before else 0
+            late = idle_s and seconds - thawed_s >= limits.THAW_S
+            if idle_s == limits.THAW_IDLE_S or late:
+                thawed_s = seconds
                 self._freezes.thaw()
             try:
                 metrics.record(host)

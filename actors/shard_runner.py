@@ -126,7 +126,7 @@ class ShardRunner:
                 effects = shard.apply(entry.seq, entry.now_ms, entry.mode, entry.payload)
             self._keep_definitions(entry.seq, effects)
             self._newest_ms = max(self._newest_ms, shard.now)
-            self._pace.applied(entry.seq, len(effects.results))
+            self._pace.applied(entry.seq, len(effects.results), 0)
             self.stats.replayed += len(effects.results)
         self._log_faults()
         self.stats.recovery_s = loop.time() - started
@@ -312,13 +312,13 @@ class ShardRunner:
         self._pace.passed(self.shard.oldest_needed)
 
     def _apply(self, entry: Entry, futures: list[tuple[int, "asyncio.Future[bytes]"]]) -> None:
-        started = perf_counter()
+        started, dirty = perf_counter(), self.shard.dirty
         with self._making_state:
             effects = self.shard.apply(entry.seq, entry.now_ms, entry.mode, entry.payload)
         self._keep_definitions(entry.seq, effects)
         if effects.installed:
             self._log_faults()
-        self._pace.applied(entry.seq, len(effects.results))
+        self._pace.applied(entry.seq, len(effects.results), self.shard.dirty - dirty)
         results, at = bytes(effects.results), 0
         for count, future in futures:
             if not future.done():

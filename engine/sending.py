@@ -99,6 +99,7 @@ def take_receipt(act: Activation, command: commands.Command) -> Reason:
     message = entity.messages.get(message_id)
     if message is None:
         return Reason.NOT_FOUND
+    message.packed = None
     if carrier:
         message.carrier = carrier
     if lane:

@@ -4,14 +4,17 @@ A sweep goes through all keys in their order, piece by piece, and takes what is 
 when it comes to it, however young. So an entity waits for one round at most, and a journal's tail
 is never longer than a round; and an entity that changes often is written once a round. In the
 order of the keys neighbours share the store's pages: rows in the order of their age would write a
-page each.
+page each. Keys above all that were known when a round began, such as ids that ascend with time,
+come with its last piece.
 """
 
 from collections.abc import Mapping
+from itertools import chain, islice
 from math import ceil
 from typing import Final
 
 _PIECES: Final = 16
+_SAMPLE: Final = 1_000  # so many keys tell where the pieces begin
 
 
 class Sweep:
@@ -34,11 +37,13 @@ class Sweep:
             part: From 0 to 1. A round that has ended begins anew when less than 1 is asked for.
 
         Returns:
-            At most what is left of one piece; 0 if the sweep is there.
+            At most what is left of one piece; 0 if the sweep is there. With nothing dirty it
+            begins anew.
 
-        Cost: 20 ns a dirty key when a piece begins.
+        Cost: 40 ns a dirty key when a piece begins.
         """
         if not dirty:
+            self._begun = 0
             return 0
         if self._begun == _PIECES and not self._keys and part < 1:
             self._begun = 0
@@ -71,7 +76,8 @@ class Sweep:
         if not self._begun:
             # What is dirty now says little of where a round's keys lie: the first piece was swept
             # a round ago, the last one just now. The round before knows better.
-            keys = sorted({*self._taken, *dirty})
+            every = (len(self._taken) + len(dirty)) // _SAMPLE + 1
+            keys = sorted(islice(chain(self._taken, dirty), 0, None, every))
             self._bounds = [keys[len(keys) * n // _PIECES] for n in range(1, _PIECES)]
             self._taken = []
         first = self._bounds[self._begun - 1] if self._begun else ""

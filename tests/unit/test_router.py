@@ -215,3 +215,26 @@ async def test_closing_fails_what_waits() -> None:
     await router.close()
     results: list[Any] = await asyncio.gather(*futures, return_exceptions=True)
     assert all(isinstance(result, Unavailable) for result in results)
+
+
+async def test_closing_between_a_failure_and_the_next_session_fails_what_had_failed() -> None:
+    host = FakeHost()
+    failing = True
+
+    async def away(call: int, ids: list[str]) -> bytes:
+        if failing:
+            raise ConnectionError
+        return ACCEPTED * len(ids)
+
+    host.answer = away
+    router = Router(host)
+    future = router.post(0, [track("1")], 100, soon())
+    while len(host.calls) < 2:  # from the second failure on it waits before a session
+        await asyncio.sleep(0)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    await router.close()
+    with pytest.raises(Unavailable):
+        await future
+    failing = False
+    assert await router.submit(0, [track("2")], 100, soon()) == ACCEPTED

@@ -102,7 +102,7 @@ def test_half_of_the_unknown_were_taken_and_are_told_of_with_our_reference() -> 
     assert len({receipt.reference for receipt in receipts}) == pytest.approx(1_000, rel=0.1)
 
 
-def test_receipts_are_on_their_way_in_order_and_no_more_than_a_lane_has_in_flight() -> None:
+def test_receipts_are_on_their_way_in_order_and_not_too_many_at_once() -> None:
     count = limits.SANDBOX_UNTOLD + 500
 
     async def run() -> None:

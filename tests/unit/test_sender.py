@@ -411,6 +411,24 @@ def test_what_is_early_is_told_in_one_command_and_what_comes_after_it_is_not_los
     run(tmp_path, scenario)
 
 
+def test_no_more_receipts_wait_for_a_result_than_the_limit_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "EARLY_RECEIPTS", 3)
+
+    async def scenario(bench: Bench) -> None:
+        await bench.lanes(main={"options": {"receipts": False}})
+        await bench.offer(bench.message(1))
+        lane = bench.core._lanes["w/main"]
+        await bench.until(lambda: lane.carrier is not None and bench.carrier().seen.units == 1)
+        same = [CarrierReceipt(f"sb-{1:032x}", Reason.SENT, at) for at in range(5)]
+        await lane._receipts.take(same)
+        assert lane.counts["receipts_unmatched"] == 2
+        assert len(bench.receipts[0][MORE]) == 3
+
+    run(tmp_path, scenario)
+
+
 def test_more_early_receipts_than_a_history_holds_follow_in_commands_of_their_own(
     tmp_path: Path,
 ) -> None:

@@ -199,6 +199,22 @@ def test_a_receipt_of_several_outcomes_is_judged_by_its_first(town: Town) -> Non
     assert town.person().messages[id_].status == Reason.DELIVERED
 
 
+def test_what_a_repeat_changes_is_stored_whenever_the_row_is_written() -> None:
+    """A repeat moves no status, but it may bring another id of the carrier."""
+    id_ = api_message_id(KEY, "r1")
+    stored = []
+    for written_between in (True, False):
+        town = new_town()
+        send(town, "r1", body="x")
+        for provider_id in ("P1", "P2"):
+            names = ("sandbox", "main", "", "", provider_id)
+            town.apply(commands.receipt(KEY, id_, Reason.DELIVERED, town.now, True, *names))
+            if written_between:
+                town.person().pack()
+        stored.append(town.person().pack())
+    assert stored[0] == stored[1]
+
+
 def test_a_receipt_of_an_old_journal_has_one_outcome(town: Town) -> None:
     send(town, "r1", body="x")
     id_ = api_message_id(KEY, "r1")
