@@ -181,7 +181,7 @@ class Host:
             elif name == "status":
                 answer = host_protocol.OK, runner.describe()
             elif name == "moves":
-                answer = host_protocol.OK, runner.moves(args["workspace"])
+                answer = host_protocol.OK, runner.stats.moves(args["workspace"])
             elif name == "watch":
                 answer = host_protocol.OK, await self._watch(args)
             elif name == "advance":

@@ -147,8 +147,8 @@ class ShardHostProcess:
             seconds += 1
             before, entries = entries, host.entries
             idle_s = idle_s + 1 if entries == before else 0
-            late = idle_s and seconds - thawed_s >= limits.THAW_S
-            if idle_s == limits.THAW_IDLE_S or late:
+            long_ago = seconds - thawed_s >= limits.THAW_S
+            if idle_s == limits.THAW_IDLE_S or (idle_s and long_ago):
                 thawed_s = seconds
                 self._freezes.thaw()
             try:

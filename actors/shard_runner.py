@@ -16,38 +16,19 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
 from actors.checkpoint_pace import CheckpointPace
 from actors.clock import Clock, Handle
+from actors.runner_stats import RunnerStats
 from actors.store.base import Commit, DefinitionRow, EntityRow, Entry, ShardStore
 from engine import commands, limits
 from engine.errors import Overloaded, Unavailable
-from engine.reasons import Reason
 from engine.shard import Effects, Shard
 from engine.slots import slot_of
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class RunnerStats:
-    """Counts since the start; a host turns them into metrics once a second."""
-
-    commands: int = 0
-    entries: int = 0
-    stage_s: float = 0.0
-    commit_s: float = 0.0
-    apply_s: float = 0.0
-    rows: int = 0
-    replayed: int = 0
-    recovery_s: float = 0.0
-    refused: int = 0
-    entered: dict[str, int] = field(default_factory=dict)
-    left: dict[str, int] = field(default_factory=dict)
-    outcomes: dict[int, int] = field(default_factory=dict)
 
 
 class ShardRunner:
@@ -122,12 +103,8 @@ class ShardRunner:
         shard.recover(stored, store.due(), store.segment_counts(), 0)
         shard.seq = store.start_seq - 1
         for entry in store.journal(store.start_seq):
-            with self._making_state:
-                effects = shard.apply(entry.seq, entry.now_ms, entry.mode, entry.payload)
-            self._keep_definitions(entry.seq, effects)
+            self.stats.replayed += len(self._play(entry).results)
             self._newest_ms = max(self._newest_ms, shard.now)
-            self._pace.applied(entry.seq, len(effects.results), 0)
-            self.stats.replayed += len(effects.results)
         self._log_faults()
         self.stats.recovery_s = loop.time() - started
         return shard.unsettled(store.pending())
@@ -312,27 +289,27 @@ class ShardRunner:
         self._pace.passed(self.shard.oldest_needed)
 
     def _apply(self, entry: Entry, futures: list[tuple[int, "asyncio.Future[bytes]"]]) -> None:
-        started, dirty = perf_counter(), self.shard.dirty
-        with self._making_state:
-            effects = self.shard.apply(entry.seq, entry.now_ms, entry.mode, entry.payload)
-        self._keep_definitions(entry.seq, effects)
+        started = perf_counter()
+        effects = self._play(entry)
         if effects.installed:
             self._log_faults()
-        self._pace.applied(entry.seq, len(effects.results), self.shard.dirty - dirty)
         results, at = bytes(effects.results), 0
         for count, future in futures:
             if not future.done():
                 future.set_result(results[at : at + count])
             at += count
         assert at == len(results), "each command of an entry has one result"
-        stats = self.stats
-        stats.entries += 1
-        stats.commands += len(results)
-        stats.apply_s += perf_counter() - started
-        _add(stats.entered, effects.entered)
-        _add(stats.left, effects.left)
-        _add(stats.outcomes, effects.outcomes)
+        self.stats.take(effects, perf_counter() - started)
         self._dispatch(self, effects)
+
+    def _play(self, entry: Entry) -> Effects:
+        """Applies an entry, in a recovery as in work, and tells the pace what it did."""
+        dirty = self.shard.dirty
+        with self._making_state:
+            effects = self.shard.apply(entry.seq, entry.now_ms, entry.mode, entry.payload)
+        self._keep_definitions(entry.seq, effects)
+        self._pace.applied(entry.seq, len(effects.results), self.shard.dirty - dirty)
+        return effects
 
     def _keep_definitions(self, seq: int, effects: Effects) -> None:
         for workspace, version, documents in effects.installed:
@@ -373,17 +350,6 @@ class ShardRunner:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._archiver, self.store.archive_passed)
 
-    def moves(self, workspace: str) -> dict[str, dict[str, int]]:
-        """How many entered and left each segment of a workspace here, since this host started.
-
-        Returns:
-            `{entered: {segment: n}, left: {segment: n}}`; what a recovery replayed is not in it.
-        """
-        return {
-            "entered": _of_workspace(self.stats.entered, workspace),
-            "left": _of_workspace(self.stats.left, workspace),
-        }
-
     def describe(self) -> dict[str, Any]:
         """The shard's state for status and metrics: numbers, and what does not compile."""
         shard, due_ms = self.shard, self.shard.next_due_ms()
@@ -401,19 +367,7 @@ class ShardRunner:
             "timers": shard.timers,
             "timer_lag_ms": max(0, now_ms - due_ms) if due_ms is not None else 0,
             "timers_fired": shard.timers_fired,
-            "commands": self.stats.commands,
-            "entries": self.stats.entries,
-            "stage_s": self.stats.stage_s,
-            "commit_s": self.stats.commit_s,
-            "apply_s": self.stats.apply_s,
-            "rows": self.stats.rows,
-            "replayed": self.stats.replayed,
-            "recovery_s": self.stats.recovery_s,
-            "refused": self.stats.refused,
-            **{
-                f"messages_{Reason(reason).name.lower()}": count
-                for reason, count in sorted(self.stats.outcomes.items())
-            },
+            **self.stats.describe(),
             "installed": {name: program.version for name, program in shard.programs.items()},
             "faults": _by_workspace(shard.faults),
         }
@@ -430,11 +384,6 @@ def _by_workspace(faults: Iterable[tuple[str, str]]) -> dict[str, dict[str, Any]
     return told
 
 
-def _of_workspace(counts: dict[str, int], workspace: str) -> dict[str, int]:
-    prefix = workspace + "/"
-    return {label[len(prefix) :]: n for label, n in counts.items() if label.startswith(prefix)}
-
-
 def _newest_event_ms(payload: bytes) -> int:
     """The newest time among an entry's events."""
     times = [
@@ -444,8 +393,3 @@ def _newest_event_ms(payload: bytes) -> int:
         if command[0] == commands.EVENT
     ]
     return max(times, default=0)
-
-
-def _add(total: dict[Any, int], more: dict[Any, int]) -> None:
-    for name, count in more.items():
-        total[name] = total.get(name, 0) + count

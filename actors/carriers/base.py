@@ -11,7 +11,7 @@ a fifth of the time that a named tuple takes.
 
 from collections.abc import Awaitable, Callable, Sequence
 from enum import IntEnum
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from msgspec import Struct
 
@@ -72,12 +72,9 @@ class SubmitResult(Struct, frozen=True, gc=False):
     retry_after_ms: int = 0
 
 
-_ACCEPTED: Final = Outcome.ACCEPTED
-
-
 def accepted(provider_id: str) -> SubmitResult:
     """The carrier has taken the message."""
-    return SubmitResult(_ACCEPTED, provider_id)
+    return SubmitResult(Outcome.ACCEPTED, provider_id)
 
 
 def rejected(code: str, permanent: bool, detail: str = "") -> SubmitResult:

@@ -29,6 +29,17 @@ async def until(condition: object) -> None:
     raise AssertionError
 
 
+async def ann_leaves_a_cart(engine: LocalEngine, clock: ManualClock) -> None:
+    """And 21 minutes pass: the journey of the shop writes to her."""
+    await engine.submit(
+        [
+            shop.identify("ann", "i", clock.now_ms(), phone=PHONE, first_name="Ann"),
+            shop.track("ann", "a", "Product Added", clock.now_ms(), cart_id="c", sku="s"),
+        ]
+    )
+    clock.advance(21 * shop.MINUTE_MS)
+
+
 async def test_an_event_is_acknowledged_only_after_its_entry_is_on_disk(tmp_path: Path) -> None:
     async with LocalEngine(tmp_path, shards=1) as engine:
         store = engine.hosts["shard-host-0"].runners[0].store
@@ -112,13 +123,7 @@ async def test_unsettled_messages_are_offered_again_with_the_same_id(tmp_path: P
     clock = ManualClock(shop.START_MS)
     async with LocalEngine(tmp_path, shards=1, clock=clock) as engine:
         await engine.apply(shop.DEFINITIONS)
-        await engine.submit(
-            [
-                shop.identify("ann", "i", clock.now_ms(), phone=PHONE, first_name="Ann"),
-                shop.track("ann", "a", "Product Added", clock.now_ms(), cart_id="c", sku="s"),
-            ]
-        )
-        clock.advance(21 * shop.MINUTE_MS)
+        await ann_leaves_a_cart(engine, clock)
         await until(lambda: len(engine.pool.offers) == 1)
         await engine.crash_host()
         await engine.start_host()
@@ -241,13 +246,7 @@ async def test_a_receipt_is_taken_even_in_quarantine(
     clock = ManualClock(shop.START_MS)
     async with LocalEngine(tmp_path, shards=1, clock=clock) as engine:
         await engine.apply(shop.DEFINITIONS)
-        await engine.submit(
-            [
-                shop.identify("ann", "i", clock.now_ms(), phone=PHONE, first_name="Ann"),
-                shop.track("ann", "a", "Product Added", clock.now_ms(), cart_id="c", sku="s"),
-            ]
-        )
-        clock.advance(21 * shop.MINUTE_MS)
+        await ann_leaves_a_cart(engine, clock)
         await until(lambda: engine.pool.offers)
         bug = await engine.submit([shop.track("ann", "b", "Bug", clock.now_ms())])
         assert list(bug) == [Reason.INTERNAL]
