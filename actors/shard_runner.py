@@ -316,8 +316,8 @@ class ShardRunner:
             self._definitions.append(DefinitionRow(workspace, version, seq, documents))
 
     def _log_faults(self) -> None:
-        if self.shard.faults:
-            logger.error("definitions that do not compile: %s", self.shard.faults)
+        if self.shard.workspaces.faults:
+            logger.error("definitions that do not compile: %s", self.shard.workspaces.faults)
 
     # --- waiting ----------------------------------------------------------------------------
 
@@ -369,7 +369,7 @@ class ShardRunner:
             "timers_fired": shard.timers_fired,
             **self.stats.describe(),
             "installed": {name: program.version for name, program in shard.programs.items()},
-            "faults": _by_workspace(shard.faults),
+            "faults": _by_workspace(shard.workspaces.faults),
         }
 
 

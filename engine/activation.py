@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any
 from xxhash import xxh3_128_hexdigest
 
 from engine import limits
+from engine.commands import Command
 from engine.entity import Entity
 from engine.journeys.context import map_in
 from engine.messages import ADDRESS_TRAITS, Message, SendRequest
+from engine.packing import pack
 from engine.program import Program
 from engine.reasons import Reason
+from engine.slots import shard_of, slot_of
 
 if TYPE_CHECKING:
     from engine.routing import Routes
@@ -69,18 +72,25 @@ class Activation:
         program: The workspace's compiled definitions.
         routes: The workspace's routes.
         effects: What the shard hands out once the entry is durable.
+        shards: How many shards there are.
+        follow_ups: What the activation's own doing has led to; see `engine.follow_ups`.
         timers_changed: Whether the entity's earliest timer has to be found again.
     """
 
-    __slots__ = ("effects", "entity", "feed", "now", "program", "routes", "timers_changed")
+    __slots__ = (
+        "effects", "entity", "feed", "follow_ups", "now", "program", "routes", "shards",
+        "timers_changed",
+    )  # fmt: skip
 
-    def __init__(self) -> None:
+    def __init__(self, shards: int) -> None:
+        self.shards = shards
         self.now = 0
         self.entity: Entity
         self.program: Program
         self.routes: Routes
         self.effects: Effects
         self.timers_changed = False
+        self.follow_ups: list[tuple[str, Any]] = []
         self.feed: list[list[Any]] | None = None
 
     def set_timer(self, token: str, due_ms: int) -> None:
@@ -98,6 +108,21 @@ class Activation:
         entity = self.entity
         entity.counter += 1
         return xxh3_128_hexdigest(f"{entity.key}#{entity.counter}".encode())
+
+    def forward(self, forward_id: str, command: Command) -> None:
+        """Hands a command to another entity, once.
+
+        Args:
+            forward_id: Its id, from `next_id`; the command carries it, so that the target can tell
+                a repeat.
+            command: The command; its second item is the target's key.
+
+        Durability: The effect is part of this entity until the target has journaled the command.
+        """
+        entity = self.entity
+        shard = shard_of(slot_of(command[1]), self.shards)
+        entity.outbox[forward_id] = (shard, pack(command))
+        self.effects.forwards.append((entity.key, forward_id, shard, command))
 
     def note(self, kind: str, subject: str, why: str) -> None:
         """Adds a line to the user's trail, and to the feed if someone watches."""

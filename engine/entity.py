@@ -18,7 +18,8 @@ from engine.messages import Message
 from engine.packing import pack, unpack
 from engine.slots import parse_key
 
-FORMAT: Final = 1
+FORMAT: Final = 2
+_BEFORE: Final = 1  # without `state`
 
 
 class Entity:
@@ -42,12 +43,13 @@ class Entity:
         counter: How many ids it has given out.
         program_version: The definitions under which its segments were evaluated last.
         error: Why it is in quarantine, or empty.
+        state: What features keep for it, by feature, as plain values (msgpack types).
     """
 
     __slots__ = (
         "counter", "created_ms", "due_ms", "ended", "error", "id", "instances", "key", "kind",
         "messages", "outbox", "program_version", "scheduled_ms", "seen", "segments", "seq",
-        "timers", "trail", "traits", "updated_ms", "windows", "workspace",
+        "state", "timers", "trail", "traits", "updated_ms", "windows", "workspace",
     )  # fmt: skip
 
     def __init__(self, key: str, now_ms: int) -> None:
@@ -71,6 +73,7 @@ class Entity:
         self.counter = 0
         self.program_version = 0
         self.error = ""
+        self.state: dict[str, Any] = {}
 
     def note(self, now_ms: int, kind: str, subject: str, why: str) -> None:
         """Adds a line to the trail; the oldest lines make room."""
@@ -96,7 +99,7 @@ class Entity:
                 [instance.pack() for instance in self.instances.values()],
                 self.ended,
                 [message.pack() for message in self.messages.values()],
-                self.outbox, self.timers, self.trail, self.error,
+                self.outbox, self.timers, self.trail, self.error, self.state,
             )
         )  # fmt: skip
 
@@ -108,7 +111,9 @@ class Entity:
             ValueError: The bytes are of a format that this release does not read.
         """
         values = unpack(packed)
-        if values[0] != FORMAT:
+        if values[0] == _BEFORE:
+            values.append({})
+        elif values[0] != FORMAT:
             msg = (
                 f"entity {key!r} is stored in format {values[0]}, this release reads {FORMAT}: "
                 "start the release that wrote it, or migrate the store"
@@ -121,7 +126,7 @@ class Entity:
         (
             _, self.created_ms, self.updated_ms, self.counter, self.program_version, self.traits,
             seen, self.windows, self.segments, instances, self.ended, messages, outbox,
-            self.timers, self.trail, self.error,
+            self.timers, self.trail, self.error, self.state,
         ) = values  # fmt: skip
         self.seen = SeenIds.unpack(seen)
         self.instances = {values[0]: Instance.unpack(values) for values in instances}

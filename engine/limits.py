@@ -60,6 +60,7 @@ INSTANCE_TRAIL: Final = 100
 INSTANCE_TRAIL_HEAD: Final = 10  # lines of its beginning that are always kept
 INSTANCE_TRAIL_LEFT_OUT: Final = 10  # lines that go at a time
 INSTANCE_MOVES: Final = 50
+FOLLOW_UPS: Final = 100  # reactions to reactions, in one activation
 TRAIL: Final = 100
 MESSAGES: Final = 50
 MESSAGE_HISTORY: Final = 16

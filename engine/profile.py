@@ -10,7 +10,7 @@ from typing import Any
 
 import msgpack
 
-from engine import limits
+from engine import computed, limits
 from engine.activation import Activation, EventView
 from engine.commands import ALIAS, GROUP, IDENTIFY, NAMED_TYPES, PAGE, SCREEN
 from engine.reasons import Reason
@@ -54,6 +54,9 @@ def take_event(act: Activation, event: EventView) -> Reason:
         horizon = program.windows.get(name)
         if horizon is not None:
             _add_to_window(act, name, event.timestamp_ms, horizon)
+        traits = program.computed_by_event.get(name)
+        if traits is not None:
+            changed = [*changed, *computed.take_event(act, event, traits)]
         for segment in program.segments_by_event.get(name, ()):
             evaluate(act, segment)
     for trait in changed:
@@ -81,6 +84,13 @@ def evaluate(act: Activation, segment: Segment) -> None:
         _moved(act, name, is_true, "its condition became " + ("true" if is_true else "false"))
 
 
+def on_timer(act: Activation, name: str) -> None:
+    """Evaluates a segment at the very moment at which time alone may change it."""
+    segment = act.program.segments.get(name)
+    if segment is not None:
+        evaluate(act, segment)
+
+
 def refresh(act: Activation) -> None:
     """Brings an entity's segments and windows in line with the definitions of now."""
     entity = act.entity
@@ -97,6 +107,7 @@ def refresh(act: Activation) -> None:
             act.clear_timer(token)
     for name in [name for name in entity.windows if name not in program.windows]:
         del entity.windows[name]
+    computed.refresh(act)
     for segment in program.segments.values():
         evaluate(act, segment)
 
@@ -113,6 +124,7 @@ def _moved(act: Activation, name: str, entered: bool, why: str) -> None:
         sizes.pop(label, None)
     moves = act.effects.entered if entered else act.effects.left
     moves[label] = moves.get(label, 0) + 1
+    act.follow_ups.append(("segment", (name, entered)))
     for dependent in act.program.segments_by_segment.get(name, ()):
         evaluate(act, dependent)
 

@@ -42,6 +42,7 @@ class Program:
         segments_by_event: Those that count an event.
         segments_by_trait: Those that read a top-level trait.
         segments_by_segment: Those that read a segment.
+        computed_by_event: Computed traits by the event that they read.
         lanes: Lanes by name.
         templates: Templates by name.
         journeys: Every kept version of every journey, by name and version.
@@ -56,6 +57,7 @@ class Program:
     segments_by_event: Mapping[str, tuple[Segment, ...]] = field(default_factory=dict)
     segments_by_trait: Mapping[str, tuple[Segment, ...]] = field(default_factory=dict)
     segments_by_segment: Mapping[str, tuple[Segment, ...]] = field(default_factory=dict)
+    computed_by_event: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     lanes: Mapping[str, Lane] = field(default_factory=dict)
     templates: Mapping[str, Template] = field(default_factory=dict)
     journeys: Mapping[tuple[str, int], Journey] = field(default_factory=dict)

@@ -11,23 +11,19 @@ newest applied entry. The journal is needed from the oldest such entry on. Since
 depends on another, a replay may skip, entity by entity, what a row already includes.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
-from engine import catalog, commands, dedup, definitions, limits, profile
-from engine.activation import Activation, EventView
+from engine import commands, limits, profile
+from engine.activation import Activation
 from engine.entities import EntityTable, Load, Row, Scan
 from engine.entity import Entity
-from engine.journeys import run as journeys
-from engine.messages import api_message_id
-from engine.program import EMPTY, Change, Program
-from engine.program import advance as advance_program
+from engine.follow_ups import follow_up
+from engine.handlers import COMMANDS, TIMERS
+from engine.program import Program
 from engine.reasons import Reason
-from engine.routing import Routes
-from engine.sending import send_by_api, take_receipt
 from engine.timers import TimerHeap
-
-JOURNEY_TIMER = "j:"
+from engine.workspaces import Workspaces
 
 
 class Effects:
@@ -86,22 +82,12 @@ class Shard:
         self.now = 0
         self.seq = 0
         self.sizes: dict[str, int] = {}
-        self._workspaces: dict[str, tuple[Program, Routes]] = {}
-        self.faults: dict[tuple[str, str], str] = {}  # workspace, kind/name: the error
+        self.workspaces = Workspaces()
         self.timers_fired = 0
         self.outbox = 0
         self._table = EntityTable(load, scan, hot_entities)
         self._timers = TimerHeap()
-        self._act = Activation()
-        self._handlers: dict[int, Callable[[Entity, commands.Command], int]] = {
-            commands.EVENT: self._event,
-            commands.SEND: self._send,
-            commands.RECEIPT: self._receipt,
-            commands.SETTLE: self._settle,
-            commands.APPLY: self._apply_definitions,
-            commands.REFRESH: self._refresh,
-            commands.RELEASE: self._release,
-        }
+        self._act = Activation(shards)
 
     # --- applying entries -------------------------------------------------------------------
 
@@ -142,7 +128,7 @@ class Shard:
     def _handle(self, command: commands.Command) -> int:
         """One command on one entity. A bug in it stays in that entity."""
         operation, key = command[0], command[1]
-        handler = self._handlers.get(operation)
+        handler = COMMANDS.get(operation)
         if handler is None:
             if operation == commands.INSTALL:
                 return self._install(command)
@@ -156,7 +142,7 @@ class Shard:
         act = self._act
         act.now = self.now
         act.entity = entity
-        program, act.routes = self._workspaces.get(entity.workspace, _NOTHING)
+        program, act.routes = self.workspaces.of(entity.workspace)
         act.program = program
         if entity.error and operation not in _TAKEN_IN_QUARANTINE:
             return Reason.QUARANTINED
@@ -164,7 +150,9 @@ class Shard:
         try:
             if entity.program_version != program.version and not entity.error:
                 profile.refresh(act)
-            result = handler(entity, command)
+            result = handler(act, command)
+            if act.follow_ups:
+                follow_up(act)
         except Exception as error:
             self._quarantine(entity, error)
             result = Reason.INTERNAL
@@ -173,78 +161,18 @@ class Shard:
             self._reschedule(entity)
         return result
 
-    def _event(self, entity: Entity, command: commands.Command) -> int:
-        _, _, message_id, type_, name, at_ms, raw, context, _ = command
-        act = self._act
-        seen = entity.seen.add(message_id, act.now)
-        if seen:
-            return Reason.DUPLICATE if seen == dedup.SEEN else Reason.USER_RATE
-        if at_ms > act.now:
-            at_ms = act.now
-        if type_ != commands.TRACK:
-            name = profile.event_name(type_, name)
-        event = EventView(type_, name, message_id, at_ms, raw, context)
-        reason = profile.take_event(act, event)
-        if reason is Reason.ACCEPTED:
-            entity.updated_ms = act.now
-            if act.feed is not None:
-                kind = commands.EVENT_TYPES[type_]
-                act.tell("event", kind, event.name or kind)
-            journeys.on_event(act, event)
-        else:
-            entity.seen.forget(message_id)  # nothing was changed, so the same event may come again
-        if event.unreadable:
-            act.note("event", event.name, "its properties could not be read: taken as none")
-        return reason
-
-    def _send(self, entity: Entity, command: commands.Command) -> int:
-        return send_by_api(self._act, api_message_id(command[1], command[2]), command[3])
-
-    def _receipt(self, entity: Entity, command: commands.Command) -> int:
-        return take_receipt(self._act, command)
-
-    def _settle(self, entity: Entity, command: commands.Command) -> int:
-        if command[2] not in entity.outbox:
-            return Reason.DUPLICATE
-        del entity.outbox[command[2]]
-        return Reason.ACCEPTED
-
-    def _apply_definitions(self, entity: Entity, command: commands.Command) -> int:
-        if command[2] in entity.seen:
-            return Reason.DUPLICATE
-        result = catalog.apply_changes(self._act, command[3], command[4], self.shards)
-        if result is Reason.ACCEPTED:
-            entity.seen.add(command[2], self.now)
-        return result
-
-    def _refresh(self, entity: Entity, command: commands.Command) -> int:
-        return Reason.ACCEPTED  # `_handle` has brought it up to date
-
-    def _release(self, entity: Entity, command: commands.Command) -> int:
-        if not entity.error:
-            return Reason.DUPLICATE
-        self._act.note("quarantine", "", "released")
-        entity.error = ""
-        entity.program_version = -1
-        profile.refresh(self._act)
-        for id_, instance in entity.instances.items():
-            if instance.due_ms:
-                # Not before now: a row's timers lie after the entry that it is stamped with.
-                due_ms = max(instance.due_ms, self.now + 1)
-                self._act.set_timer(JOURNEY_TIMER + id_, due_ms)
-        return Reason.ACCEPTED
-
     def _quarantine(self, entity: Entity, error: Exception) -> None:
         entity.error = f"{type(error).__name__}: {error}"[: limits.ERROR_CHARS]
         entity.note(self.now, "quarantine", "", entity.error)
         entity.timers = {}
         self._act.timers_changed = True
+        self._act.follow_ups.clear()
 
     # --- definitions ------------------------------------------------------------------------
 
     def _install(self, command: commands.Command) -> int:
         _, _, _, _, workspace, version, documents = command
-        program = self._workspaces.get(workspace, _NOTHING)[0]
+        program = self.workspaces.of(workspace)[0]
         if version <= program.version:
             return Reason.DUPLICATE
         if version != program.version + 1:
@@ -255,40 +183,12 @@ class Shard:
 
     def install(self, workspace: str, version: int, documents: bytes) -> None:
         """Takes in one version of a workspace's definitions, in turn."""
-        before = self._workspaces.get(workspace, _NOTHING)[0]
-        changes = definitions.from_wire(documents)
-        for kind, name, _ in changes:
-            self.faults.pop((workspace, f"{kind}/{name}"), None)
-        try:
-            program = advance_program(before, version, changes)
-        except Exception:
-            program = advance_program(
-                before, version, self._sound(workspace, before, version, changes)
-            )
-        self._workspaces[workspace] = (program, Routes(program.lanes.values()))
-
-    def _sound(
-        self, workspace: str, before: Program, version: int, changes: list[Change]
-    ) -> list[Change]:
-        """The changes that this release can compile; the others are named in `faults`.
-
-        The door has compiled all of them, with the release of its day. A definition that a newer
-        release does not take must not keep a shard from starting.
-        """
-        sound: list[Change] = []
-        for change in changes:
-            try:
-                advance_program(before, version, [*sound, change])
-                sound.append(change)
-            except Exception as error:
-                label = workspace, f"{change[0]}/{change[1]}"
-                self.faults[label] = f"{type(error).__name__}: {error}"[: limits.ERROR_CHARS]
-        return sound
+        self.workspaces.install(workspace, version, documents)
 
     @property
     def programs(self) -> dict[str, Program]:
         """The compiled definitions of each workspace that has some."""
-        return {workspace: program for workspace, (program, _) in self._workspaces.items()}
+        return self.workspaces.programs
 
     # --- timers -----------------------------------------------------------------------------
 
@@ -333,7 +233,7 @@ class Shard:
         self._table.dirty.setdefault(entity.key, self.seq)
         act = self._act
         act.entity = entity
-        program, act.routes = self._workspaces.get(entity.workspace, _NOTHING)
+        program, act.routes = self.workspaces.of(entity.workspace)
         act.program = program
         waiting = len(entity.outbox)
         timers = entity.timers
@@ -348,12 +248,12 @@ class Shard:
                 del timers[token]
                 act.now = due_ms
                 self.timers_fired += 1
-                if token.startswith(JOURNEY_TIMER):
-                    journeys.on_timer(act, token[len(JOURNEY_TIMER) :])
-                else:
-                    segment = program.segments.get(token[len(profile.SEGMENT_TIMER) :])
-                    if segment is not None:
-                        profile.evaluate(act, segment)
+                kind, _, subject = token.partition(":")
+                TIMERS[kind](act, subject)
+                if act.follow_ups:
+                    follow_up(act)
+            if act.follow_ups:
+                follow_up(act)
         except Exception as error:
             self._quarantine(entity, error)
         self.outbox += len(entity.outbox) - waiting
@@ -453,6 +353,5 @@ class Shard:
         self._act.feed = feed
 
 
-_NOTHING = (EMPTY, Routes(()))
 # What helps an entity to get rid of its effects is taken even from one that met a bug.
 _TAKEN_IN_QUARANTINE = frozenset({commands.RELEASE, commands.SETTLE, commands.RECEIPT})

@@ -40,6 +40,10 @@ def on_event(act: "Activation", event: "EventView") -> None:
         _maybe_enter(act, journey, event)
 
 
+def on_segment(act: "Activation", name: str, entered: bool) -> None:
+    """Lets a segment that was entered or left begin and move the entity's instances."""
+
+
 def on_timer(act: "Activation", instance_id: str) -> None:
     """Lets an instance's timer move it; `act.now` is the moment at which the timer was due."""
     instance = act.entity.instances.get(instance_id)

@@ -413,7 +413,7 @@ def test_stop_ends_a_run_from_outside(town: Town) -> None:
     town.track("Product Added", cart_id="c1")
     town.at("2h")
     (message,) = town.person().messages.values()
-    act = Activation()
+    act = Activation(1)
     act.entity, act.now, act.effects = town.person(), town.now, town.effects[-1]
     assert run.stop(act, town.only().id, "asked by the owner")
     assert (town.only().status, town.only().trail[-1][3]) == ("stopped", "asked by the owner")

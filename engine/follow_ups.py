@@ -1,0 +1,36 @@
+"""What an activation's own doing leads to: segments entered and left, events that steps emit.
+
+They wait in a list until the command or timer at hand is done with, then each is taken in turn, in
+the same entry. So a journey may react to what another one did, in a fixed order and without
+recursion; and since each reaction may lead to more, there is a limit, past which the rest is
+dropped and the trail says so.
+"""
+
+from typing import Final
+
+from engine import limits, profile
+from engine.activation import Activation
+from engine.journeys import run as journeys
+
+SEGMENT: Final = "segment"
+EVENT: Final = "event"
+
+
+def follow_up(act: Activation) -> None:
+    """Takes all that waits, and what that leads to.
+
+    An item is `("segment", (name, entered))` or `("event", EventView)`.
+    """
+    waiting = act.follow_ups
+    taken = 0
+    while waiting:
+        kind, item = waiting.pop(0)
+        taken += 1
+        if taken > limits.FOLLOW_UPS:
+            act.note("stopped", "", f"more than {limits.FOLLOW_UPS} reactions to one command")
+            waiting.clear()
+        elif kind == SEGMENT:
+            journeys.on_segment(act, *item)
+        else:
+            profile.take_event(act, item)
+            journeys.on_event(act, item)
