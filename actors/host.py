@@ -6,7 +6,6 @@ actor, and a test drives it without.
 """
 
 import asyncio
-import contextlib
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -18,12 +17,13 @@ import msgpack
 from actors import host_protocol, queries
 from actors.clock import Clock
 from actors.dispatch import Dispatcher
+from actors.filling import Filling
 from actors.shard_runner import ShardRunner
 from actors.store.base import ShardStore
-from engine import commands, limits
+from engine import limits
 from engine.errors import Conflict, NotFound, Overloaded, Unavailable
 from engine.shard import Shard
-from engine.slots import catalog_key, shard_of, slot_of
+from engine.slots import shard_of, slot_of
 
 
 class Host:
@@ -81,6 +81,7 @@ class Host:
         self._feed_lines: list[list[Any]] = []
         self._watched_until = 0.0
         self._feed_news = asyncio.Event()
+        self._filling = Filling(self.runners, self.collect_feed)
         self._refreshing: asyncio.Task[None] | None = None
 
     @property
@@ -98,8 +99,8 @@ class Host:
             unsettled = runner.recover()
             runner.start()
             self.dispatcher.take(runner, unsettled)
-        self._refreshing = asyncio.get_running_loop().create_task(self._refresh_entities())
-        self._refreshing.add_done_callback(self._refresh_ended)
+        self._refreshing = asyncio.get_running_loop().create_task(self._filling.run())
+        self._refreshing.add_done_callback(self._filling_ended)
 
     async def stop(self) -> None:
         """Drains, checkpoints and closes every shard."""
@@ -184,6 +185,11 @@ class Host:
                 answer = host_protocol.OK, runner.stats.moves(args["workspace"])
             elif name == "watch":
                 answer = host_protocol.OK, await self._watch(args)
+            elif name == "segment":
+                answer = (
+                    host_protocol.OK,
+                    self._segment(runner, args["workspace"], args["segment"]),
+                )
             elif name == "advance":
                 answer = host_protocol.OK, await self._advance(runner, int(args["to_ms"]))
             elif name == "archive":
@@ -249,52 +255,22 @@ class Host:
 
     # --- definitions ------------------------------------------------------------------------
 
-    async def _refresh_entities(self) -> None:
-        """Brings entities in line with new definitions, in slices, when there is room.
+    def _segment(self, runner: ShardRunner, workspace: str, name: str) -> dict[str, Any]:
+        """A segment on one shard: is it defined, how many are in it, how far is it filled."""
+        program = runner.shard.programs.get(workspace)
+        return {
+            "defined": program is not None and name in program.segments,
+            "members": runner.shard.sizes.get(f"{workspace}/{name}", 0),
+            **self._filling.progress(runner.shard.index, workspace),
+        }
 
-        An entity that is touched is refreshed at once; this is for those that nobody touches. It
-        also runs after a start, since a crash may have ended the sweep before.
-        """
-        done: dict[int, dict[str, int]] = {index: {} for index in self.runners}
-        while True:
-            await asyncio.sleep(limits.REFRESH_PAUSE_S)
-            self.collect_feed()
-            for index, runner in self.runners.items():
-                wanted = _versions(runner)
-                with contextlib.suppress(Overloaded, Unavailable):  # then it begins again, later
-                    if wanted != done[index] and await self._refresh_shard(runner, wanted):
-                        done[index] = wanted
-
-    def _refresh_ended(self, task: "asyncio.Task[None]") -> None:
+    def _filling_ended(self, task: "asyncio.Task[None]") -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._fail(error)
-
-    async def _refresh_shard(self, runner: ShardRunner, wanted: dict[str, int]) -> bool:
-        after = ""
-        while _versions(runner) == wanted:
-            entities = runner.shard.scan(after, limits.REFRESH_ENTITIES)
-            if not entities:
-                return True
-            after = entities[-1].key
-            stale = [
-                commands.refresh(entity.key)
-                for entity in entities
-                if entity.program_version < wanted.get(entity.workspace, 0)
-                and entity.key != catalog_key(entity.workspace)
-            ]
-            if stale:
-                await runner.admit(commands.pack_chunk(stale), len(stale), control=True)
-            self.collect_feed()
-            await asyncio.sleep(limits.REFRESH_SLICE_S)
-        return False
 
     def owns(self, key: str) -> ShardRunner | None:
         """The runner of the shard that a key lives in, if this host has it."""
         return self.runners.get(shard_of(slot_of(key), self._shards))
-
-
-def _versions(runner: ShardRunner) -> dict[str, int]:
-    return {name: program.version for name, program in runner.shard.programs.items()}
 
 
 async def _settled(answer: "asyncio.Future[bytes] | tuple[int, Any]") -> tuple[int, Any]:

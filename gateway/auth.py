@@ -44,6 +44,7 @@ SCOPE_OF: Final[Mapping[str, Mapping[str, str]]] = {
         "WatchMessages": READ,
     },
     "InstancesService": {"GetInstance": READ, "ListInstances": READ},
+    "SegmentsService": {"GetSegment": READ, "ListMembers": READ, "StreamMembers": READ},
     "SystemService": {
         "GetStatus": READ,
         "GetReport": READ,

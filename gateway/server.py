@@ -23,6 +23,7 @@ from gateway.pb.denrei.v1 import (
     instances_pb2,
     messages_pb2,
     profiles_pb2,
+    segments_pb2,
     system_pb2,
 )
 from gateway.seams import Clock, Control, Router
@@ -31,6 +32,7 @@ from gateway.services.events import EventsService
 from gateway.services.instances import InstancesService
 from gateway.services.messages import MessagesService
 from gateway.services.profiles import ProfilesService
+from gateway.services.segments import SegmentsService
 from gateway.services.system import SystemService
 
 SERVICES: Final = tuple(
@@ -41,6 +43,7 @@ SERVICES: Final = tuple(
         (definitions_pb2, "DefinitionsService"),
         (messages_pb2, "MessagesService"),
         (instances_pb2, "InstancesService"),
+        (segments_pb2, "SegmentsService"),
         (system_pb2, "SystemService"),
     )
 )
@@ -154,6 +157,7 @@ class GatewayServer:
             DefinitionsService(router),
             MessagesService(router),
             InstancesService(router),
+            SegmentsService(router),
             SystemService(router, self._control, self._keys, clock, auth),
         )
         return [(servicer, auth) for servicer in servicers]

@@ -16,6 +16,7 @@ from gateway.pb.denrei.v1 import events_pb2_grpc as e_grpc
 from gateway.pb.denrei.v1 import instances_pb2_grpc as i_grpc
 from gateway.pb.denrei.v1 import messages_pb2_grpc as m_grpc
 from gateway.pb.denrei.v1 import profiles_pb2_grpc as p_grpc
+from gateway.pb.denrei.v1 import segments_pb2_grpc as seg_grpc
 from gateway.pb.denrei.v1 import system_pb2_grpc as s_grpc
 from tests.support.gateway_support import Door, RecordingRouter, open_door
 from tests.support.local_engine import LocalEngine
@@ -36,6 +37,7 @@ class Client:
         self.definitions: Any = Keyed(d_grpc.DefinitionsServiceStub(channel), self.metadata)
         self.messages: Any = Keyed(m_grpc.MessagesServiceStub(channel), self.metadata)
         self.instances: Any = Keyed(i_grpc.InstancesServiceStub(channel), self.metadata)
+        self.segments: Any = Keyed(seg_grpc.SegmentsServiceStub(channel), self.metadata)
         self.system: Any = Keyed(s_grpc.SystemServiceStub(channel), self.metadata)
 
     async def apply(self, text: str = DEFINITIONS, **fields: Any) -> d.ApplyDefinitionsResponse:

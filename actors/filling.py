@@ -1,0 +1,96 @@
+"""Filling: every entity is brought in line with new definitions, in slices, beside the work.
+
+An entity that is touched is brought up to date at once; this is for those that nobody touches. It
+works by commands, so it is journaled and may be cut off anywhere: after a restart it begins again,
+and finds most of it done. A slice is small and a rest follows each, so that an event never waits
+longer than for one of them.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from engine import commands, limits
+from engine.errors import Overloaded, Unavailable
+from engine.slots import catalog_key
+
+if TYPE_CHECKING:
+    from actors.shard_runner import ShardRunner
+
+Versions = dict[str, int]
+"""The version of each workspace's definitions."""
+
+
+@dataclass(slots=True)
+class _Progress:
+    done: Versions = field(default_factory=dict)
+    evaluated: int = 0
+
+
+class Filling:
+    """Fills the segments of a host's shards; see the module's text.
+
+    Args:
+        runners: The shards.
+        between: Called after each slice, on the loop.
+    """
+
+    def __init__(self, runners: Mapping[int, "ShardRunner"], between: Callable[[], None]) -> None:
+        self._runners = runners
+        self._between = between
+        self._progress = {index: _Progress() for index in runners}
+
+    async def run(self) -> None:
+        """Works until it is cancelled.
+
+        It also begins anew after a start, for a crash may have ended it before.
+        """
+        while True:
+            await asyncio.sleep(limits.REFRESH_PAUSE_S)
+            self._between()
+            for index, runner in self._runners.items():
+                wanted = _versions(runner)
+                with contextlib.suppress(Overloaded, Unavailable):  # then it begins again, later
+                    if wanted != self._progress[index].done:
+                        await self._fill(index, runner, wanted)
+
+    def progress(self, shard: int, workspace: str) -> dict[str, Any]:
+        """How far a workspace's definitions have come on a shard.
+
+        Returns:
+            `filled`: whether everyone was evaluated; `evaluated` and `entities`, as numbers of all
+            entities of the shard.
+        """
+        runner, progress = self._runners[shard], self._progress[shard]
+        entities = runner.shard.entities
+        filled = progress.done.get(workspace, 0) == _versions(runner).get(workspace, 0)
+        evaluated = entities if filled else min(progress.evaluated, entities)
+        return {"filled": filled, "evaluated": evaluated, "entities": entities}
+
+    async def _fill(self, index: int, runner: "ShardRunner", wanted: Versions) -> None:
+        progress = self._progress[index]
+        progress.evaluated = 0
+        after = ""
+        while _versions(runner) == wanted:
+            entities = runner.shard.scan(after, limits.REFRESH_ENTITIES)
+            if not entities:
+                progress.done = wanted
+                return
+            after = entities[-1].key
+            stale = [
+                commands.refresh(entity.key)
+                for entity in entities
+                if entity.program_version < wanted.get(entity.workspace, 0)
+                and entity.key != catalog_key(entity.workspace)
+            ]
+            if stale:
+                await runner.admit(commands.pack_chunk(stale), len(stale), control=True)
+            progress.evaluated += len(entities)
+            self._between()
+            await asyncio.sleep(limits.REFRESH_SLICE_S)
+
+
+def _versions(runner: "ShardRunner") -> Versions:
+    return {name: program.version for name, program in runner.shard.programs.items()}
