@@ -1,4 +1,4 @@
-"""Segments over the contract: sizes, filling, and the list of members, page by page and streamed."""
+"""Segments over the contract: sizes, filling, and the members, page by page and streamed."""
 
 import asyncio
 from pathlib import Path
