@@ -10,10 +10,11 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from bench import many
 from bench.floor import FloorHost
 from bench.measured import MeasuredInstance
 
@@ -38,13 +39,10 @@ def main() -> int:
     for number in range(1, args.rounds + 1):
         print(f"round {number} of {args.rounds}", flush=True)
         one_round(figures, args.scale, f"r{number}-{int(time.time())}")
-    ratios = [
-        engine / floor
-        for engine, floor in zip(
-            figures["engine_events_per_s"], figures["floor_events_per_s"], strict=True
-        )
-    ]
-    figures["engine_vs_floor"] = ratios
+    floors = figures["floor_events_per_s"]
+    for name in ("engine", "many"):
+        rates = figures[f"{name}_events_per_s"]
+        figures[f"{name}_vs_floor"] = [a / b for a, b in zip(rates, floors, strict=True)]
     report(figures, args.out)
     return 0
 
@@ -80,6 +78,12 @@ def one_round(figures: Figures, scale: float, run: str) -> None:
         keep(figures, "ack_p99_ms_half_load", loaded["p99_ms"])
         keep(figures, "messages_per_s", engine.messages_per_s(f"m{run}", int(MESSAGES * scale)))
         keep(figures, "recovery_s_100k_profiles", engine.recovery_s())
+    with instance(None, many.documents()) as engine:
+        engine.load("profiles", f"mp{run}", events=profiles, users=USERS)
+        loaded = engine.load("shop", f"me{run}", events=events, users=USERS)
+        keep(figures, "many_events_per_s", loaded["events_per_s"])
+    keep(figures, "apply_us_5_segments", many.apply_us(5, 3))
+    keep(figures, "apply_us_200_segments", many.apply_us(many.SEGMENTS, many.JOURNEYS))
 
 
 def loop_ns() -> float:
@@ -91,9 +95,10 @@ def loop_ns() -> float:
     return (time.process_time() - started) / turns * 1e9
 
 
-def instance(host_class: Any) -> MeasuredInstance:
+def instance(host_class: Any, definitions: Iterable[str] | None = None) -> MeasuredInstance:
     """An instance on a store of its own."""
-    return MeasuredInstance(Path(tempfile.mkdtemp(prefix="denrei-bench-")), host_class)
+    directory = Path(tempfile.mkdtemp(prefix="denrei-bench-"))
+    return MeasuredInstance(directory, host_class, definitions)
 
 
 def keep(figures: Figures, name: str, value: float) -> None:

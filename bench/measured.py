@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Self
 
@@ -34,10 +35,14 @@ class MeasuredInstance:
     Args:
         directory: A directory of its own.
         host_class: The hosts' actor class, or None for the real ones.
+        definitions: Texts to apply, one after the other.
     """
 
-    def __init__(self, directory: Path, host_class: Any) -> None:
+    def __init__(
+        self, directory: Path, host_class: Any, definitions: Iterable[str] | None = None
+    ) -> None:
         self._directory = directory
+        self._definitions = [DEFINITIONS.read_text()] if definitions is None else definitions
         settings = Settings(store=directory, dashboard=False, grpc_port=0)
         self._instance = Instance(settings, GatewayActor, host_class or ShardHost)
         self._key = ""
@@ -51,12 +56,13 @@ class MeasuredInstance:
         self._channel = grpc.insecure_channel(self._target)
         self._metadata = (("authorization", f"Bearer {self._key}"),)
         definitions = definitions_pb2_grpc.DefinitionsServiceStub(self._channel)
-        source = definitions_pb2.DefinitionSource(filename="bench", yaml=DEFINITIONS.read_text())
-        definitions.ApplyDefinitions(
-            definitions_pb2.ApplyDefinitionsRequest(sources=[source]),
-            metadata=self._metadata,
-            timeout=30,
-        )
+        for text in self._definitions:
+            source = definitions_pb2.DefinitionSource(filename="bench", yaml=text)
+            definitions.ApplyDefinitions(
+                definitions_pb2.ApplyDefinitionsRequest(sources=[source]),
+                metadata=self._metadata,
+                timeout=30,
+            )
         return self
 
     def __exit__(self, *_: object) -> None:
