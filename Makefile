@@ -46,6 +46,10 @@ check: $(STAMP) ## Style, types, the floors of the architecture, and generated f
 bench: $(STAMP) ## Measures the engine against its bare transport; writes bench/out.json
 	@$(BIN)/python -m bench
 
+.PHONY: bench-timers
+bench-timers: $(STAMP) ## A million expiries and parked runs, beside a recomputation (about 6 minutes)
+	@$(BIN)/python -m bench.timers
+
 .PHONY: soak
 soak: $(STAMP) ## The crash test for longer: KILLS=300 SEEDS='1 2 3'
 	for seed in $(SEEDS); do \

@@ -81,6 +81,19 @@ def shipments(users: int, run: str) -> Iterator[events_pb2.Event]:
         )
 
 
+def visits(users: int, run: str, first_s: float, per_s: float) -> Iterator[events_pb2.Event]:
+    """One `Visited` event for each of `users` people, a steady number of them in a second."""
+    for user in range(users):
+        event = events_pb2.Event(
+            type=events_pb2.TRACK,
+            event="Visited",
+            user_id=f"user-{user:07}",
+            message_id=f"{run}-visit-{user}",
+        )
+        event.timestamp.FromMilliseconds(int((first_s + user / per_s) * 1_000))
+        yield event
+
+
 def phone(user: int) -> str:
     """A valid German mobile number for each user."""
     return f"+4915{10_000_000 + user * 7 % 89_999_999:08}1"

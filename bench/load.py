@@ -26,7 +26,9 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--target", required=True)
     parser.add_argument("--key", required=True)
-    parser.add_argument("--kind", choices=("shop", "profiles", "shipments"), default="shop")
+    parser.add_argument(
+        "--kind", choices=("shop", "profiles", "shipments", "visits"), default="shop"
+    )
     parser.add_argument("--run", required=True, help="makes message ids unique")
     parser.add_argument("--users", type=int, default=100_000)
     parser.add_argument("--events", type=int, default=200_000)
@@ -35,11 +37,14 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=0.0, help="events per second; 0: closed loop")
     parser.add_argument("--announce", action="store_true", help="print a line at the start")
     parser.add_argument("--seconds", type=float, default=0.0, help="stop early")
+    parser.add_argument("--due-from", type=float, default=0.0, help="the first visit, Unix s")
+    parser.add_argument("--due-per-s", type=float, default=0.0, help="visits in a second")
     args = parser.parse_args()
     source = {
         "shop": lambda: made.shop_events(hash_seed(args.run), args.users, args.run),
         "profiles": lambda: made.profiles(args.users, args.run),
         "shipments": lambda: made.shipments(args.users, args.run),
+        "visits": lambda: made.visits(args.users, args.run, args.due_from, args.due_per_s),
     }[args.kind]()
     batches = made.batches(islice(source, args.events), -(-args.events // args.batch), args.batch)
     gc.collect()

@@ -22,6 +22,8 @@ from gateway.gateway_actor import GatewayActor
 from gateway.pb.denrei.v1 import (
     definitions_pb2,
     definitions_pb2_grpc,
+    segments_pb2,
+    segments_pb2_grpc,
     system_pb2,
     system_pb2_grpc,
 )
@@ -79,12 +81,15 @@ class MeasuredInstance:
         rate: float = 0.0,
         batch: int = 500,
         in_flight: int = 24,
+        due_from: float = 0.0,
+        due_per_s: float = 0.0,
     ) -> dict[str, float]:
         """Runs the load generator as a process of its own; returns what it measured."""
         command = [
             sys.executable, "-m", "bench.load", "--target", self._target, "--key", self._key,
             "--kind", kind, "--run", run, "--events", str(events), "--users", str(users),
             "--rate", str(rate), "--batch", str(batch), "--in-flight", str(in_flight),
+            "--due-from", str(due_from), "--due-per-s", str(due_per_s),
         ]  # fmt: skip
         done = subprocess.run(command, check=True, capture_output=True, text=True)
         figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
@@ -97,7 +102,7 @@ class MeasuredInstance:
         """Events that each send one message, until the last delivery receipt is journaled."""
         users = 20_000
         self.load("profiles", f"{run}p", events=users, users=users)
-        before = self._shard_total("messages_delivered")
+        before = self.shard_total("messages_delivered")
         process = subprocess.Popen(
             [
                 sys.executable, "-m", "bench.load", "--target", self._target, "--key", self._key,
@@ -111,7 +116,7 @@ class MeasuredInstance:
         process.stdout.readline()  # it begins now
         started = time.perf_counter()
         deadline = started + 120
-        while self._shard_total("messages_delivered") - before < messages:
+        while self.shard_total("messages_delivered") - before < messages:
             if time.perf_counter() > deadline:
                 msg = "not all messages were delivered within two minutes"
                 raise RuntimeError(msg)
@@ -136,6 +141,12 @@ class MeasuredInstance:
             if status.shards and all(shard.serving for shard in status.shards):
                 return time.perf_counter() - started
 
+    def members(self, segment: str) -> int:
+        """How many are in a segment now."""
+        segments = segments_pb2_grpc.SegmentsServiceStub(self._channel)
+        request = segments_pb2.GetSegmentRequest(name=f"segments/{segment}")
+        return segments.GetSegment(request, metadata=self._metadata, timeout=10).members
+
     def hosts_rss_mb(self) -> float:
         """Resident memory of the shard hosts."""
         return sum(psutil.Process(p).memory_info().rss for p in self._pids("shard-host")) / 1e6
@@ -155,7 +166,8 @@ class MeasuredInstance:
     def _pids(self, prefix: str) -> list[int]:
         return [pid for name, pid in self.pids().items() if name.startswith(prefix)]
 
-    def _shard_total(self, field: str) -> float:
+    def shard_total(self, field: str) -> float:
+        """A figure of the shards' status, summed over all of them."""
         system = system_pb2_grpc.SystemServiceStub(self._channel)
         status = system.GetStatus(
             system_pb2.GetStatusRequest(), metadata=self._metadata, timeout=10
