@@ -4,27 +4,22 @@ Everything here may be lost at any moment, and nothing is: an effect stays in it
 until the receiver's settlement is journaled, and whatever is unsettled is handed over again, with
 the same id, after a restart of either side. A sender tells its incarnation with every reply; when
 it changes, what the old one had waiting in memory is offered again from the outboxes. A call that
-merely failed says nothing about that: what it carried still waits here, and goes again.
-
-One call to a sender is in flight at a time, and what waits is dropped only once a call that
-carried it has returned. So whatever comes in the meantime is added to what waits, and no order of
-events loses it.
+merely failed says nothing about that: what it carried still waits, and goes again. How calls to a
+sender are made is in `actors.offer_pump`.
 """
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import Callable, Coroutine
-from itertools import islice
+from collections.abc import Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any, Protocol
 
-import msgpack
-
-from actors.offer_queue import Offer, OfferQueue
+from actors.offer_pump import FIRST_PAUSE_S, LONGEST_PAUSE_S, OfferPump, SenderLink
+from actors.offer_queue import Offer
 from actors.router import Router
 from actors.store.errors import Fenced
 from engine import commands, limits
 from engine.errors import DenreiError
+from engine.journeys import walk
 from engine.reasons import Reason
 from engine.shard import Effects
 
@@ -32,23 +27,6 @@ if TYPE_CHECKING:
     from actors.shard_runner import ShardRunner
 
 logger = logging.getLogger(__name__)
-
-_HEARTBEAT_S = 1.0
-_FIRST_PAUSE_S = 0.05
-_LONGEST_PAUSE_S = 1.0
-
-
-class SenderLink(Protocol):
-    """A way to call one sender; see `actors.sender`."""
-
-    async def offer(self, batch: bytes) -> bytes:
-        """Offers messages."""
-
-    async def cancel(self, batch: bytes) -> None:
-        """Asks for messages not to be sent."""
-
-    async def configure(self, workspace: str, version: int, lanes: bytes) -> None:
-        """Tells a workspace's lanes."""
 
 
 class SenderPool(Protocol):
@@ -88,7 +66,7 @@ class Dispatcher:
         self._pool = pool
         self._fail = fail
         self._runners: dict[int, ShardRunner] = {}
-        self._pumps = {name: _Pump(name, self) for name in pool.names()}
+        self._pumps = {name: OfferPump(name, self) for name in pool.names()}
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopped = False
 
@@ -110,12 +88,15 @@ class Dispatcher:
         for workspace, _, _ in effects.installed:
             for pump in self._pumps.values():
                 pump.configure_soon(runner, workspace)
-        for offer in effects.sends:
-            self._pump_of(offer).add(runner.shard.index, offer)
-        for offer in effects.cancels:
-            self._pump_of(offer).add_cancel(runner.shard.index, offer)
+        for pump, offers in self._by_pump(effects.sends):
+            pump.add(runner.shard.index, offers)
+        for pump, offers in self._by_pump(effects.cancels):
+            pump.add_cancels(runner.shard.index, offers)
         for forward in effects.forwards:
-            self.spawn(self._forward(runner, *forward))
+            if forward[3][0] == commands.WALK:
+                self.spawn(self._walk(runner, forward[3]))
+            else:
+                self.spawn(self._forward(runner, *forward))
 
     async def stop(self) -> None:
         """Ends all calls; what is unsettled stays in the outboxes."""
@@ -145,20 +126,41 @@ class Dispatcher:
         """
         runner = self._runners[shard]
         effects = runner.shard.unsettled(runner.store.pending())
-        return (
-            [offer for offer in effects.sends if self._pump_of(offer).name == name],
-            [offer for offer in effects.cancels if self._pump_of(offer).name == name],
+        sends, cancels = (
+            [o for pump, group in self._by_pump(offers) if pump.name == name for o in group]
+            for offers in (effects.sends, effects.cancels)
         )
+        return sends, cancels
 
-    def _pump_of(self, offer: Offer) -> "_Pump":
-        return self._pumps[self._pool.sender_of(offer[2], offer[4], offer[3])]
+    def _by_pump(self, offers: Iterable[Offer]) -> list[tuple[OfferPump, list[Offer]]]:
+        """Offers by their sender and lane, in their order. Cost: 0.1 µs an offer."""
+        lanes: dict[tuple[str, str, str], list[Offer]] = {}
+        for offer in offers:
+            lanes.setdefault((offer[2], offer[4], offer[3]), []).append(offer)
+        return [(self._pumps[self._pool.sender_of(*lane)], group) for lane, group in lanes.items()]
+
+    async def _walk(self, runner: "ShardRunner", asked: Any) -> None:
+        """Answers a task that asks who comes next; see `engine.journeys.walk`.
+
+        A full shard makes a broadcast wait: the same people are looked for again, a little later.
+        """
+        pause_s = FIRST_PAUSE_S
+        while True:
+            answer = walk.answer(runner.shard, asked)
+            try:
+                await runner.admit(commands.pack_chunk(answer), len(answer), control=False)
+                return
+            except DenreiError:
+                pass
+            await asyncio.sleep(pause_s)
+            pause_s = min(LONGEST_PAUSE_S, pause_s * 2)
 
     async def _forward(
         self, runner: "ShardRunner", key: str, forward_id: str, shard: int, command: Any
     ) -> None:
         """Journals a forward at its target, then settles it at its source."""
         loop = asyncio.get_running_loop()
-        pause_s = _FIRST_PAUSE_S
+        pause_s = FIRST_PAUSE_S
         while True:
             try:
                 size = len(command[-1]) + 200
@@ -172,171 +174,4 @@ class Dispatcher:
             except DenreiError:
                 pass
             await asyncio.sleep(pause_s)
-            pause_s = min(_LONGEST_PAUSE_S, pause_s * 2)
-
-
-class _Pump:
-    """What waits for one sender, and the task that hands it over."""
-
-    def __init__(self, name: str, dispatcher: Dispatcher) -> None:
-        self.name = name
-        self._dispatcher = dispatcher
-        self._offers = OfferQueue()
-        self._cancels: dict[int, dict[str, Offer]] = {}
-        self._configure: dict[str, tuple[int, ShardRunner]] = {}
-        self._lost: set[int] = set()  # shards whose unsettled messages are to be offered again
-        self._incarnation: str | None = None
-        self._news = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-        self._beat_at = 0.0
-
-    # --- what comes in, at any time ---------------------------------------------------------
-
-    def add(self, shard: int, offer: Offer) -> None:
-        self._offers.add(shard, offer)
-        self._wake()
-
-    def add_cancel(self, shard: int, offer: Offer) -> None:
-        """A cancel takes the place of its offer: a sender settles one that it never had, too."""
-        self._offers.remove(shard, (offer,))
-        self._cancels.setdefault(shard, {})[offer[0]] = offer
-        self._wake()
-
-    def configure_soon(self, runner: "ShardRunner", workspace: str) -> None:
-        version = runner.shard.programs[workspace].version
-        if self._configure.get(workspace, (0, None))[0] < version:
-            self._configure[workspace] = (version, runner)
-            self._wake()
-
-    def _wake(self) -> None:
-        self._news.set()
-        if self._task is None or self._task.done():
-            self._task = self._dispatcher.spawn(self._run())
-
-    # --- the task ---------------------------------------------------------------------------
-
-    async def _run(self) -> None:
-        pause_s = _FIRST_PAUSE_S
-        while True:
-            self._news.clear()
-            try:
-                await self._hand_over()
-            except Fenced as error:
-                self._dispatcher.fenced(error)
-                return
-            except Exception as error:
-                if pause_s == _FIRST_PAUSE_S:
-                    logger.warning("a call to %s failed, trying again: %r", self.name, error)
-                await asyncio.sleep(pause_s)
-                pause_s = min(_LONGEST_PAUSE_S, pause_s * 2)
-            else:
-                pause_s = _FIRST_PAUSE_S
-                await self._rest()
-
-    async def _rest(self) -> None:
-        """Until there is news, a lane has rested, or a heartbeat is due."""
-        until = min(self._beat_at, self._offers.ready_at())
-        if self._configure or self._cancels or self._lost or until <= _now():
-            await asyncio.sleep(0)
-            return
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout_at(until):
-                await self._news.wait()
-
-    async def _hand_over(self) -> None:
-        """One round: what is waiting and may go, at most one call of offers a shard."""
-        link = self._dispatcher.pool.link(self.name)
-        while self._configure:
-            workspace, (version, runner) = next(iter(self._configure.items()))
-            await self._tell_lanes(link, runner, workspace)
-            if self._configure[workspace][0] == version:
-                del self._configure[workspace]
-        await self._cancel(link)
-        await self._offer_lost()
-        for shard in self._offers.ready(_now()):
-            offers = self._offers.batch(shard, _now())
-            if offers:
-                await self._offer(link, shard, offers)
-        if self._beat_at <= _now():
-            await self._beat(link)
-
-    async def _cancel(self, link: SenderLink) -> None:
-        for shard, waiting in list(self._cancels.items()):
-            epoch = self._dispatcher.runners[shard].store.epoch
-            offers = list(islice(waiting.values(), limits.OFFER_MESSAGES))
-            await link.cancel(msgpack.packb([shard, epoch, offers]))
-            for offer in offers:
-                del waiting[offer[0]]
-            if not waiting:
-                del self._cancels[shard]
-
-    async def _offer_lost(self) -> None:
-        """The sender began anew: everything unsettled goes to it again, shard by shard.
-
-        What comes in between two shards, or waits already, has its place by its id.
-        """
-        while self._lost:
-            shard = min(self._lost)
-            offers, cancels = self._dispatcher.unsettled(shard, self.name)
-            for offer in offers:
-                self._offers.add(shard, offer)
-            for offer in cancels:
-                self.add_cancel(shard, offer)
-            self._lost.discard(shard)
-            await asyncio.sleep(0)
-
-    async def _beat(self, link: SenderLink) -> None:
-        """Finds out whether the sender began anew, as long as anything is unsettled."""
-        self._beat_at = _now() + _HEARTBEAT_S
-        for shard, runner in self._dispatcher.runners.items():
-            if runner.shard.outbox:
-                await self._offer(link, shard, [])
-                return
-
-    async def _offer(self, link: SenderLink, shard: int, offers: list[Offer]) -> None:
-        runner = self._dispatcher.runners[shard]
-        versions = {name: p.version for name, p in runner.shard.programs.items()}
-        batch = msgpack.packb([shard, runner.store.epoch, runner.shard.now, offers, versions])
-        code, admissions, retry_ms, incarnation = msgpack.unpackb(await link.offer(batch))
-        self._beat_at = _now() + _HEARTBEAT_S
-        if self._incarnation not in (None, incarnation):
-            self._lost.update(self._dispatcher.runners)
-        self._incarnation = incarnation
-        if code == "ok":
-            self._admitted(shard, offers, admissions, retry_ms)
-        elif code == "need_lanes":
-            for workspace in runner.shard.programs:
-                await self._tell_lanes(link, runner, workspace)
-        elif code == "stale_epoch":
-            raise Fenced(
-                f"{self.name} knows a newer owner of shard {shard} than epoch {runner.store.epoch}",
-                "End this process. If the store is an older copy, bring back the sender's ledger "
-                "of the same time with it",
-            )
-        else:
-            msg = f"{self.name} answered {code!r} to shard {shard}"
-            raise RuntimeError(msg)
-
-    def _admitted(self, shard: int, offers: list[Offer], admissions: bytes, retry_ms: int) -> None:
-        """Drops what the sender has; lanes that are full keep theirs, and rest."""
-        taken: list[Offer] = []
-        full: list[Offer] = []
-        for offer, admission in zip(offers, admissions, strict=True):
-            (full if admission == Reason.QUEUE_FULL else taken).append(offer)
-        self._offers.remove(shard, taken)
-        if full:
-            until = _now() + (retry_ms or limits.OFFER_PAUSE_MS) / 1_000
-            self._offers.rest(shard, full, until)
-
-    async def _tell_lanes(self, link: SenderLink, runner: "ShardRunner", workspace: str) -> None:
-        program = runner.shard.programs[workspace]
-        lanes = {
-            name: versions[-1][1]
-            for (kind, name), versions in program.documents.items()
-            if kind == "lane" and versions[-1][1] is not None
-        }
-        await link.configure(workspace, program.version, msgpack.packb(lanes))
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()
+            pause_s = min(LONGEST_PAUSE_S, pause_s * 2)

@@ -2,8 +2,8 @@
 
 An entity that is touched is brought up to date at once; this is for those that nobody touches. It
 works by commands, so it is journaled and may be cut off anywhere: after a restart it begins again,
-and finds most of it done. A slice is small and a rest follows each, so that an event never waits
-longer than for one of them.
+and finds most of it done. What new windows would hold of the past comes first (`actors.past`). A
+slice is small and a rest follows each, so that an event never waits longer than for one of them.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from actors.past import Past
 from engine import commands, limits
 from engine.errors import Overloaded, Unavailable
 from engine.slots import catalog_key
@@ -33,12 +34,16 @@ class Filling:
     """Fills the segments of a host's shards; see the module's text.
 
     Args:
-        runners: The shards.
+        runners: The shards of the host.
+        shards: How many there are in all.
         between: Called after each slice, on the loop.
     """
 
-    def __init__(self, runners: Mapping[int, "ShardRunner"], between: Callable[[], None]) -> None:
+    def __init__(
+        self, runners: Mapping[int, "ShardRunner"], shards: int, between: Callable[[], None]
+    ) -> None:
         self._runners = runners
+        self._past = {index: Past(runner, shards) for index, runner in runners.items()}
         self._between = between
         self._progress = {index: _Progress() for index in runners}
 
@@ -56,6 +61,11 @@ class Filling:
                     if wanted != self._progress[index].done:
                         await self._fill(index, runner, wanted)
 
+    def stop(self) -> None:
+        """Ends what is under way in a thread; the task is the owner's to cancel."""
+        for past in self._past.values():
+            past.stop()
+
     def progress(self, shard: int, workspace: str) -> dict[str, Any]:
         """How far a workspace's definitions have come on a shard.
 
@@ -72,6 +82,9 @@ class Filling:
     async def _fill(self, index: int, runner: "ShardRunner", wanted: Versions) -> None:
         progress = self._progress[index]
         progress.evaluated = 0
+        for workspace in wanted:
+            if self._past[index].is_missing(workspace):
+                await self._past[index].fill(workspace)
         after = ""
         while _versions(runner) == wanted:
             entities = runner.shard.scan(after, limits.REFRESH_ENTITIES)

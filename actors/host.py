@@ -81,7 +81,7 @@ class Host:
         self._feed_lines: list[list[Any]] = []
         self._watched_until = 0.0
         self._feed_news = asyncio.Event()
-        self._filling = Filling(self.runners, self.collect_feed)
+        self._filling = Filling(self.runners, shards, self.collect_feed)
         self._refreshing: asyncio.Task[None] | None = None
 
     @property
@@ -104,6 +104,7 @@ class Host:
 
     async def stop(self) -> None:
         """Drains, checkpoints and closes every shard."""
+        self._filling.stop()
         if self._refreshing is not None:
             self._refreshing.cancel()
             await asyncio.gather(self._refreshing, return_exceptions=True)
@@ -114,6 +115,7 @@ class Host:
 
     async def crash(self) -> None:
         """Ends at once, as the death of the process would: nothing is drained or written."""
+        self._filling.stop()
         if self._refreshing is not None:
             self._refreshing.cancel()
             await asyncio.gather(self._refreshing, return_exceptions=True)

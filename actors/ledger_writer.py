@@ -12,7 +12,7 @@ from typing import Any
 
 from actors.clock import Clock
 from actors.store.errors import StoreError, WriteFailed
-from actors.store.ledger import BatchRow, Ledger, LedgerWork, Result
+from actors.store.ledger import BatchRow, Ledger, LedgerWork, ResultsRow
 
 
 class LedgerWriter:
@@ -47,9 +47,9 @@ class LedgerWriter:
         self._work.batches.append(batch)
         return self._soon()
 
-    def results(self, batch: int, results: list[Result]) -> "asyncio.Future[None]":
-        """What the carrier said; synced when it is done."""
-        self._work.results.append((batch, results))
+    def results(self, results: ResultsRow) -> "asyncio.Future[None]":
+        """What the carrier said to a batch; synced when it is done."""
+        self._work.results.append(results)
         return self._soon()
 
     def epoch(self, shard: int, epoch: int) -> "asyncio.Future[None]":

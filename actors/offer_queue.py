@@ -12,12 +12,15 @@ What waits here is unsettled in an outbox, so the outboxes' limits bound it.
 from collections import deque
 from collections.abc import Iterable
 from itertools import islice
-from typing import Any
+from typing import Any, Final
 
 from engine import limits
 
 Offer = tuple[Any, ...]
 """See `engine.messages.Message.offer`: id, key, workspace, lane, channel, …"""
+
+_BODY, _SUBJECT = 7, 8
+_OFFER_BYTES: Final = 200
 
 
 class _Lane:
@@ -36,25 +39,28 @@ class OfferQueue:
     def __init__(self) -> None:
         self._shards: dict[int, dict[tuple[str, str, str], _Lane]] = {}
 
-    def add(self, shard: int, offer: Offer) -> None:
-        """Lets an offer wait behind those of its lane and purpose, once. Cost: 0.3 µs."""
-        lanes = self._shards.get(shard)
-        if lanes is None:
-            lanes = self._shards[shard] = {}
-        lane = lanes.get((offer[2], offer[3], offer[6]))
-        if lane is None:
-            lane = lanes[offer[2], offer[3], offer[6]] = _Lane()
-        lane.offers.setdefault(offer[0], offer)
-
-    def remove(self, shard: int, offers: Iterable[Offer]) -> None:
-        """Drops offers; those that do not wait are passed over. Cost: 0.3 µs an offer."""
+    def add(self, shard: int, offers: Iterable[Offer]) -> None:
+        """Lets offers wait behind those of their lane and purpose, each once. Cost: 0.2 µs each."""
         lanes = self._shards.get(shard, {})
         for offer in offers:
-            lane = lanes.get((offer[2], offer[3], offer[6]))
+            name = offer[2], offer[3], offer[6]
+            lane = lanes.get(name)
+            if lane is None:
+                lane = lanes[name] = _Lane()
+            lane.offers.setdefault(offer[0], offer)
+        if lanes:
+            self._shards[shard] = lanes
+
+    def remove(self, shard: int, offers: Iterable[Offer]) -> None:
+        """Drops offers; those that do not wait are passed over. Cost: 0.2 µs an offer."""
+        lanes = self._shards.get(shard, {})
+        for offer in offers:
+            name = offer[2], offer[3], offer[6]
+            lane = lanes.get(name)
             if lane is not None:
                 lane.offers.pop(offer[0], None)
                 if not lane.offers:
-                    del lanes[offer[2], offer[3], offer[6]]
+                    del lanes[name]
         if not lanes:
             self._shards.pop(shard, None)
 
@@ -66,14 +72,6 @@ class OfferQueue:
             if lane is not None:
                 lane.rests_until = until
 
-    def ready(self, now: float) -> list[int]:
-        """The shards with offers in lanes that do not rest; who was shown last comes last."""
-        return [
-            shard
-            for shard, lanes in self._shards.items()
-            if any(lane.rests_until <= now for lane in lanes.values())
-        ]
-
     def ready_at(self) -> float:
         """When there is something to show; infinity if nothing waits. Cost: 0.1 µs a lane."""
         return min(
@@ -81,30 +79,47 @@ class OfferQueue:
             default=float("inf"),
         )
 
-    def batch(self, shard: int, now: float, count: int = limits.OFFER_MESSAGES) -> list[Offer]:
-        """The next offers of a shard, at most `count`: all lanes that do not rest share it.
+    def batch(
+        self,
+        now: float,
+        count: int = limits.OFFER_MESSAGES,
+        size_bytes: int = limits.CALL_UNPACKED_BYTES,
+    ) -> dict[int, list[Offer]]:
+        """The next offers by shard, of all shards and lanes that do not rest: they share the call.
 
-        Within a lane and purpose the order holds. Who had no place left is first the next time.
+        Within a shard, lane and purpose the order holds. Who had no place left is first the next
+        time.
+
+        Args:
+            now: The time.
+            count: The most offers, at least 1.
+            size_bytes: About the most bytes: the offer that passes them is the last.
         """
-        lanes = self._shards.get(shard)
-        if lanes is None:
-            return []
-        self._shards[shard] = self._shards.pop(shard)
         turns = deque(
-            (name, iter(lane.offers.values()))
+            (shard, name, iter(lane.offers.values()))
+            for shard, lanes in self._shards.items()
             for name, lane in lanes.items()
             if lane.rests_until <= now
         )
-        picked: list[Offer] = []
-        served: dict[tuple[str, str, str], None] = {}
-        while turns and len(picked) < count:
-            name, waiting = turns.popleft()
-            served[name] = None
-            share = max(1, (count - len(picked)) // (len(turns) + 1))
-            part = list(islice(waiting, share))
-            picked += part
-            if len(part) == share:
-                turns.append((name, waiting))
-        for name in served:
+        picked: dict[int, list[Offer]] = {}
+        served: dict[tuple[int, tuple[str, str, str]], None] = {}
+        while turns and count > 0 and size_bytes > 0:
+            shard, name, waiting = turns.popleft()
+            share = max(1, count // (len(turns) + 1))
+            served[shard, name] = None
+            part = picked.setdefault(shard, [])
+            before = len(part)
+            for offer in islice(waiting, share):
+                part.append(offer)
+                size_bytes -= _OFFER_BYTES + len(offer[_BODY]) + len(offer[_SUBJECT])
+                if size_bytes <= 0:
+                    break
+            count -= len(part) - before
+            if len(part) - before == share:
+                turns.append((shard, name, waiting))
+        for shard, name in served:
+            lanes = self._shards[shard]
             lanes[name] = lanes.pop(name)
+        for shard in picked:
+            self._shards[shard] = self._shards.pop(shard)
         return picked

@@ -12,6 +12,8 @@ from typing import Any
 from engine import catalog, limits
 from engine.entity import Entity
 from engine.errors import NotFound
+from engine.identity import record as identity
+from engine.journeys import broadcast
 from engine.reasons import Reason
 from engine.shard import Shard
 from engine.slots import PROFILES, catalog_key
@@ -20,7 +22,11 @@ Query = Callable[[Shard, dict[str, Any]], Any]
 
 
 def profile(shard: Shard, args: dict[str, Any]) -> dict[str, Any] | None:
-    """A profile: `{key, trail: bool}` → traits, segments, instances, messages, and the trail."""
+    """A profile: `{key, trail: bool}` → traits, segments, instances, messages, and the trail.
+
+    Beside them stands what `identity.view` tells; of a profile that became a part of another one
+    `merged_into` is the key of that, and nearly nothing is left here.
+    """
     entity = shard.peek(args["key"])
     if entity is None:
         return None
@@ -35,6 +41,7 @@ def profile(shard: Shard, args: dict[str, Any]) -> dict[str, Any] | None:
         "created_ms": entity.created_ms,
         "updated_ms": entity.updated_ms,
         "error": entity.error,
+        **identity.view(entity),
     }
 
 
@@ -63,9 +70,11 @@ def instances(shard: Shard, args: dict[str, Any]) -> dict[str, Any]:
 
 
 def message(shard: Shard, args: dict[str, Any]) -> dict[str, Any] | None:
-    """One message of an entity: `{key, id}`."""
+    """One message of an entity: `{key, id}`; `{merged_into}` if it went with its profile."""
     entity = shard.peek(args["key"])
-    found = entity.messages.get(args["id"]) if entity else None
+    found = entity.kept.get(args["id"]) if entity else None
+    if found is None and entity is not None and identity.merged_into(entity):
+        return {"merged_into": identity.merged_into(entity)}
     return {"key": args["key"], **found.view()} if found else None
 
 
@@ -136,7 +145,7 @@ def tally(shard: Shard, args: dict[str, Any]) -> dict[str, Any]:
     found = shard.scan(args.get("after") or prefix, limit)
     entities = [entity for entity in found if entity.key.startswith(prefix)]
     for entity in entities:
-        profiles += entity.kind in PROFILES
+        profiles += entity.kind in PROFILES and not identity.merged_into(entity)
         for instance in (*entity.ended_instances(), *entity.instances.values()):
             runs[instance.journey, instance.status, instance.step] += 1
         for one in entity.messages.values():
@@ -149,6 +158,16 @@ def tally(shard: Shard, args: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def broadcasts(shard: Shard, args: dict[str, Any]) -> list[dict[str, Any]]:
+    """How far a journey's schedules and broadcasts are on the shard: `{workspace, journey}`.
+
+    See `engine.journeys.broadcast.progress`; the counts of all shards add up.
+    """
+    key = broadcast.task_key(args["workspace"], args["journey"], shard.index, shard.shards)
+    entity = shard.peek(key)
+    return broadcast.progress(entity) if entity else []
+
+
 QUERIES: dict[str, Query] = {
     "profile": profile,
     "instances": instances,
@@ -159,6 +178,7 @@ QUERIES: dict[str, Query] = {
     "sizes": sizes,
     "tally": tally,
     "members": members,
+    "broadcasts": broadcasts,
 }
 
 
@@ -180,5 +200,5 @@ def _instances_of(entity: Entity, journey: str) -> list[dict[str, Any]]:
     return [
         {"user": entity.id, "entity": entity.key, **instance.view()}
         for instance in found
-        if not journey or instance.pin[0] == journey
+        if not journey or instance.journey == journey
     ]

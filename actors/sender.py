@@ -38,8 +38,8 @@ from engine.rates import Use
 from engine.reasons import Reason
 
 # An offer is unpacked straight into what waits in a lane's queue.
-_OFFERS: Final = Decoder(tuple[int, int, int, list[QueuedMessage], dict[str, int]])
-_CANCELS: Final = Decoder(tuple[int, int, list[str | QueuedMessage]])
+_OFFERS: Final = Decoder(list[tuple[int, int, int, list[QueuedMessage], dict[str, int]]])
+_CANCELS: Final = Decoder(list[tuple[int, int, list[str | QueuedMessage]]])
 _log = logging.getLogger("denrei.sender")
 
 
@@ -132,31 +132,44 @@ class SenderCore:
             raise
 
     async def offer(self, batch: bytes) -> bytes:
-        """Takes messages from a shard.
+        """Takes messages from the shards of a host.
 
         Args:
-            batch: msgpack `[shard, epoch, shard_now_ms, messages, {workspace: lanes version}]`; a
-                message is what `engine.messages.Message.offer` makes, expiring by the shard's
-                clock. No messages is a heartbeat.
+            batch: msgpack `[[shard, epoch, shard_now_ms, messages, versions], …]`; a message is
+                what `engine.messages.Message.offer` makes, expiring by the shard's clock; versions
+                are those of the lanes, by workspace. No messages is a heartbeat.
 
         Returns:
-            msgpack `[code, admissions, retry_after_ms, incarnation]`. Code `ok`: one `Reason` byte
-            a message: QUEUED, DUPLICATE (it is here already: fine) or QUEUE_FULL (offer it again
-            after the delay). Code `stale_epoch`: a newer owner of the shard was seen. Code
-            `need_lanes`: call `configure` first. With another code than `ok` nothing was taken.
+            msgpack `[incarnation, [[code, admissions, retry_after_ms], …]]`, one answer for each
+            shard, none of which depends on the others. Code `ok`: one `Reason` byte a message:
+            QUEUED, DUPLICATE (it is here already: fine) or QUEUE_FULL (offer it again after the
+            delay). Code `stale_epoch`: a newer owner of the shard was seen. Code `need_lanes`:
+            call `configure` first. With another code than `ok` nothing was taken of this shard.
             A new incarnation means that what waited in memory is gone: offer all that is unsettled.
 
         Durability: None: the shard's outbox keeps the message until its last word.
         Cost: 3 µs a message.
         """
-        shard, epoch, shard_now_ms, messages, versions = _OFFERS.decode(batch)
+        answers = [await self._take(*part) for part in _OFFERS.decode(batch)]
+        packed: bytes = msgpack.packb([self.incarnation, answers])
+        return packed
+
+    async def _take(
+        self,
+        shard: int,
+        epoch: int,
+        shard_now_ms: int,
+        messages: list[QueuedMessage],
+        versions: dict[str, int],
+    ) -> tuple[str, bytes, int]:
+        """One shard's messages; see `offer`."""
         known_epoch = self._epochs.get(shard, -1)
         if epoch < known_epoch:
             self.counts["stale"] += 1
-            return self._reply("stale_epoch")
+            return "stale_epoch", b"", 0
         for workspace in {message.workspace for message in messages}:
             if self._versions.get(workspace, -1) < versions.get(workspace, 0):
-                return self._reply("need_lanes")
+                return "need_lanes", b"", 0
         if epoch > known_epoch:
             self._epochs[shard] = epoch
             await self._writer.epoch(shard, epoch)
@@ -174,7 +187,7 @@ class SenderCore:
         self.counts["offered"] += len(messages)
         full = admissions.count(Reason.QUEUE_FULL)
         self.counts["full"] += full
-        return self._reply("ok", bytes(admissions), limits.OFFER_PAUSE_MS if full else 0)
+        return "ok", bytes(admissions), limits.OFFER_PAUSE_MS if full else 0
 
     async def configure(self, workspace: str, version: int, lanes: bytes) -> None:
         """Takes the lanes of a workspace; an older version than the known one changes nothing.
@@ -206,14 +219,13 @@ class SenderCore:
         """Keeps messages from leaving. One that has left stays as it is; its receipt says so.
 
         Args:
-            batch: msgpack `[shard, epoch, messages]`; each an id, or the whole offer, so that one
-                that is not here yet is refused when it comes.
+            batch: msgpack `[[shard, epoch, messages], …]`; each message an id, or the whole offer,
+                so that one that is not here yet is refused when it comes.
         """
-        shard, epoch, messages = _CANCELS.decode(batch)
-        if epoch < self._epochs.get(shard, -1):
-            return
-        for message in messages:
-            self._cancel(message, shard)
+        for shard, epoch, messages in _CANCELS.decode(batch):
+            if epoch >= self._epochs.get(shard, -1):
+                for message in messages:
+                    self._cancel(message, shard)
 
     async def drain(self, timeout_s: float) -> bool:
         """Stops sending and finishes what is under way, for a clean shutdown.
@@ -304,7 +316,3 @@ class SenderCore:
 
     def _settled(self, message_ids: list[str]) -> None:
         self._book.settled(message_ids, self._clock.now_ms())
-
-    def _reply(self, code: str, admissions: bytes = b"", retry_after_ms: int = 0) -> bytes:
-        packed: bytes = msgpack.packb([code, admissions, retry_after_ms, self.incarnation])
-        return packed

@@ -7,7 +7,7 @@ whose fate a crash has left open, and which may be sent again, is *open*: the ne
 new attempt.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict, deque
 from collections.abc import Sequence
 from typing import Final
 
@@ -35,14 +35,15 @@ class MessageBook:
     def __init__(self, writer: LedgerWriter, shards: int) -> None:
         self._writer = writer
         self._shards = shards
-        self._settled: dict[str, int] = {}
+        self._settled: set[str] = set()
+        self._settlements: deque[tuple[int, list[str]]] = deque()  # when which ids were, in order
         self._refs: dict[str, Ref] = {}
         self._owed: dict[int, int] = {}  # batch: messages whose last word is not journaled
         self.reporter: Reporter
         self.held: dict[str, QueuedMessage | None] = {}
         self.open: dict[str, int] = {}  # id: the batch of the attempt that is in doubt
         self._recovered: dict[str, int] = {}  # id: its batch, until its shard has the last word
-        self.outcomes: Counter[int] = Counter()
+        self.outcomes: defaultdict[int, int] = defaultdict(int)
 
     def recover(self, state: LedgerState, now_ms: int) -> list[Recovered]:
         """Takes in what the ledger knew.
@@ -56,9 +57,11 @@ class MessageBook:
             ref = (self._shard_of(sent.key), sent.key, sent.id, lane, each.carrier)
             self.remember(each.lane, reference, ref)
         untold: list[Recovered] = []
+        closed = [each.message.id for each in state.messages if each.closed]
+        for at in range(0, len(closed), limits.CALL_COMMANDS):
+            self._settle(closed[at : at + limits.CALL_COMMANDS], now_ms)
         for each in state.messages:
             if each.closed:
-                self._settled[each.message.id] = now_ms
                 continue
             self._owed[each.batch] = self._owed.get(each.batch, 0) + 1
             if each.result is None and each.message.resend_unknown:
@@ -146,24 +149,27 @@ class MessageBook:
 
     def settled(self, message_ids: list[str], now_ms: int) -> None:
         """Shards have journaled the last word on messages."""
-        held, known = self.held, self._settled
+        held, recovered = self.held, self._recovered
         paid: list[int] = []
         for message_id in message_ids:
             message = held.pop(message_id, None)
             if message is not None:
                 paid.append(message.batch)
-            elif self._recovered:
-                paid.append(self._recovered.pop(message_id, 0))
-            known[message_id] = now_ms
+            elif recovered:
+                paid.append(recovered.pop(message_id, 0))
         for batch, messages in Counter(paid).items():
             if batch:
                 self._paid(batch, messages)
+        self._settle(message_ids, now_ms)
+
+    def _settle(self, message_ids: list[str], now_ms: int) -> None:
+        """Remembers ids for a while; those settled together are forgotten together."""
+        settled, settlements = self._settled, self._settlements
+        settled.update(message_ids)
+        settlements.append((now_ms, message_ids))
         past_ms = now_ms - limits.SENT_IDS_MS
-        while known:
-            oldest = next(iter(known))
-            if len(known) <= limits.SENT_IDS and known[oldest] >= past_ms:
-                break
-            del known[oldest]
+        while settlements and (len(settled) > limits.SENT_IDS or settlements[0][0] < past_ms):
+            settled.difference_update(settlements.popleft()[1])
 
     def remember(self, lane_key: str, reference: str, ref: Ref) -> None:
         """A carrier may tell of a message under this reference. Cost: 0.3 µs."""

@@ -15,25 +15,20 @@ import asyncio
 import heapq
 import itertools
 import logging
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from actors.carriers import registry
-from actors.carriers.base import (
-    Carrier,
-    CarrierMessage,
-    Outcome,
-    SubmitResult,
-    unknown,
-)
+from actors.carriers.base import Carrier, Outcome, SubmitResult
 from actors.clock import Clock, Handle
 from actors.ledger_writer import LedgerWriter
 from actors.sender_book import OUTCOME_NAMES, MessageBook
-from actors.sender_receipts import LaneReceipts
+from actors.sender_receipts import LEFT, LaneReceipts
 from actors.sender_screen import Screen
+from actors.sender_submit import results_row, submit
 from actors.store.errors import StoreError
-from actors.store.ledger import BatchRow, Result
+from actors.store.ledger import BatchRow, ResultsRow
 from engine import backoff, limits
 from engine.lane_definition import Lane
 from engine.lane_queue import LaneQueue, QueuedMessage
@@ -42,8 +37,6 @@ from engine.reasons import Reason
 
 # How often a lane that is held up looks for messages that have expired behind the first.
 _SWEEP_MS: Final = 60_000
-# A message that has left, or may have: its carrier may tell more of it.
-_LEFT: Final = frozenset({Reason.SENT, Reason.UNKNOWN_OUTCOME})
 _log = logging.getLogger("denrei.sender")
 
 
@@ -101,7 +94,7 @@ class LaneRunner:
         self.carrier: Carrier | None = None
         self.error = ""
         self.defined = True
-        self.counts: Counter[str] = Counter()
+        self.counts: defaultdict[str, int] = defaultdict(int)  # a Counter adds slowly
         self._shared = shared
         self._retries: dict[str, QueuedMessage] = {}
         self._due: list[tuple[int, int, QueuedMessage]] = []
@@ -138,7 +131,10 @@ class LaneRunner:
 
     def cancel(self, message_id: str) -> QueuedMessage | None:
         """Takes a message back that has not left; None if it has, or is not here."""
-        return self.queue.cancel(message_id) or self._retries.pop(message_id, None)
+        message = self._shared.book.held.get(message_id)
+        if message is not None and self.queue.cancel(message):
+            return message
+        return self._retries.pop(message_id, None)
 
     def remove(self) -> None:
         """The lane is defined no more: what waits in it has no route."""
@@ -254,7 +250,8 @@ class LaneRunner:
         self._shared.book.owe(batch.id, messages)
         row = BatchRow(
             batch.id, self.key, self.lane.carrier, units, now_ms,
-            [(each.id, each.key, each.resend_unknown) for each in messages],
+            [each.id for each in messages], [each.key for each in messages],
+            [at for at, each in enumerate(messages) if each.resend_unknown],
         )  # fmt: skip
         written = self._shared.writer.open(row)
         task = asyncio.get_running_loop().create_task(self._send(batch, written))
@@ -318,83 +315,32 @@ class LaneRunner:
         except StoreError:
             self.limits.release(batch.reservation)
             return  # The writer has told the owner, which exits.
-        results = await self._submit(batch.messages)
+        assert self.carrier is not None
+        results = await submit(self.carrier, self.lane, batch.messages)
         returned_ms = shared.clock.now_ms()
         self.limits.stamp(batch.reservation, returned_ms)
         shared.writer.stamp(batch.id, returned_ms)
         self._in_flight -= len(batch.messages)
-        self._pause_if_throttled(results, returned_ms)
+        row = results_row(batch.id, batch.messages, results)
+        self._pause_if_throttled(row, results, returned_ms)
         self.wake()
-        told = self._results(batch.messages, results)
         try:
-            await shared.writer.results(batch.id, told)
+            await shared.writer.results(row)
         except StoreError:
             return
-        self._tell(batch, told, returned_ms)
+        self._tell(batch, row, returned_ms)
 
-    async def _submit(self, messages: list[QueuedMessage]) -> list[SubmitResult]:
-        assert self.carrier is not None
-        lane = self.lane
-        batch = [
-            CarrierMessage(
-                each.id, each.channel, lane.sender, each.to, each.subject, each.body, each.units,
-                each.attempt,
-            )
-            for each in messages
-        ]  # fmt: skip
-        try:
-            async with asyncio.timeout(limits.SUBMIT_TIMEOUT_S):
-                results = await self.carrier.submit(batch)
-        except TimeoutError:
-            why = f"no answer in {limits.SUBMIT_TIMEOUT_S:g} s"
-            results = [unknown("timeout", why)] * len(batch)
-        except Exception as error:
-            _log.exception("carrier %s of lane %s failed", lane.carrier, self.key)
-            results = [unknown("error", f"{type(error).__name__}: {error}"[:200])] * len(batch)
-        if len(results) != len(batch):
-            results = [unknown("error", "the adapter answered for another batch")] * len(batch)
-        return results
-
-    def _results(self, messages: list[QueuedMessage], results: list[SubmitResult]) -> list[Result]:
-        """What a carrier's answers mean for the messages."""
-        told: list[Result] = []
-        for message, result in zip(messages, results, strict=True):
-            message.attempt += 1
-            if result.outcome is Outcome.ACCEPTED:
-                told.append((Reason.SENT, result.code, result.detail, result.provider_id))
-            else:
-                told.append(self._meaning(message, result))
-        return told
-
-    def _meaning(self, message: QueuedMessage, result: SubmitResult) -> Result:
-        """What it means for a message that a carrier has not taken it; QUEUED means another try."""
-        outcome, code, detail = result.outcome, result.code, result.detail
-        message.code = code
-        if outcome is Outcome.REJECTED:
-            return (Reason.CARRIER_REJECTED, code, detail, "")
-        if outcome is Outcome.THROTTLED:
-            return (Reason.QUEUED, code, detail, "")
-        if outcome is Outcome.UNKNOWN and not message.resend_unknown:
-            return (Reason.UNKNOWN_OUTCOME, code, detail, "")
-        message.failures += 1
-        if message.failures < limits.SEND_ATTEMPTS:
-            return (Reason.QUEUED, code, detail, "")
-        if outcome is Outcome.UNKNOWN:
-            return (Reason.UNKNOWN_OUTCOME, code, detail, "")
-        return (Reason.CARRIER_UNAVAILABLE, code, detail, "")
-
-    def _tell(self, batch: _Batch, told: list[Result], at_ms: int) -> None:
+    def _tell(self, batch: _Batch, row: ResultsRow, at_ms: int) -> None:
         """The results are synced: tells the shards, and lines up what is tried again."""
-        finish, receipts, carrier = self._shared.book.finish, self._receipts, self.lane.carrier
-        for message, result in zip(batch.messages, told, strict=True):
-            reason, code, detail, _ = result
-            if reason in _LEFT:
-                receipts.told(message, result, at_ms, carrier)
-            elif reason == Reason.QUEUED:
-                self._retry(message, at_ms)
-            else:
-                finish(message, reason, at_ms, carrier, code, detail)
-        receipts.end(batch.id)
+        carrier = self.lane.carrier
+        self._receipts.told(batch.messages, row, at_ms, carrier)
+        for at, reason in enumerate(row.reasons):
+            if reason == Reason.QUEUED:
+                self._retry(batch.messages[at], at_ms)
+            elif reason not in LEFT:
+                code, detail = row.words.get(at, ("", ""))
+                self._shared.book.finish(batch.messages[at], reason, at_ms, carrier, code, detail)
+        self._receipts.end(batch.id)
 
     def _retry(self, message: QueuedMessage, now_ms: int) -> None:
         due_ms = now_ms + backoff.delay_ms(message.failures, f"{self._shared.seed}{message.id}")
@@ -407,8 +353,12 @@ class LaneRunner:
         heapq.heappush(self._due, (due_ms, next(self._ties), message))
         self.wake()
 
-    def _pause_if_throttled(self, results: list[SubmitResult], now_ms: int) -> None:
-        asked = [each.retry_after_ms for each in results if each.outcome is Outcome.THROTTLED]
+    def _pause_if_throttled(
+        self, row: ResultsRow, results: list[SubmitResult], now_ms: int
+    ) -> None:
+        asked: list[int] = []
+        if Reason.QUEUED in row.reasons:
+            asked = [each.retry_after_ms for each in results if each.outcome is Outcome.THROTTLED]
         if not asked:
             self._throttles = 0
             return

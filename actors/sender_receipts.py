@@ -6,25 +6,40 @@ an early receipt waits for its message, and both are told in one command: it say
 have said, and costs half of it on the way and in the shard.
 """
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Final
+
+from msgspec import Struct
 
 from actors.carriers.base import CarrierReceipt
 from actors.sender_book import OUTCOME_NAMES, MessageBook
 from actors.sender_reports import Delivery
-from actors.store.ledger import Result
+from actors.store.ledger import ResultsRow
 from engine import commands, limits
 from engine.lane_queue import QueuedMessage
 from engine.messages import SMS
 from engine.reasons import Reason
 
+# A message that has left, or may have: its carrier may tell more of it.
+LEFT: Final = (Reason.SENT, Reason.UNKNOWN_OUTCOME)
 # After these nothing more is told of a message; nobody tells of a text that it was read.
 _LAST: Final = frozenset({Reason.UNDELIVERED, Reason.READ})
 _LAST_OF_SMS: Final = _LAST | {Reason.DELIVERED}
 
-# The newest batch when it came, the receipt, and the carrier's batch of receipts that it is of.
-_Early = tuple[int, CarrierReceipt, Delivery]
+
+class _Early(Struct, gc=False):
+    """A receipt that waits for its message's result.
+
+    Attributes:
+        newest: The newest batch when it came: it is of that one, or of one before it.
+        receipt: What the carrier told.
+        deliveries: The carrier's batch of receipts that it is of, alone.
+    """
+
+    newest: int
+    receipt: CarrierReceipt
+    deliveries: tuple[Delivery]
 
 
 class LaneReceipts:
@@ -38,13 +53,13 @@ class LaneReceipts:
     """
 
     def __init__(
-        self, lane_key: str, channel: str, book: MessageBook, counts: Counter[str]
+        self, lane_key: str, channel: str, book: MessageBook, counts: defaultdict[str, int]
     ) -> None:
         self._lane_key = lane_key
         self._book = book
         self._counts = counts
         self._open: dict[int, None] = {}  # batches whose results are not told, oldest first
-        self._early: dict[str, list[_Early]] = {}
+        self._early: dict[str, list[_Early]] = {}  # by the name of their message
         self._waiting = 0  # receipts in it
         self.configure(channel)
 
@@ -57,45 +72,64 @@ class LaneReceipts:
         if not receipts:
             return
         delivery = Delivery(len(receipts))
+        alone = (delivery,)
         for receipt in receipts:
-            self._take(receipt, delivery)
+            if not self._tell(receipt, alone):
+                self._wait(receipt, alone)
         await delivery.done
 
     def begin(self, batch: int) -> None:
         """A batch is about to be given away: its receipts may come from now on."""
         self._open[batch] = None
 
-    def told(self, message: QueuedMessage, result: Result, at_ms: int, carrier: str) -> None:
-        """A message has left, or may have: tells it, with what the carrier told meanwhile.
+    def told(
+        self, messages: Sequence[QueuedMessage], row: ResultsRow, at_ms: int, carrier: str
+    ) -> None:
+        """Tells of the messages of a batch that have left, or may have.
+
+        What the carrier told of one meanwhile is told with it.
 
         Args:
-            message: The message.
-            result: SENT or UNKNOWN_OUTCOME, synced.
+            messages: The batch.
+            row: Its results, synced.
             at_ms: When the submit returned.
             carrier: The lane's carrier.
         """
-        reason, code, detail, provider_id = result
-        reference = provider_id or message.id
-        early = iter(self._no_longer_early(reference))
-        more: list[commands.Outcome] = []
-        deliveries: list[Delivery] = []
-        final = False
-        if provider_id:  # without it each receipt has to be told apart, since it brings the id
-            for _, receipt, delivery in early:
-                more.append((receipt.reason, receipt.at_ms, receipt.code, receipt.detail))
-                deliveries.append(delivery)
-                self._counts[OUTCOME_NAMES[receipt.reason]] += 1
-                final = receipt.reason in self._last
-                if final or len(more) == limits.MESSAGE_HISTORY:
-                    break
-        self._book.finish(
-            message, reason, at_ms, carrier, code, detail, provider_id, more, deliveries
-        )
-        if not final:
-            ref = (message.shard, message.key, message.id, message.lane, carrier)
-            self._book.remember(self._lane_key, reference, ref)
-        for _, receipt, delivery in early:
-            self._take(receipt, delivery)
+        book, early = self._book, self._early
+        words, no_words = row.words, ("", "")
+        results = zip(messages, row.reasons, row.provider_ids, strict=True)
+        for at, (message, reason, provider_id) in enumerate(results):
+            if reason not in LEFT:
+                continue
+            code, detail = words.get(at, no_words) if words else no_words
+            reference = provider_id or message.id
+            waited = early.pop(reference, None)
+            more: Sequence[commands.Outcome] = ()
+            deliveries: Sequence[Delivery] = ()
+            final = False
+            if waited is not None:
+                self._waiting -= len(waited)
+                # Without the carrier's id each has to be told apart, since a receipt brings it.
+                if provider_id:
+                    more, deliveries, final = self._together(waited)
+            book.reporter.add(
+                message.shard,
+                commands.receipt(
+                    message.key, message.id, reason, at_ms, True, carrier, message.lane, code,
+                    detail, provider_id, more,
+                ),
+                deliveries,
+            )  # fmt: skip
+            if not final:
+                ref = (message.shard, message.key, message.id, message.lane, carrier)
+                book.remember(self._lane_key, reference, ref)
+            if waited is not None and len(waited) > len(more):
+                for each in waited[len(more) :]:
+                    if not self._tell(each.receipt, each.deliveries):
+                        self._wait(each.receipt, each.deliveries)
+        for left in LEFT:
+            if count := row.reasons.count(left):
+                book.outcomes[left] += count
 
     def end(self, batch: int) -> None:
         """The results of a batch are told: a receipt that waited for it at most waits no more."""
@@ -103,36 +137,54 @@ class LaneReceipts:
         oldest = next(iter(self._open), None)
         while self._early:
             first = next(iter(self._early))
-            if oldest is not None and self._early[first][0][0] >= oldest:
+            if oldest is not None and self._early[first][0].newest >= oldest:
                 return
-            for _, receipt, delivery in self._no_longer_early(first):
+            waited = self._early.pop(first)
+            self._waiting -= len(waited)
+            for each in waited:
                 # One that names our id as well is found by it after an unknown outcome.
-                if not self._tell(receipt, delivery):
-                    self._let_go(delivery)
+                if not self._tell(each.receipt, each.deliveries):
+                    self._let_go(each.deliveries)
 
-    def _take(self, receipt: CarrierReceipt, delivery: Delivery) -> None:
-        if self._tell(receipt, delivery):
+    def _together(
+        self, waited: Sequence[_Early]
+    ) -> tuple[Sequence[commands.Outcome], Sequence[Delivery], bool]:
+        """What early receipts of a message tell, up to the last word, and as much as one may.
+
+        Returns:
+            What they tell, the batches of receipts that they are of, and whether the last word is
+            among it.
+        """
+        more: list[commands.Outcome] = []
+        deliveries: Sequence[Delivery] = ()
+        for each in waited:
+            receipt = each.receipt
+            reason = receipt.reason
+            more.append((reason, receipt.at_ms, receipt.code, receipt.detail))
+            deliveries = (*deliveries, *each.deliveries) if deliveries else each.deliveries
+            self._counts[OUTCOME_NAMES[reason]] += 1
+            if reason in self._last:
+                return more, deliveries, True
+            if len(more) == limits.MESSAGE_HISTORY:
+                break
+        return more, deliveries, False
+
+    def _wait(self, receipt: CarrierReceipt, deliveries: tuple[Delivery]) -> None:
+        """A receipt of no known message may be of a batch whose results are not told yet."""
+        if not self._open or self._waiting >= limits.EARLY_RECEIPTS:
+            self._let_go(deliveries)
             return
-        if self._open and self._waiting < limits.EARLY_RECEIPTS:
-            # It may be of a batch whose results are not told yet: it waits for those.
-            waiting = self._early.setdefault(receipt.provider_id or receipt.reference, [])
-            waiting.append((next(reversed(self._open)), receipt, delivery))
-            self._waiting += 1
-        else:
-            self._let_go(delivery)
+        early = _Early(next(reversed(self._open)), receipt, deliveries)
+        self._waiting += 1
+        self._early.setdefault(receipt.provider_id or receipt.reference, []).append(early)
 
-    def _no_longer_early(self, reference: str) -> list[_Early]:
-        found = self._early.pop(reference, [])
-        self._waiting -= len(found)
-        return found
-
-    def _tell(self, receipt: CarrierReceipt, delivery: Delivery) -> bool:
+    def _tell(self, receipt: CarrierReceipt, deliveries: tuple[Delivery]) -> bool:
         """Tells the shard of the message that a receipt is about; False if none is known."""
-        provider_id, reason, reference = receipt.provider_id, receipt.reason, receipt.reference
+        provider_id, reason = receipt.provider_id, receipt.reason
         book, last = self._book, reason in self._last
         ref = book.find(self._lane_key, provider_id, last) if provider_id else None
-        if ref is None and reference:
-            ref = book.find(self._lane_key, reference, last)
+        if ref is None and receipt.reference:
+            ref = book.find(self._lane_key, receipt.reference, last)
         if ref is None:
             return False
         shard, key, message_id, lane, carrier = ref
@@ -143,11 +195,11 @@ class LaneReceipts:
                 key, message_id, reason, receipt.at_ms, False, carrier, lane, receipt.code,
                 receipt.detail, provider_id,
             ),
-            (delivery,),
+            deliveries,
         )  # fmt: skip
         return True
 
-    def _let_go(self, delivery: Delivery) -> None:
+    def _let_go(self, deliveries: tuple[Delivery]) -> None:
         """A receipt that is about none of our messages, or of one that was forgotten."""
         self._counts["receipts_unmatched"] += 1
-        delivery.told()
+        deliveries[0].told()

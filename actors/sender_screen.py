@@ -44,14 +44,15 @@ class Screen:
         """
         if lane.channel not in PAID_PHONE_CHANNELS:
             return messages
-        passed: list[QueuedMessage] = []
+        stopped: set[str] = set()
         judged = False
+        read, good = self._phones.read, Reason.ACCEPTED
         for message in messages:
             if message.attempt:
-                passed.append(message)
                 continue
-            phone = self._phones.read(message.to)
-            if phone.reason is not Reason.ACCEPTED:
+            phone = read(message.to)
+            if phone.reason is not good:
+                stopped.add(message.id)
                 finish(message, phone.reason, "", phone.why)
                 continue
             message.to = phone.e164
@@ -61,12 +62,13 @@ class Screen:
                     message.workspace, message.channel, message.purpose, phone.e164, now_ms
                 )
                 if verdict is not None:
+                    stopped.add(message.id)
                     finish(message, Reason.FRAUD_BLOCKED, verdict.code, verdict.why)
-                    continue
-            passed.append(message)
         if judged:
             self._keep(now_ms)
-        return passed
+        if not stopped:
+            return messages
+        return [message for message in messages if message.id not in stopped]
 
     def snapshot(self) -> list[Any]:
         """The guard's state, for a clean shutdown."""

@@ -67,7 +67,7 @@ class ShardRunner:
         self.queued_bytes = 0
         self._clock = clock
         self._executor = executor
-        self._archiver = archiver
+        self.beside = archiver
         self._dispatch = dispatch
         self._fail = fail
         self._making_state = making_state or nullcontext()
@@ -348,7 +348,7 @@ class ShardRunner:
     async def archive(self) -> int:
         """Moves passed journal entries into the archive; returns how many."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._archiver, self.store.archive_passed)
+        return await loop.run_in_executor(self.beside, self.store.archive_passed)
 
     def describe(self) -> dict[str, Any]:
         """The shard's state for status and metrics: numbers, and what does not compile."""
@@ -390,6 +390,6 @@ def _newest_event_ms(payload: bytes) -> int:
         command[5]
         for chunk in commands.unpack_payload(payload)
         for command in chunk
-        if command[0] == commands.EVENT
+        if command[0] in commands.TIMED
     ]
     return max(times, default=0)

@@ -5,15 +5,16 @@ timers, messages and the trail all go through it. So whatever is built on top st
 without having to think of it.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from msgspec import Struct
 from xxhash import xxh3_128_hexdigest
 
 from engine import limits
-from engine.commands import Command
+from engine.commands import TRACK, Command, call_back
 from engine.entity import Entity
-from engine.journeys.context import map_in
-from engine.messages import ADDRESS_TRAITS, Message, SendRequest
+from engine.journeys.context import map_in, properties_of
+from engine.messages import ADDRESS_TRAITS, Message, SendRequest, new_message
 from engine.packing import pack
 from engine.program import Program
 from engine.reasons import Reason
@@ -24,42 +25,44 @@ if TYPE_CHECKING:
     from engine.shard import Effects
 
 
-class EventView:
+_NOTHING: Final[dict[str, Any]] = {}
+
+
+class EventView(Struct, eq=False, gc=False):
     """One event, as filters and steps see it; its properties are decoded once, if asked for.
 
     Attributes:
+        type: An index into `commands.EVENT_TYPES`.
+        name: The name under which journeys and segments know it.
+        message_id: The client's id of it.
+        timestamp_ms: When it happened.
+        raw: Its properties, packed.
+        context_raw: Its context, packed.
         unreadable: Whether its properties were asked for and turned out to be no map; it then has
             none. The door refuses such an event, so this only bounds the harm of one that was
             journaled all the same.
+        decoded: Its properties, once they were asked for.
     """
 
-    __slots__ = (
-        "_properties", "context_raw", "message_id", "name", "raw", "timestamp_ms", "type",
-        "unreadable",
-    )  # fmt: skip
-
-    def __init__(
-        self, type_: int, name: str, message_id: str, timestamp_ms: int, raw: bytes, context: bytes
-    ) -> None:
-        self.type = type_
-        self.name = name
-        self.message_id = message_id
-        self.timestamp_ms = timestamp_ms
-        self.raw = raw
-        self.context_raw = context
-        self.unreadable = False
-        self._properties: dict[str, Any] | None = None
+    type: int
+    name: str
+    message_id: str
+    timestamp_ms: int
+    raw: bytes
+    context_raw: bytes
+    unreadable: bool = False
+    decoded: dict[str, Any] | None = None
 
     @property
     def properties(self) -> dict[str, Any]:
         """The properties (or traits) as a map."""
-        properties = self._properties
+        properties = self.decoded
         if properties is None:
             properties = map_in(self.raw) if self.raw else {}
             if properties is None:
                 self.unreadable = True
                 properties = {}
-            self._properties = properties
+            self.decoded = properties
         return properties
 
 
@@ -69,6 +72,8 @@ class Activation:
     Attributes:
         now: The shard's time, Unix milliseconds. For a timer, the moment at which it was due.
         entity: The entity at work.
+        event: The newest event that journeys looked at; not always of this activation.
+        event_time: Whether events drive the clock, so that days may pass in a moment.
         program: The workspace's compiled definitions.
         routes: The workspace's routes.
         effects: What the shard hands out once the entry is durable.
@@ -78,14 +83,16 @@ class Activation:
     """
 
     __slots__ = (
-        "effects", "entity", "feed", "follow_ups", "now", "program", "routes", "shards",
-        "timers_changed",
+        "effects", "entity", "event", "event_time", "feed", "follow_ups", "now", "program",
+        "routes", "shards", "timers_changed",
     )  # fmt: skip
 
     def __init__(self, shards: int) -> None:
         self.shards = shards
+        self.event_time = False
         self.now = 0
         self.entity: Entity
+        self.event: EventView | None = None
         self.program: Program
         self.routes: Routes
         self.effects: Effects
@@ -109,6 +116,13 @@ class Activation:
         entity.counter += 1
         return xxh3_128_hexdigest(f"{entity.key}#{entity.counter}".encode())
 
+    def properties_of(self, raw: bytes) -> dict[str, Any]:
+        """The properties that an instance keeps as bytes, decoded again only if they must be."""
+        event = self.event
+        if event is not None and event.raw is raw and event.decoded is not None:
+            return event.decoded
+        return properties_of(raw)
+
     def forward(self, forward_id: str, command: Command) -> None:
         """Hands a command to another entity, once.
 
@@ -123,6 +137,16 @@ class Activation:
         shard = shard_of(slot_of(command[1]), self.shards)
         entity.outbox[forward_id] = (shard, pack(command))
         self.effects.forwards.append((entity.key, forward_id, shard, command))
+
+    def emit(self, name: str, raw: bytes) -> None:
+        """Makes an event of the entity's own; it is taken as a follow-up, in the same entry.
+
+        Args:
+            name: The event's name.
+            raw: Its properties (msgpack), or nothing.
+        """
+        event = EventView(TRACK, name, self.next_id(), self.now, raw, b"")
+        self.follow_ups.append(("event", event))
 
     def note(self, kind: str, subject: str, why: str) -> None:
         """Adds a line to the user's trail, and to the feed if someone watches."""
@@ -160,16 +184,16 @@ class Activation:
         if len(entity.outbox) >= limits.OUTBOX:
             self.note("message", request.template, f"not sent: {limits.OUTBOX} are waiting already")
             return "", Reason.OUTBOX_FULL
-        to = self._address(request)
+        to = request.to or self._address(request)
         lane = self.routes.lane_for(request.channel, to, request.lane) if to else ""
         if not lane:
             reason = Reason.NO_ROUTE if to else Reason.NO_ADDRESS
             return self.send_failed(request, reason, _why_unsent(reason, request), message_id)
-        message = Message(message_id or self.next_id(), request, to, lane, self.now)
-        entity.outbox[message.id] = None
-        self._keep(message, Reason.QUEUED, "")
+        id_ = message_id or self.next_id()
+        entity.outbox[id_] = None
+        message = self._keep(id_, request, to, lane, Reason.QUEUED, "")
         self.effects.sends.append(message.offer(entity.key, entity.workspace))
-        return message.id, Reason.QUEUED
+        return id_, Reason.QUEUED
 
     def send_failed(
         self, request: SendRequest, reason: Reason, why: str, message_id: str = ""
@@ -185,11 +209,10 @@ class Activation:
         Returns:
             The message's id and the reason.
         """
-        to = self._address(request)
-        message = Message(message_id or self.next_id(), request, to, "", self.now)
-        self._keep(message, reason, why)
-        self.note("message", message.id, f"not sent: {reason.name}, {why}")
-        return message.id, reason
+        id_ = message_id or self.next_id()
+        self._keep(id_, request, self._address(request), "", reason, why)
+        self.note("message", id_, f"not sent: {reason.name}, {why}")
+        return id_, reason
 
     def _address(self, request: SendRequest) -> str:
         return request.to or str(self.entity.traits.get(ADDRESS_TRAITS[request.channel]) or "")
@@ -200,34 +223,53 @@ class Activation:
         The message's history tells how it ended: CANCELLED, or SENT if it was too late.
         """
         entity = self.entity
-        message = entity.messages.get(message_id)
-        if message is None or message_id not in entity.outbox or message.cancelled:
+        if message_id not in entity.outbox:
+            self._call_back(message_id, why)
+            return
+        kept = entity.kept
+        at = kept.where(message_id)
+        if at < 0:
+            return
+        message = kept.at(at)
+        if message.cancelled:
             return
         message.cancelled = True
-        message.packed = None
+        kept.put(at, message)
         self.effects.cancels.append(message.offer(entity.key, entity.workspace))
         self.note("message", message_id, f"cancel asked: {why}")
 
-    def _keep(self, message: Message, reason: Reason, why: str) -> None:
-        """Adds a message with its first outcome; past the limit the oldest settled one goes.
+    def _call_back(self, message_id: str, why: str) -> None:
+        """Cancels a message that a profile which is merged into this one had handed out."""
+        entity = self.entity
+        home = entity.state.get("identity", _NOTHING).get("away", _NOTHING).get(message_id)
+        at = entity.kept.where(message_id) if home else -1
+        if at < 0:
+            return
+        message = entity.kept.at(at)
+        if not message.cancelled:
+            message.cancelled = True
+            entity.kept.put(at, message)
+            forward_id = self.next_id()
+            self.forward(forward_id, call_back(home, forward_id, message_id, why))
+            self.note("message", message_id, f"cancel asked: {why}")
+
+    def _keep(
+        self, id_: str, request: SendRequest, to: str, lane: str, reason: Reason, why: str
+    ) -> Message:
+        """Makes a message with its first outcome and keeps it; past the limit an old one goes.
 
         A message that goes out is in the outbox before it comes here: what the outbox names is
         never dropped, or a recovery could not hand it over again.
         """
-        message.record(reason, self.now, detail=why)
+        entity = self.entity
+        message = new_message(id_, request, to, lane, self.now, int(reason), why)
         outcomes = self.effects.outcomes
         outcomes[reason] = outcomes.get(reason, 0) + 1
         if self.feed is not None:
-            words = f"{reason.name} {message.channel} to {message.to} {message.body}"
-            self.tell("message", message.id, words)
-        entity = self.entity
-        messages = entity.messages
-        messages[message.id] = message
-        if len(messages) > limits.MESSAGES:
-            for old in messages:
-                if old not in entity.outbox:
-                    del messages[old]
-                    break
+            words = f"{reason.name} {message.channel} to {to} {message.body}"
+            self.tell("message", id_, words)
+        entity.kept.keep(message, entity.outbox)
+        return message
 
 
 def _why_unsent(reason: Reason, request: SendRequest) -> str:

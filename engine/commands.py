@@ -25,6 +25,22 @@ SETTLE: Final = 5
 APPLY: Final = 6
 REFRESH: Final = 7
 RELEASE: Final = 8
+LINK: Final = 9
+MERGE: Final = 10
+KEPT: Final = 11
+ENTER: Final = 12
+STOP: Final = 13
+WALK: Final = 14
+PASS: Final = 18
+CALL_BACK: Final = 19
+WALKED: Final = 20
+CLAIM: Final = 21
+ACCOUNT: Final = 22
+FILL: Final = 23
+FILLED: Final = 24
+
+# Where events drive the clocks, the fifth item of these is a time that moves one.
+TIMED: Final = frozenset({EVENT, PASS})
 
 # What a compressed chunk begins with (RFC 8878); a packed array never does.
 _ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
@@ -148,9 +164,174 @@ def refresh(key: str) -> Command:
     return (REFRESH, key)
 
 
+def fill(key: str, windows: bytes) -> Command:
+    """Times of the past for an entity's windows; see `engine.history`.
+
+    Args:
+        key: The entity.
+        windows: A msgpack map of a window's name to its times.
+    """
+    return (FILL, key, windows)
+
+
+def filled(key: str, windows: Sequence[str]) -> Command:
+    """Says to the entity that remembers it which windows of its shard were filled."""
+    return (FILLED, key, windows)
+
+
 def release(key: str) -> Command:
     """Lets an entity out of quarantine."""
     return (RELEASE, key)
+
+
+def link(key: str, forward_id: str, target: str, by: str, via: str) -> Command:
+    """Asks a profile to become part of another one; see `engine.identity`.
+
+    Args:
+        key: The profile that is to be merged away.
+        forward_id: The forward's id.
+        target: The key of the profile that asks for it.
+        by: The id of the event that said that both are one person.
+        via: How it said so: `event`, `alias`, or the kind of identifier that both have.
+    """
+    return (LINK, key, forward_id, target, by, via)
+
+
+def kept(key: str, forward_id: str, asked: str, owner: str) -> Command:
+    """The answer to a `link` that came too late: who was asked is part of somebody else."""
+    return (KEPT, key, forward_id, asked, owner)
+
+
+def merge(key: str, source: str, lowest: str, parts: bytes) -> Command:
+    """All that a profile was, on its way to the one that it becomes a part of.
+
+    It always travels inside of a `passed`.
+
+    Args:
+        key: The profile that takes it in, as far as the sender knows.
+        source: The key of the profile that it was.
+        lowest: The lowest key of the profiles that it went through, itself included.
+        parts: See `engine.identity.parts`.
+    """
+    return (MERGE, key, source, lowest, parts)
+
+
+def passed(
+    key: str,
+    forward_id: str,
+    sender: str,
+    number: int,
+    at_ms: int,
+    version: int,
+    command: bytes,
+) -> Command:
+    """A command that a merged profile passes on to the one that it is part of now.
+
+    Args:
+        key: The profile that takes it in.
+        forward_id: The forward's id.
+        sender: The key of the profile that passes it on.
+        number: Which it is of those that the sender passes to this profile, from 1 on: they are
+            taken in this order, each once.
+        at_ms: The sender's time; where events drive the clocks, it moves the receiver's like an
+            event.
+        version: The definitions that the sender has; the receiver needs them too.
+        command: The command as it came, packed.
+    """
+    return (PASS, key, forward_id, sender, number, at_ms, version, command)
+
+
+def call_back(key: str, forward_id: str, message_id: str, why: str) -> Command:
+    """Asks a merged profile to cancel a message that it handed to a sender before its merge."""
+    return (CALL_BACK, key, forward_id, message_id, why)
+
+
+def claim(key: str, forward_id: str, identifier: str, owner: str, by: str) -> Command:
+    """A profile says to an identifier that it is its own; the identifier answers with the same.
+
+    Args:
+        key: The identifier's; of the answer, the profile's.
+        forward_id: The forward's id.
+        identifier: The identifier's key.
+        owner: The key of the profile that claims it; of the answer, of the one that has it, or
+            empty if too many have claimed it.
+        by: The id of the event that brought it.
+    """
+    return (CLAIM, key, forward_id, identifier, owner, by)
+
+
+def account(
+    key: str, forward_id: str, account_: str, member: str, version: int, traits: bytes
+) -> Command:
+    """What a member said of its account (a group); the account answers with all that is known.
+
+    Args:
+        key: The account's; of the answer, the member's.
+        forward_id: The forward's id.
+        account_: The account's key.
+        member: The member's key.
+        version: Of the answer, which it is of those that the account gives.
+        traits: A msgpack map.
+    """
+    return (ACCOUNT, key, forward_id, account_, member, version, traits)
+
+
+def enter(
+    key: str,
+    request_id: str,
+    journey: str,
+    context: bytes = b"",
+    kind: str = "api",
+    number: int = -1,
+) -> Command:
+    """Asks for a run of a journey to begin.
+
+    Args:
+        key: The person.
+        request_id: The caller's idempotency key.
+        journey: The journey's name.
+        context: A msgpack map, which stands where an event's properties would. Empty means none.
+        kind: The kind of entry that has to take it: api, schedule or broadcast.
+        number: Which of the journey's schedules and broadcasts, if it is one.
+    """
+    return (ENTER, key, request_id, journey, context, kind, number)
+
+
+def stop(key: str, request_id: str, journey: str, instance: str = "", why: str = "") -> Command:
+    """Asks for runs to be stopped, at once.
+
+    Args:
+        key: The person.
+        request_id: The caller's idempotency key.
+        journey: The journey all of whose runs stop, if no instance is named.
+        instance: The instance's id, or empty.
+        why: For the trail.
+    """
+    return (STOP, key, request_id, journey, instance, why)
+
+
+def walk(
+    key: str, walk_id: str, journey: str, number: str, after: str, limit: int, request: str
+) -> Command:
+    """Asks a task's host who comes next. It is never journaled; `engine.journeys.walk` answers it.
+
+    Args:
+        key: The task.
+        walk_id: The forward's id.
+        journey: The journey's name.
+        number: Which of its schedules and broadcasts.
+        after: The key of the last person looked at, or empty.
+        limit: How many people of the audience to offer at most.
+        request: The idempotency key of the run's ENTERs.
+    """
+    return (WALK, key, walk_id, journey, number, after, limit, request)
+
+
+def walked(
+    key: str, walk_id: str, number: str, after: str, visited: int, offered: int, is_last: bool
+) -> Command:
+    """The end of an answer to a `walk`: where the cursor stands now. It settles the forward."""
+    return (WALKED, key, walk_id, number, after, visited, offered, is_last)
 
 
 def pack_chunk(commands: Iterable[Command]) -> bytes:

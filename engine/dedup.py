@@ -8,6 +8,7 @@ checkpointed and replayed with it. The bound is a limit on ids, past which an en
 refused with a typed reason rather than forgotten early.
 """
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 from xxhash import xxh3_64_digest
@@ -82,6 +83,28 @@ class SeenIds:
         hash_ = xxh3_64_digest(id_.encode())
         return _holds(self.young, hash_) or self._is_old(hash_)
 
+    def pack_without(self, ids: Iterable[str]) -> list[Any]:
+        """As `pack`, without some ids."""
+        gone = {xxh3_64_digest(id_.encode()) for id_ in ids}
+        return [self.since_ms, _without(self.young, gone), _without(self.old, gone)]
+
+    def join(self, packed: list[Any], now_ms: int) -> int:
+        """Takes in the ids that another entity has applied; see `pack`.
+
+        Returns:
+            How many of them, the oldest, found no room.
+        """
+        if now_ms - self.since_ms >= limits.SEEN_MS:
+            self._begin_generation(now_ms)
+        _, young, old = packed
+        hashes = bytes(old) + bytes(young)
+        room = limits.SEEN_IDS * _HASH_BYTES - len(self.young)
+        excess = max(0, len(hashes) - room)
+        self.young += hashes[excess:]
+        if len(self.young) > _INDEXED * _HASH_BYTES:
+            self._young_index = _index(self.young)
+        return excess // _HASH_BYTES
+
     def pack(self) -> list[Any]:
         """The state as msgpack-able values; the hashes of 8 bytes one after the other."""
         return [self.since_ms, self.young, self.old]
@@ -112,7 +135,8 @@ class SeenIds:
         return hash_ in index
 
 
-_HASH_BYTES: Final = 8
+HASH_BYTES: Final = 8
+_HASH_BYTES: Final = HASH_BYTES
 _INDEXED: Final = 64
 
 
@@ -122,6 +146,12 @@ def _holds(hashes: bytes | bytearray, hash_: bytes) -> bool:
     while at % _HASH_BYTES and at > 0:
         at = hashes.find(hash_, at + 1)
     return at >= 0
+
+
+def _without(hashes: bytes | bytearray, gone: set[bytes]) -> bytes:
+    whole = bytes(hashes)
+    each = (whole[at : at + _HASH_BYTES] for at in range(0, len(whole), _HASH_BYTES))
+    return b"".join(hash_ for hash_ in each if hash_ not in gone) if gone else whole
 
 
 def _index(hashes: bytes | bytearray) -> set[bytes]:

@@ -9,9 +9,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from engine.computed.definition import TraitModel, compile_trait
+from engine.identity.rules import IDENTITY, IdentityModel, check_rules, compile_rules
 from engine.issues import Issue
 from engine.journeys.compile import compile_journey
 from engine.journeys.model import JourneyModel, check_journey
+from engine.journeys.publish import check_against
 from engine.lane_definition import LaneModel, compile_lane
 from engine.schema import Strict
 from engine.segment_definition import SegmentModel, compile_segment
@@ -20,11 +23,16 @@ from engine.uses import Use
 
 JOURNEY: Final = "journey"
 SEGMENT: Final = "segment"
+TRAIT: Final = "trait"
 TEMPLATE: Final = "template"
 LANE: Final = "lane"
 
 
 def _no_issues(model: Any, where: str) -> Iterator[Issue]:
+    return iter(())
+
+
+def _nothing_against(model: Any, program: Any, where: str) -> Iterator[Issue]:
     return iter(())
 
 
@@ -46,17 +54,25 @@ class Kind:
         compile: `(model, version)` to the compiled object.
         check: `(model, where)` to what is wrong with it.
         uses: What it needs of others.
+        check_against: `(model, program, where)` to what is wrong with it as the next version.
     """
 
     model: type[Strict]
     compile: Callable[[Any, int], Any]
     check: Callable[[Any, str], Iterable[Issue]] = _no_issues
     uses: Callable[[Any], Iterable[Use]] = _no_uses
+    check_against: Callable[[Any, Any, str], Iterable[Issue]] = _nothing_against
 
 
 KINDS: Final = {
-    JOURNEY: Kind(JourneyModel, compile_journey, check_journey, JourneyModel.uses),
+    JOURNEY: Kind(
+        JourneyModel, compile_journey, check_journey, JourneyModel.uses, check_against
+    ),
     SEGMENT: Kind(SegmentModel, lambda model, _: compile_segment(model), uses=_uses_of_segment),
+    TRAIT: Kind(TraitModel, lambda model, _: compile_trait(model)),
     TEMPLATE: Kind(TemplateModel, lambda model, _: compile_template(model), check_template),
     LANE: Kind(LaneModel, lambda model, _: compile_lane(model)),
+    IDENTITY: Kind(
+        IdentityModel, lambda model, _: compile_rules(model), check_against=check_rules
+    ),
 }

@@ -13,7 +13,7 @@ import msgpack
 from pydantic_core import PydanticCustomError
 
 from engine import documents, limits
-from engine.definition_kinds import KINDS, SEGMENT
+from engine.definition_kinds import KINDS, SEGMENT, TRAIT
 from engine.issues import DefinitionError, Issue, did_you_mean, kind_of, listed
 from engine.names import read_name
 from engine.program import Body, Change, Label, Program, model_of
@@ -29,7 +29,7 @@ class Document:
     """One definition.
 
     Attributes:
-        kind: journey, segment, template or lane.
+        kind: One of `definition_kinds.KINDS`: journey, segment, trait.
         name: Its name, unique in its kind.
         body: The document as it was read, the name included; None to delete it.
         source: Where it was read, as `cart.yaml:12`, or empty.
@@ -121,6 +121,8 @@ def check(changes: Sequence[Document], program: Program) -> None:
             continue
         found = KINDS[document.kind].check(model, document.where)
         issues.extend(_from(document, issue) for issue in found)
+        found = KINDS[document.kind].check_against(model, program, document.where)
+        issues.extend(_from(document, issue) for issue in found)
     if not issues:
         issues.extend(_references(models, changed))
         issues.extend(_circles(models, changed))
@@ -162,6 +164,10 @@ def _bounds(changes: Sequence[Document], program: Program) -> Iterator[Issue]:
     total = len((set(program.models) | new) - deleted)
     if total > limits.DEFINITIONS:
         what = f"the workspace would have {total} definitions, more than {limits.DEFINITIONS}"
+        yield Issue("definitions", what, "delete what is not used")
+    traits = sum(kind == TRAIT for kind, _ in (set(program.models) | new) - deleted)
+    if traits > limits.COMPUTED_TRAITS:
+        what = f"it would have {traits} computed traits, more than {limits.COMPUTED_TRAITS}"
         yield Issue("definitions", what, "delete what is not used")
     for document in changes:
         size = len(msgpack.packb(document.body))

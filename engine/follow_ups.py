@@ -1,4 +1,4 @@
-"""What an activation's own doing leads to: segments entered and left, events that steps emit.
+"""What an activation's own doing leads to: changed segments, emitted events, entered journeys.
 
 They wait in a list until the command or timer at hand is done with, then each is taken in turn, in
 the same entry. So a journey may react to what another one did, in a fixed order and without
@@ -11,15 +11,18 @@ from typing import Final
 from engine import limits, profile
 from engine.activation import Activation
 from engine.journeys import run as journeys
+from engine.journeys.watching import look_all
 
 SEGMENT: Final = "segment"
 EVENT: Final = "event"
+LOOK: Final = "look"
 
 
 def follow_up(act: Activation) -> None:
     """Takes all that waits, and what that leads to.
 
-    An item is `("segment", (name, entered))` or `("event", EventView)`.
+    An item is `("segment", (name, entered))`, `("event", EventView)`, `("look", None)` if traits
+    changed that exit rules may read, or what `engine.journeys.run.enter` and `leave` ask for.
     """
     waiting = act.follow_ups
     taken = 0
@@ -31,6 +34,12 @@ def follow_up(act: Activation) -> None:
             waiting.clear()
         elif kind == SEGMENT:
             journeys.on_segment(act, *item)
+        elif kind == journeys.ENTER:
+            journeys.on_enter(act, *item)
+        elif kind == journeys.LEAVE:
+            journeys.on_leave(act, *item)
+        elif kind == LOOK:
+            look_all(act)
         else:
             profile.take_event(act, item)
             journeys.on_event(act, item)

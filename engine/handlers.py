@@ -7,14 +7,17 @@ activation only, so it is deterministic like everything that is built on it.
 from collections.abc import Callable
 from typing import Final
 
-from engine import catalog, commands, computed, dedup, profile
+from engine import catalog, commands, computed, dedup, history, profile
 from engine.activation import Activation, EventView
 from engine.commands import Command
+from engine.follow_ups import follow_up
+from engine.identity import hooks as identity
+from engine.journeys import broadcast, calls, watching
 from engine.journeys import run as journeys
 from engine.journeys.steps.registry import TIMER
 from engine.messages import api_message_id
 from engine.reasons import Reason
-from engine.sending import send_by_api, take_receipt
+from engine.sending import send_by_api, sent_id, take_receipt
 
 Handler = Callable[[Activation, Command], int]
 """Does a command to `act.entity`; gives a `Reason`."""
@@ -23,16 +26,40 @@ Wake = Callable[[Activation, str], None]
 
 
 def _event(act: Activation, command: Command) -> int:
-    _, _, message_id, type_, name, at_ms, raw, context, _ = command
     entity = act.entity
-    seen = entity.seen.add(message_id, act.now)
+    known = identity.IDENTITY in entity.state
+    if known and identity.MERGED_INTO in entity.state:
+        return identity.pass_event(act, command)
+    seen = entity.seen.add(command[2], act.now)
     if seen:
         return Reason.DUPLICATE if seen == dedup.SEEN else Reason.USER_RATE
+    if known or command[8] or command[3] == commands.ALIAS:
+        identity.look_at(act, command)
+        if identity.hold_back(act, command):
+            _take_ready(act)
+            return Reason.ACCEPTED
+    return _take_event(act, command)
+
+
+def _take_ready(act: Activation) -> None:
+    """Applies the events that waited for a merge, if none is waited for any more."""
+    for command in identity.take_ready(act):
+        follow_up(act)
+        reason = _take_event(act, command)
+        if reason is not Reason.ACCEPTED:
+            act.note("event", command[4], f"it was taken, waited, and is refused: {reason.name}")
+
+
+def _take_event(act: Activation, command: Command) -> Reason:
+    """Applies an event that is new."""
+    _, _, message_id, type_, name, at_ms, raw, context, _ = command
+    entity = act.entity
     if at_ms > act.now:
         at_ms = act.now
     if type_ != commands.TRACK:
         name = profile.event_name(type_, name)
     event = EventView(type_, name, message_id, at_ms, raw, context)
+    before = entity.traits
     reason = profile.take_event(act, event)
     if reason is Reason.ACCEPTED:
         entity.updated_ms = act.now
@@ -40,6 +67,12 @@ def _event(act: Activation, command: Command) -> int:
             kind = commands.EVENT_TYPES[type_]
             act.tell("event", kind, event.name or kind)
         journeys.on_event(act, event)
+        if type_ == commands.GROUP:
+            identity.look_at_group(act, event)
+        elif type_ == commands.IDENTIFY and entity.traits is not before:
+            identity.look_at_traits(act, event.properties, before)
+        if act.program.rules.types:
+            identity.look_at_identifiers(act, event)
     else:
         entity.seen.forget(message_id)  # nothing was changed, so the same event may come again
     if event.unreadable:
@@ -48,7 +81,77 @@ def _event(act: Activation, command: Command) -> int:
 
 
 def _send(act: Activation, command: Command) -> int:
-    return send_by_api(act, api_message_id(command[1], command[2]), command[3])
+    message_id = api_message_id(command[1], command[2])
+    if identity.MERGED_INTO in act.entity.state:
+        if sent_id(message_id) in act.entity.seen:
+            return Reason.DUPLICATE
+        return identity.pass_on(act, command)
+    return send_by_api(act, message_id, command[3])
+
+
+def _receipt(act: Activation, command: Command) -> int:
+    state = act.entity.state
+    if identity.IDENTITY in state:
+        if identity.MERGED_INTO in state:
+            return identity.take_receipt_of_stub(act, command)
+        identity.take_receipt_of_moved(act, command)
+    return take_receipt(act, command)
+
+
+def _passing(handler: Handler) -> Handler:
+    """What does a command to a profile that may have become a part of another one."""
+
+    def handle(act: Activation, command: Command) -> int:
+        if identity.MERGED_INTO in act.entity.state:
+            return identity.pass_on(act, command)
+        return handler(act, command)
+
+    return handle
+
+
+def _passed(act: Activation, command: Command) -> int:
+    """Does what a merged profile has passed on. Its client is gone: what is refused is noted."""
+    inner = identity.open_passed(act, command)
+    if isinstance(inner, int):
+        return inner
+    if identity.MERGED_INTO in act.entity.state and inner[0] != commands.MERGE:
+        reason: int = identity.pass_on(act, inner)
+    else:
+        reason = COMMANDS[inner[0]](act, inner)
+    identity.passed_is_taken(act, command)
+    if reason not in _NO_NEWS:
+        why = f"a command that {command[3]} passed on was refused: {Reason(reason).name}"
+        act.note("identity", "", why)
+    return Reason.ACCEPTED
+
+
+_NO_NEWS: Final = frozenset({Reason.ACCEPTED, Reason.DUPLICATE, Reason.NOT_FOUND})
+
+
+def _merge(act: Activation, command: Command) -> int:
+    reason = identity.take_merge(act, command)
+    _take_ready(act)
+    return reason
+
+
+def _kept(act: Activation, command: Command) -> int:
+    reason = identity.take_kept(act, command)
+    _take_ready(act)
+    return reason
+
+
+def _claim(act: Activation, command: Command) -> int:
+    reason = identity.take_claim(act, command)
+    _take_ready(act)
+    return reason
+
+
+def _waited(act: Activation, what: str) -> None:
+    if what == "tell":
+        identity.tell_members(act)
+        return
+    identity.stop_waiting(act)
+    _take_ready(act)
 
 
 def _settle(act: Activation, command: Command) -> int:
@@ -91,16 +194,32 @@ def _release(act: Activation, command: Command) -> int:
 COMMANDS: Final[dict[int, Handler]] = {
     commands.EVENT: _event,
     commands.SEND: _send,
-    commands.RECEIPT: take_receipt,
+    commands.RECEIPT: _receipt,
     commands.SETTLE: _settle,
     commands.APPLY: _apply_definitions,
     commands.REFRESH: _refresh,
     commands.RELEASE: _release,
+    commands.LINK: identity.take_link,
+    commands.MERGE: _merge,
+    commands.KEPT: _passing(_kept),
+    commands.PASS: _passed,
+    commands.ENTER: _passing(calls.take_enter),
+    commands.STOP: _passing(calls.take_stop),
+    commands.WALKED: broadcast.take_walked,
+    commands.CALL_BACK: identity.call_back,
+    commands.CLAIM: _passing(_claim),
+    commands.ACCOUNT: _passing(identity.take_account),
+    commands.FILL: _passing(history.take_fill),
+    commands.FILLED: history.take_filled,
 }
 
 # By what stands before the colon in a timer's token.
 TIMERS: Final[dict[str, Wake]] = {
     "j": journeys.on_timer,
-    "s": profile.on_timer,
+    "x": watching.on_timer,
+    "b": broadcast.on_timer,
     "c": computed.on_timer,
+    "d": profile.on_timer,
+    "s": profile.on_timer,  # in stores of earlier versions
+    "i": _waited,
 }

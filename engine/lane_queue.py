@@ -13,6 +13,8 @@ is kept for those above. So a lane that is full of newsletters still takes a cod
 
 A message has to be young enough when it leaves, not when it arrives: `take` hands out expired
 messages apart. A cancelled message gives its place back at once.
+
+A queue finds no message by its id, since whoever fills it knows its messages by their ids already.
 """
 
 from collections import deque
@@ -22,7 +24,7 @@ from msgspec import Struct
 
 from engine import limits
 from engine.messages import MARKETING, OTP, TRANSACTIONAL
-from engine.rates import Room
+from engine.rates import UNLIMITED, Room
 from engine.reasons import Reason
 
 CLASSES: Final = (OTP, TRANSACTIONAL, MARKETING)
@@ -35,6 +37,7 @@ _QUEUE_PERCENTS: Final = (
     limits.MARKETING_QUEUE_PERCENT,
 )
 _LEVELS: Final = {name: level for level, name in enumerate(CLASSES)}
+_QUEUED: Final = Reason.QUEUED  # a member is found slowly, and this is asked of each message
 _LAST_LEVEL: Final = len(CLASSES) - 1
 
 
@@ -108,38 +111,36 @@ class LaneQueue:
         capacity: The most messages that wait; lower classes are refused before, see `rooms`.
     """
 
-    __slots__ = ("_by_id", "_gone", "_passes", "_present", "_queues", "_rooms")
+    __slots__ = ("_gone", "_passes", "_present", "_queues", "_rooms", "_waiting")
 
     def __init__(self, capacity: int = limits.LANE_QUEUE_MESSAGES) -> None:
         self._rooms = rooms(capacity)
         self._queues: tuple[deque[QueuedMessage], ...] = tuple(deque() for _ in CLASSES)
-        self._by_id: dict[str, QueuedMessage] = {}
+        self._waiting = 0
+        self._gone = [0] * len(CLASSES)  # cancelled messages that still stand in a deque
         self._passes = [0] * len(CLASSES)
         self._present = 0
-        self._gone = 0  # cancelled messages that still stand in a deque
 
     def __len__(self) -> int:
-        return len(self._by_id)
+        return self._waiting
 
     def resize(self, capacity: int) -> None:
         """Changes the capacity; what waits past a smaller one keeps its place."""
         self._rooms = rooms(capacity)
 
     def put(self, message: QueuedMessage) -> Reason:
-        """Lets a message wait.
+        """Lets a message wait that does not wait yet.
 
         Returns:
-            QUEUED, DUPLICATE if it waits already, or QUEUE_FULL if its class has no room.
+            QUEUED, or QUEUE_FULL if its class has no room.
 
-        Cost: 0.4 µs.
+        Cost: 0.2 µs.
         """
-        if message.id in self._by_id:
-            return Reason.DUPLICATE
         level = _LEVELS.get(message.purpose, _LAST_LEVEL)
-        if len(self._by_id) >= self._rooms[level]:
+        if self._waiting >= self._rooms[level]:
             return Reason.QUEUE_FULL
         self._enter(message, level).append(message)
-        return Reason.QUEUED
+        return _QUEUED
 
     def put_back(self, message: QueuedMessage) -> None:
         """Puts a message that had its place already in front of its class, past the capacity."""
@@ -153,66 +154,63 @@ class LaneQueue:
         Returns:
             Those to send, in order, and those that had expired on the way.
 
-        Cost: 0.5 µs a message.
+        Cost: 0.2 µs a message of a class that waits alone, 0.7 µs where classes take turns.
         """
         taken: list[QueuedMessage] = []
         expired: list[QueuedMessage] = []
         pace, left = room
-        spent = 0
-        while len(taken) < count and spent < pace:
-            level = self._next_level(now_ms, expired)
+        while len(taken) < count and pace > 0:
+            level, turn_ends = self._turn(now_ms, expired)
             if level < 0:
                 break
-            message = self._queues[level][0]
-            if message.units > left:
-                break
-            self._queues[level].popleft()
-            del self._by_id[message.id]
-            message.queued = False
-            self._present = self._passes[level]
-            self._passes[level] += message.units * _STRIDES[level]
-            left -= message.units
-            spent += message.units
-            taken.append(message)
+            run = self._run(level, turn_ends, count - len(taken), Room(pace, left), now_ms)
+            if not run:
+                break  # its units do not fit: nobody goes before it
+            taken += run
+            spent = sum([message.units for message in run])
+            pace -= spent
+            left -= spent
         return taken, expired
 
     def next_units(self, now_ms: int) -> tuple[int, list[QueuedMessage]]:
         """The units of the message whose turn it is, 0 if none waits; and what had expired."""
         expired: list[QueuedMessage] = []
-        level = self._next_level(now_ms, expired)
+        level, _ = self._turn(now_ms, expired)
         return (self._queues[level][0].units if level >= 0 else 0), expired
 
-    def cancel(self, message_id: str) -> QueuedMessage | None:
-        """Takes a message out; None if it does not wait here."""
-        message = self._by_id.pop(message_id, None)
-        if message is None:
-            return None
+    def cancel(self, message: QueuedMessage) -> bool:
+        """Takes a message out; False if it does not wait here."""
+        if not message.queued:
+            return False
         message.queued = False
-        self._gone += 1
-        if self._gone > 1_000 and self._gone > len(self._by_id):
+        self._waiting -= 1
+        self._gone[message.level] += 1
+        gone = sum(self._gone)
+        if gone > 1_000 and gone > self._waiting:
             self._sweep()
-        return message
+        return True
 
     def expire(self, now_ms: int) -> list[QueuedMessage]:
         """Takes out all that has expired, wherever it stands. Cost: 0.1 µs a waiting message."""
-        expired = [each for each in self._by_id.values() if each.expires_ms <= now_ms]
+        expired = [each for each in self._all() if each.expires_ms <= now_ms]
         for message in expired:
-            self.cancel(message.id)
+            self.cancel(message)
         return expired
 
     def clear(self) -> list[QueuedMessage]:
         """Takes everything out."""
-        waiting = list(self._by_id.values())
+        waiting = self._all()
         for message in waiting:
-            self.cancel(message.id)
+            self.cancel(message)
         return waiting
 
     def depths(self) -> dict[str, int]:
         """How many wait in each class."""
-        depths = dict.fromkeys(CLASSES, 0)
-        for message in self._by_id.values():
-            depths[CLASSES[message.level]] += 1
-        return depths
+        each = zip(CLASSES, self._queues, self._gone, strict=True)
+        return {name: len(queue) - gone for name, queue, gone in each}
+
+    def _all(self) -> list[QueuedMessage]:
+        return [message for queue in self._queues for message in queue if message.queued]
 
     def _enter(self, message: QueuedMessage, level: int) -> deque[QueuedMessage]:
         """Counts a message as waiting; the queue of its class, where its place is."""
@@ -220,32 +218,71 @@ class LaneQueue:
         if not queue and self._passes[level] < self._present:
             self._passes[level] = self._present
         message.queued = True
-        self._by_id[message.id] = message
+        self._waiting += 1
         return queue
 
-    def _next_level(self, now_ms: int, expired: list[QueuedMessage]) -> int:
-        """The class whose turn it is, after dropping what is cancelled or expired at the heads."""
-        best, best_pass = -1, 0
+    def _turn(self, now_ms: int, expired: list[QueuedMessage]) -> tuple[int, int]:
+        """The class whose turn it is, after dropping what is cancelled or expired at the heads.
+
+        Returns:
+            Its level, -1 if nothing waits; and the pass at which its turn ends.
+        """
+        busy: list[int] = []
         for level, queue in enumerate(self._queues):
-            while queue:
-                message = queue[0]
-                if not message.queued:
-                    queue.popleft()
-                    self._gone -= 1
-                elif message.expires_ms <= now_ms:
-                    queue.popleft()
-                    del self._by_id[message.id]
-                    message.queued = False
-                    expired.append(message)
-                else:
-                    if best < 0 or self._passes[level] < best_pass:
-                        best, best_pass = level, self._passes[level]
-                    break
-        return best
+            if queue:
+                self._drop_heads(level, now_ms, expired)
+                if queue:
+                    busy.append(level)
+        if not busy:
+            return -1, 0
+        passes = self._passes
+        turn = min(busy, key=passes.__getitem__)
+        # Of two classes with the same pass the higher goes first.
+        ends = [passes[other] + (other > turn) for other in busy if other != turn]
+        return turn, min(ends, default=UNLIMITED)
+
+    def _drop_heads(self, level: int, now_ms: int, expired: list[QueuedMessage]) -> None:
+        queue = self._queues[level]
+        while queue:
+            message = queue[0]
+            if not message.queued:
+                self._gone[level] -= 1
+            elif message.expires_ms <= now_ms:
+                message.queued = False
+                self._waiting -= 1
+                expired.append(message)
+            else:
+                return
+            queue.popleft()
+
+    def _run(
+        self, level: int, turn_ends: int, count: int, room: Room, now_ms: int
+    ) -> list[QueuedMessage]:
+        """Messages of a class, as long as it is its turn and nothing stands in the way."""
+        queue, stride = self._queues[level], _STRIDES[level]
+        pace, left = room
+        present = at = self._passes[level]
+        run: list[QueuedMessage] = []
+        while queue and len(run) < count and pace > 0 and at < turn_ends:
+            message = queue[0]
+            units = message.units
+            if not message.queued or message.expires_ms <= now_ms or units > left:
+                break
+            queue.popleft()
+            message.queued = False
+            present = at
+            at += units * stride
+            pace -= units
+            left -= units
+            run.append(message)
+        if run:
+            self._waiting -= len(run)
+            self._present, self._passes[level] = present, at
+        return run
 
     def _sweep(self) -> None:
-        for queue in self._queues:
+        for level, queue in enumerate(self._queues):
             waiting = [message for message in queue if message.queued]
             queue.clear()
             queue.extend(waiting)
-        self._gone = 0
+            self._gone[level] = 0

@@ -60,12 +60,53 @@ INSTANCE_TRAIL: Final = 100
 INSTANCE_TRAIL_HEAD: Final = 10  # lines of its beginning that are always kept
 INSTANCE_TRAIL_LEFT_OUT: Final = 10  # lines that go at a time
 INSTANCE_MOVES: Final = 50
+HOLD_RESETS: Final = 100  # times that one hold begins its time anew
+EXPERIMENTS: Final = 50  # whose variants a person keeps
+GOALS: Final = 50  # whose conversions a person keeps
+ZONES: Final = 1_000  # time zones that are kept read, known ones and mistyped ones
+INSTANCE_LINES_PER_S: Final = 80  # of its trail: a run that writes more spins
+ALIASES: Final = 20
+ALIAS_BYTES: Final = 64 * 1024
+AGAIN_TIMES: Final = 100  # past entries into one journey that may be counted
+REFUSALS: Final = 32  # different reasons why somebody did not enter some journey
+REFUSAL_MS: Final = 24 * 3_600_000  # after so long the trail tells the same reason again
 FOLLOW_UPS: Final = 100  # reactions to reactions, in one activation
 TRAIL: Final = 100
 MESSAGES: Final = 50
 MESSAGE_HISTORY: Final = 16
 OUTBOX: Final = 100
 ERROR_CHARS: Final = 500
+
+# What becomes of profiles that are one person: how many ids and merges one has, how much one merge
+# carries (the oldest records go first, and the merge log says so), and how many events wait, for
+# how long, until it is done.
+IDENTIFIERS: Final = 1_000
+MERGES: Final = 100
+MERGE_BYTES: Final = 1024 * 1024
+IDENTIFIER_TYPES: Final = 20
+BLOCKED_IDS: Final = 200
+EXTERNAL_IDS: Final = 20  # identifiers in one event's context
+MERGE_NAMES: Final = 20  # names of each kind in a line of the merge log
+PARKED_EVENTS: Final = 100
+PARKED_BYTES: Final = 256 * 1024
+MERGE_WAIT_MS: Final = 10_000
+MERGE_WAIT_EVENT_TIME_MS: Final = 30 * 86_400_000  # in a replay days pass in a moment
+ACCOUNTS: Final = 50  # that a profile belongs to
+ACCOUNT_MEMBERS: Final = 1_000  # whom an account tells by itself what changes
+ACCOUNT_SLICE: Final = 50  # of them at a time
+ACCOUNT_SLICE_MS: Final = 1_000
+STUB_OUTBOX: Final = 1_000  # commands that a merged profile has passed on and that are not settled
+
+# What computed traits keep of one person. Each may have COMPUTED_SHARE values or entries, and up to
+# COMPUTED_EVENTS while all together have no more than COMPUTED_ENTRIES; past it the oldest entry of a
+# window goes, or a value that is new is not taken, and the trail says so.
+COMPUTED_EVENTS: Final = 1_000
+COMPUTED_ENTRIES: Final = 2_000
+COMPUTED_SHARE: Final = 10
+COMPUTED_VALUE_BYTES: Final = 200  # of one value that is kept
+COMPUTED_ITEMS: Final = 100  # of one list in an event
+COMPUTED_NUMBER: Final = 2**63  # what is added or compared, either way from 0
+OVERRULED_MS: Final = 24 * 3_600_000  # after so long the trail tells again that a value was not taken
 
 # What one workspace may define: past these a definition is refused with where and why.
 DEFINITIONS: Final = 2_000
@@ -74,7 +115,18 @@ CATALOG_BYTES: Final = 16 * 1024 * 1024  # of all kept versions
 STEPS: Final = 200
 BRANCHES: Final = 20
 EXITS: Final = 20
+ENTRIES: Final = 10
+BROADCAST_PER_MINUTE: Final = 10_000  # people, if a journey does not say
+BROADCAST_MOST_PER_MINUTE: Final = 600_000
+BROADCAST_SLICE: Final = 100  # people who are asked at a time, in a shard
+BROADCAST_SCAN: Final = 100  # people who are looked at for that
+BROADCAST_REST_MS: Final = 20  # between slices
+BROADCAST_LATE_MS: Final = 1_000  # of lateness that a broadcast may catch up with
 CONDITION_DEPTH: Final = 10
+SEQUENCE_STEPS: Final = 6
+SPAN_DAYS: Final = 36_600  # how far from a date a condition on it may look
+COMPUTED_TRAITS: Final = 100
+LIST_USERS: Final = 10_000  # ids in one list
 DOCUMENT_DEPTH: Final = 10 + 3 * CONDITION_DEPTH
 STEP_DELAY_MS: Final = 2 * 365 * 86_400_000
 LANE_PREFIXES: Final = 500
@@ -123,6 +175,8 @@ CHECKPOINT_TAIL_COMMANDS: Final = 40_000  # what a recovery may have to replay: 
 TIMERS_PER_ENTRY: Final = 2_000
 REFRESH_ENTITIES: Final = 100  # how many entities a step of the sweep after new definitions takes
 REFRESH_SLICE_S: Final = 0.01  # how long it rests after each
+FILL_TIMES: Final = 2_000_000  # of the past that one reading of the archive holds in memory
+FILL_PEOPLE: Final = 100  # whose past one step of the filling puts into their windows
 REFRESH_PAUSE_S: Final = 0.5  # how often new definitions are looked for
 REOPEN_S: Final = 5.0  # between attempts to open a store or ledger that could not be opened
 TAKE_OVER_S: Final = 30.0  # how long a new owner of a store waits for the old one to let go
@@ -141,10 +195,13 @@ OTP_QUEUE_PERCENT: Final = 100
 TRANSACTIONAL_QUEUE_PERCENT: Final = 90
 MARKETING_QUEUE_PERCENT: Final = 80
 OFFER_MESSAGES: Final = 1_000
-SUBMIT_MESSAGES: Final = 256
+OFFER_WORTH_MESSAGES: Final = 300  # after so many, or so many bytes, the next call need not wait
+OFFER_WORTH_BYTES: Final = CALL_UNPACKED_BYTES // 2
+OFFER_GATHER_S: Final = 0.05  # the longest wait for more offers after a call that had few
+SUBMIT_MESSAGES: Final = 512
 SENT_IDS: Final = 500_000
 SENT_IDS_MS: Final = 3_600_000
-LANE_IN_FLIGHT_MESSAGES: Final = 8 * SUBMIT_MESSAGES
+LANE_IN_FLIGHT_MESSAGES: Final = 4 * SUBMIT_MESSAGES
 EARLY_RECEIPTS: Final = 8 * LANE_IN_FLIGHT_MESSAGES  # of a lane: waiting for their message's result
 SANDBOX_UNTOLD: Final = 8 * LANE_IN_FLIGHT_MESSAGES  # receipts told and not yet journaled
 PHONE_NUMBERS: Final = 100_000  # read numbers whose reading is kept

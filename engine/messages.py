@@ -3,15 +3,20 @@
 A message belongs to the entity it is for, so that its history, the trail and the outbox change
 together, in one journaled command. Its status only moves forward: a receipt that comes twice
 changes nothing, one that comes late is kept in the history without turning the status back.
+
+Most of a person's messages never change again, so they are kept as bytes only, in one run; a
+message is an object just while it is made or changed.
 """
 
-from dataclasses import dataclass
+from collections.abc import Container
 from typing import Any, Final
 
+from msgspec import Struct
+from msgspec.msgpack import Decoder
 from xxhash import xxh3_128_hexdigest
 
 from engine import limits
-from engine.packing import pack, unpack_tuple
+from engine.packing import ARRAY_16, BYTES_16, BYTES_32, PackedRun, pack
 from engine.reasons import Reason
 
 SMS: Final = "sms"
@@ -51,8 +56,11 @@ _RANK: Final[dict[int, int]] = {
 }
 
 
-@dataclass(slots=True)
-class SendRequest:
+Outcome = tuple[int, int, str, str]
+"""When (ms), an outcome of `Reason`, the carrier's code, words for a person."""
+
+
+class SendRequest(Struct, eq=False, gc=False):
     """A rendered message on its way to becoming a `Message`.
 
     Attributes:
@@ -82,35 +90,31 @@ class SendRequest:
     warnings: tuple[str, ...] = ()
 
 
-class Message:
-    """One message and its history of `(ms, reason, code, detail)`."""
+class Message(Struct, array_like=True, eq=False, gc=False):
+    """One message and its history of `(ms, reason, code, detail)`.
 
-    __slots__ = (
-        "body", "cancelled", "carrier", "channel", "created_ms", "expires_ms", "history", "id",
-        "instance", "lane", "packed", "provider_id", "purpose", "resend_unknown", "status",
-        "subject", "template", "to", "warnings",
-    )  # fmt: skip
+    Packed it is an array of these fields in this order, which stores hold: new ones come at the
+    end and have a default.
+    """
 
-    def __init__(self, id_: str, request: SendRequest, to: str, lane: str, now_ms: int) -> None:
-        self.id = id_
-        self.channel = request.channel
-        self.to = to
-        self.purpose = request.purpose
-        self.body = request.body
-        self.subject = request.subject
-        self.template = request.template
-        self.lane = lane
-        self.carrier = ""
-        self.provider_id = ""
-        self.instance = request.instance
-        self.created_ms = now_ms
-        self.expires_ms = now_ms + request.validity_ms
-        self.resend_unknown = request.resend_unknown
-        self.warnings = request.warnings
-        self.cancelled = False
-        self.status: int = Reason.QUEUED
-        self.history: list[tuple[int, int, str, str]] = []
-        self.packed: bytes | None = None
+    id: str
+    channel: str
+    to: str
+    purpose: str
+    body: str
+    subject: str
+    template: str
+    lane: str
+    carrier: str
+    provider_id: str
+    instance: str
+    created_ms: int
+    expires_ms: int
+    resend_unknown: bool
+    warnings: tuple[str, ...]
+    cancelled: bool
+    status: int
+    history: list[Outcome]
 
     def record(self, reason: int, at_ms: int, code: str = "", detail: str = "") -> bool:
         """Takes in an outcome.
@@ -134,7 +138,6 @@ class Message:
             if len(self.history) >= limits.MESSAGE_HISTORY:
                 del self.history[1]
             self.history.append((at_ms, reason, code, detail))
-        self.packed = None
         return moved
 
     def offer(self, key: str, workspace: str) -> tuple[Any, ...]:
@@ -143,35 +146,6 @@ class Message:
             self.id, key, workspace, self.lane, self.channel, self.to, self.purpose, self.body,
             self.subject, self.expires_ms, self.resend_unknown, self.created_ms,
         )  # fmt: skip
-
-    def pack(self) -> bytes:
-        """The message as bytes; kept until it changes, since most messages of a user never do."""
-        packed = self.packed
-        if packed is None:
-            packed = self.packed = pack(
-                (
-                    self.id, self.channel, self.to, self.purpose, self.body, self.subject,
-                    self.template, self.lane, self.carrier, self.provider_id, self.instance,
-                    self.created_ms, self.expires_ms, self.resend_unknown, self.warnings,
-                    self.cancelled, self.status, self.history,
-                )
-            )  # fmt: skip
-        return packed
-
-    @classmethod
-    def unpack(cls, packed: bytes) -> "Message":
-        """The inverse of `pack`."""
-        self = cls.__new__(cls)
-        (
-            self.id, self.channel, self.to, self.purpose, self.body, self.subject, self.template,
-            self.lane, self.carrier, self.provider_id, self.instance, self.created_ms,
-            self.expires_ms, self.resend_unknown, self.warnings, self.cancelled, self.status,
-            history,
-        ) = unpack_tuple(packed)  # fmt: skip
-        self.warnings = tuple(self.warnings)
-        self.history = [(at, reason, code, text) for at, reason, code, text in history]
-        self.packed = packed
-        return self
 
     def view(self) -> dict[str, Any]:
         """The message as plain values, for queries."""
@@ -196,6 +170,81 @@ class Message:
                 for at_ms, reason, code, detail in self.history
             ],
         }
+
+
+def new_message(
+    id_: str, request: SendRequest, to: str, lane: str, now_ms: int, reason: int, why: str
+) -> Message:
+    """A message with its first outcome."""
+    return Message(
+        id_, request.channel, to, request.purpose, request.body, request.subject,
+        request.template, lane, "", "", request.instance, now_ms, now_ms + request.validity_ms,
+        request.resend_unknown, request.warnings, False, reason, [(now_ms, reason, "", why)],
+    )  # fmt: skip
+
+
+class Messages(PackedRun):
+    """The messages of one entity, packed, oldest first.
+
+    What it gives are copies: a changed message is put back in its place.
+    """
+
+    __slots__ = ()
+
+    def keep(self, message: Message, waiting: Container[str]) -> None:
+        """Adds a message. Past the limit the oldest that is not in `waiting` goes."""
+        if self.add(pack(message)) > limits.MESSAGES:
+            for at in self.starts():
+                head = self.span(at)[0] + 3 + len(_ID_HEAD)
+                if self[head : head + 32].decode() not in waiting:
+                    self.drop(at)
+                    break
+
+    def where(self, id_: str) -> int:
+        """Where the message with this id begins, or -1. Cost: 0.6 µs if it is one of the newest.
+
+        A message begins with the head of an array of fewer than 40 fields and its id. Nothing else
+        in the run reads like that: no text holds the head, since it is no UTF-8, and after a time
+        that ends like one comes an outcome of `Reason`, all of which are 40 and more.
+        """
+        head = _ID_HEAD + id_.encode()
+        found = self.rfind(head)
+        while found >= 0:
+            start = found - 3
+            if self[start] == ARRAY_16 and not self[start + 1] and self[start + 2] < _FIELDS:
+                # What stands before is the head of the byte string, and before that a text, the end
+                # of another message. No text ends with the head of a longer one, nor holds one that
+                # is followed by a zero: it would be no UTF-8.
+                if start >= 3 and self[start - 3] == BYTES_16:
+                    return start - 3
+                if start >= 5 and self[start - 5] == BYTES_32 and not self[start - 4]:
+                    return start - 5
+                return start - 2
+            found = self.rfind(head, 0, found)
+        return -1
+
+    def at(self, at: int) -> Message:
+        """The message that begins at a place."""
+        start, end = self.span(at)
+        return _unpack(self[start:end])
+
+    def put(self, at: int, message: Message) -> None:
+        """Puts a changed message back in the place where it begins. The places after it move."""
+        self[at : self.span(at)[1]] = pack(pack(message))
+
+    def get(self, id_: str) -> Message | None:
+        """The message with this id."""
+        at = self.where(id_)
+        return None if at < 0 else self.at(at)
+
+    def every(self) -> list[Message]:
+        """All messages, oldest first."""
+        return [_unpack(packed) for packed in self.values()]
+
+
+_unpack: Final = Decoder(Message).decode
+_ID_HEAD: Final = b"\xd9\x20"  # of a text of 32 bytes
+_FIELDS: Final = 40  # fewer, so that their number is no outcome of `Reason`
 
 
 def api_message_id(key: str, request_id: str) -> str:

@@ -5,8 +5,10 @@ is three times as quick on what passes by the million: commands, entities and me
 library writes the other reads.
 """
 
+from collections.abc import Iterator
 from typing import Any, Final
 
+from msgspec import Raw
 from msgspec.msgpack import Decoder, Encoder
 
 # Texts, numbers, bytes, lists, tuples and maps as bytes.
@@ -19,3 +21,75 @@ unpack_tuples: Final = Decoder(list[tuple[Any, ...]]).decode
 unpack_tuple: Final = Decoder(tuple[Any, ...]).decode
 # A packed array of texts of bytes.
 unpack_chunks: Final = Decoder(list[bytes]).decode
+
+
+# What a packed array begins with: up to 15 values, their number added; more, then two bytes of it.
+_FIX_ARRAY: Final = 0x90
+ARRAY_16: Final = 0xDC
+_NONE: Final = Raw(bytes((_FIX_ARRAY,)))
+# What a byte string begins with, if its length takes one, two or four bytes.
+BYTES_8: Final = 0xC4
+BYTES_16: Final = 0xC5
+BYTES_32: Final = 0xC6
+
+
+class PackedRun(bytearray):
+    """Packed values one after the other in one run of bytes, oldest first.
+
+    What is kept of a person is written with every row and read by a person once in a while. As
+    objects of its own it would lie all over the memory, and a row would fetch piece by piece what
+    it here takes in one stride. Each value stands as a byte string of MessagePack, so the run is
+    the inside of a packed array.
+
+    Attributes:
+        number: How many values there are.
+    """
+
+    __slots__ = ("number",)
+
+    def __init__(self, array: Raw = _NONE) -> None:
+        """A run from its `array()`; an empty one if none is given."""
+        view = memoryview(array)
+        if view[0] == ARRAY_16:
+            super().__init__(view[3:])
+            self.number = int.from_bytes(view[1:3], "big")
+        else:
+            super().__init__(view[1:])
+            self.number = view[0] - _FIX_ARRAY
+
+    def add(self, packed: bytes) -> int:
+        """Adds a value at the end; gives how many there are now. Cost: 0.3 µs."""
+        self += pack(packed)
+        number = self.number = self.number + 1
+        return number
+
+    def drop(self, at: int) -> None:
+        """Drops the value that begins at a place of the run."""
+        del self[at : self.span(at)[1]]
+        self.number -= 1
+
+    def span(self, at: int) -> tuple[int, int]:
+        """Where the value that begins at a place begins and ends without its head."""
+        head = self[at]
+        if head == BYTES_8:
+            return at + 2, at + 2 + self[at + 1]
+        start = at + (3 if head == BYTES_16 else 5)
+        return start, start + int.from_bytes(self[at + 1 : start], "big")
+
+    def starts(self) -> Iterator[int]:
+        """Where each value begins; the run must not change meanwhile."""
+        at, end = 0, len(self)
+        while at < end:
+            yield at
+            at = self.span(at)[1]
+
+    def values(self) -> list[bytes]:
+        """The values, oldest first."""
+        return unpack_chunks(self.array())
+
+    def array(self) -> Raw:
+        """The run as a packed array, to be put into what is packed."""
+        number = self.number
+        if number < 16:
+            return Raw(bytes((_FIX_ARRAY + number,)) + self)
+        return Raw(bytes((ARRAY_16,)) + number.to_bytes(2, "big") + self)

@@ -15,13 +15,16 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from engine import limits
-from engine.conditions import Compiled
-from engine.definition_kinds import JOURNEY, KINDS, LANE, SEGMENT, TEMPLATE
+from engine.definition_kinds import JOURNEY, KINDS, LANE, SEGMENT, TEMPLATE, TRAIT
+from engine.identity.rules import IDENTITY, RULES, Rules, rules_of
+from engine.computed.definition import ComputedTrait, by_event
 from engine.issues import DefinitionError, Issue
 from engine.journeys.compile import Journey
+from engine.journeys.index import JourneyIndex, make_index
 from engine.lane_definition import Lane
 from engine.schema import Strict, issues_of
 from engine.segment_definition import Segment
+from engine.segment_index import SegmentIndex, index_of
 from engine.templates import Template
 
 Label = tuple[str, str]
@@ -37,31 +40,31 @@ class Program:
         version: The catalog version.
         documents: `(kind, name)` to `(version, body or None)`, oldest first; None is a deletion.
         models: The models of what is defined now, for checks.
-        windows: Events to keep times of, each with how long (ms); 0 is for ever.
         segments: Segments by name, each after those that it reads.
-        segments_by_event: Those that count an event.
-        segments_by_trait: Those that read a top-level trait.
-        segments_by_segment: Those that read a segment.
-        computed_by_event: Computed traits by the event that they read.
+        index: Segments by what they read, and what is kept for conditions.
+        computed: Computed traits by name.
+        computed_by_event: The same by the event that they read.
         lanes: Lanes by name.
+        rules: Which profiles are one person.
         templates: Templates by name.
         journeys: Every kept version of every journey, by name and version.
         listened: Events that some journey reacts to, each with the journeys that it may begin.
+        journey_index: What else is asked of all journeys.
     """
 
     version: int = 0
     documents: Mapping[Label, list[tuple[int, Body | None]]] = field(default_factory=dict)
     models: Mapping[Label, Strict] = field(default_factory=dict)
-    windows: Mapping[str, int] = field(default_factory=dict)
     segments: Mapping[str, Segment] = field(default_factory=dict)
-    segments_by_event: Mapping[str, tuple[Segment, ...]] = field(default_factory=dict)
-    segments_by_trait: Mapping[str, tuple[Segment, ...]] = field(default_factory=dict)
-    segments_by_segment: Mapping[str, tuple[Segment, ...]] = field(default_factory=dict)
-    computed_by_event: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    index: SegmentIndex = field(default_factory=SegmentIndex)
+    computed: Mapping[str, ComputedTrait] = field(default_factory=dict)
+    computed_by_event: Mapping[str, tuple[ComputedTrait, ...]] = field(default_factory=dict)
     lanes: Mapping[str, Lane] = field(default_factory=dict)
+    rules: Rules = RULES
     templates: Mapping[str, Template] = field(default_factory=dict)
     journeys: Mapping[tuple[str, int], Journey] = field(default_factory=dict)
     listened: Mapping[str, tuple[Journey, ...]] = field(default_factory=dict)
+    journey_index: JourneyIndex = field(default_factory=JourneyIndex)
 
 
 EMPTY: Final = Program()
@@ -86,8 +89,10 @@ def advance(program: Program, version: int, changes: Iterable[Change]) -> Progra
     models = dict(program.models)
     compiled: dict[str, dict[str, Any]] = {
         SEGMENT: dict(program.segments),
+        TRAIT: dict(program.computed),
         TEMPLATE: dict(program.templates),
         LANE: dict(program.lanes),
+        IDENTITY: {},
     }
     journeys = dict(program.journeys)
     for kind, name, body in changes:
@@ -107,6 +112,11 @@ def advance(program: Program, version: int, changes: Iterable[Change]) -> Progra
             journeys[name, version] = made
         else:
             compiled[kind][name] = made
+    now = {
+        (name, history[-1][0])
+        for (kind, name), history in documents.items()
+        if kind == JOURNEY and history[-1][1] is not None
+    }
     kept = {
         (name, at)
         for (kind, name), history in documents.items()
@@ -114,20 +124,24 @@ def advance(program: Program, version: int, changes: Iterable[Change]) -> Progra
         for at, _ in history
     }
     journeys = {pin: journeys[pin] for pin in sorted(journeys) if pin in kept}
-    segments = _in_order(compiled[SEGMENT])
+    journey_index = make_index(journeys, [pin for pin in journeys if pin in now])
+    asked = (condition for one in journeys.values() for condition in one.conditions)
+    index = index_of(compiled[SEGMENT], asked)
+    computed = _sorted(compiled[TRAIT])
     return Program(
         version=version,
         documents=documents,
         models=models,
-        windows=_windows(segments, journeys),
-        segments=segments,
-        segments_by_event=_index(segments, lambda reads: [event for event, _ in reads.windows]),
-        segments_by_trait=_index(segments, lambda reads: reads.traits),
-        segments_by_segment=_index(segments, lambda reads: reads.segments),
+        segments=index.in_order,
+        index=index,
+        computed=computed,
+        computed_by_event=by_event(computed),
         lanes=_sorted(compiled[LANE]),
+        rules=rules_of(models),
         templates=_sorted(compiled[TEMPLATE]),
         journeys=journeys,
-        listened=_listened(journeys, documents),
+        listened=journey_index.events,
+        journey_index=journey_index,
     )
 
 
@@ -159,60 +173,3 @@ def _compile(kind: str, name: str, model: Strict, version: int) -> Any:
 
 def _sorted(items: Mapping[str, Any]) -> dict[str, Any]:
     return {name: items[name] for name in sorted(items)}
-
-
-def _in_order(segments: Mapping[str, Segment]) -> dict[str, Segment]:
-    """Segments by name, but each after those that it reads, so that one pass settles all."""
-    ordered: dict[str, Segment] = {}
-    visiting: dict[str, None] = {}
-
-    def visit(name: str) -> None:
-        if name in ordered or name in visiting or name not in segments:
-            return
-        visiting[name] = None
-        for other in segments[name].reads.segments:
-            visit(other)
-        ordered[name] = segments[name]
-
-    for name in sorted(segments):
-        visit(name)
-    return ordered
-
-
-def _index(segments: Mapping[str, Segment], names_of: Any) -> dict[str, tuple[Segment, ...]]:
-    """Segments by something that they read, in the order in which they are evaluated."""
-    index: dict[str, tuple[Segment, ...]] = {}
-    for segment in segments.values():
-        for name in dict.fromkeys(names_of(segment.reads)):
-            index[name] = (*index.get(name, ()), segment)
-    return index
-
-
-def _windows(
-    segments: Mapping[str, Segment], journeys: Mapping[tuple[str, int], Journey]
-) -> dict[str, int]:
-    """For each event that something counts, the longest time that something looks back."""
-    conditions: list[Compiled] = [segment.reads for segment in segments.values()]
-    conditions.extend(condition for one in journeys.values() for condition in one.conditions)
-    horizons: dict[str, int] = {}
-    for condition in conditions:
-        for event, horizon_ms in condition.windows:
-            known = horizons.get(event)
-            forever = horizon_ms == 0 or known == 0
-            horizons[event] = 0 if forever else max(horizon_ms, known or 0)
-    return {event: horizons[event] for event in sorted(horizons)}
-
-
-def _listened(
-    journeys: Mapping[tuple[str, int], Journey],
-    documents: Mapping[Label, list[tuple[int, Body | None]]],
-) -> dict[str, tuple[Journey, ...]]:
-    """Every event that some version reacts to, with the newest versions that it begins."""
-    listened: dict[str, tuple[Journey, ...]] = {}
-    for (name, version), journey in journeys.items():
-        for event in journey.listens:
-            listened.setdefault(event, ())
-        if documents[JOURNEY, name][-1][0] == version:
-            event = journey.entry.event
-            listened[event] = (*listened[event], journey)
-    return listened

@@ -42,6 +42,11 @@ class Reason(IntEnum):
     NO_ADDRESS = 40
     INSTANCES_FULL = 41
     INTERNAL = 42
+    OUT_OF_TURN = 50
+
+    JOURNEY_NOT_LIVE = 57
+    ENTRY_REFUSED = 58
+    ALREADY_RUNNING = 59
 
     # Come back later.
     OVERLOADED = 60

@@ -25,6 +25,11 @@ _NOTED = frozenset(
 )  # fmt: skip
 
 
+def sent_id(message_id: str) -> str:
+    """What an entity remembers of a message that it was asked for."""
+    return "send " + message_id
+
+
 def send_by_api(act: Activation, message_id: str, spec: bytes) -> Reason:
     """Makes the message that a caller asked for.
 
@@ -38,7 +43,7 @@ def send_by_api(act: Activation, message_id: str, spec: bytes) -> Reason:
         history says so), DUPLICATE if the request was taken before, TEMPLATE_MISSING, or
         OUTBOX_FULL.
     """
-    seen_id = "send " + message_id
+    seen_id = sent_id(message_id)
     seen = act.entity.seen.add(seen_id, act.now)
     if seen:
         return Reason.DUPLICATE if seen == SEEN else Reason.USER_RATE
@@ -96,10 +101,11 @@ def take_receipt(act: Activation, command: commands.Command) -> Reason:
     entity = act.entity
     if settle:
         entity.outbox.pop(message_id, None)
-    message = entity.messages.get(message_id)
-    if message is None:
+    kept = entity.kept
+    at = kept.where(message_id)
+    if at < 0:
         return Reason.NOT_FOUND
-    message.packed = None
+    message = kept.at(at)
     if carrier:
         message.carrier = carrier
     if lane:
@@ -110,6 +116,7 @@ def take_receipt(act: Activation, command: commands.Command) -> Reason:
     if len(command) > 11:
         for each in command[11]:
             _take_outcome(act, message, *each)
+    kept.put(at, message)
     return Reason.ACCEPTED if moved else Reason.DUPLICATE
 
 

@@ -20,6 +20,7 @@ from engine.entities import EntityTable, Load, Row, Scan
 from engine.entity import Entity
 from engine.follow_ups import follow_up
 from engine.handlers import COMMANDS, TIMERS
+from engine.journeys import broadcast
 from engine.program import Program
 from engine.reasons import Reason
 from engine.timers import TimerHeap
@@ -112,13 +113,14 @@ class Shard:
         if now_ms > self.now:
             self.now = now_ms
         act = self._act
+        act.event_time = bool(mode)
         effects = act.effects = Effects(self.sizes)
         self._fire_timers()
         results = effects.results
         handle = self._handle
         for chunk in commands.unpack_payload(payload):
             for command in chunk:
-                if mode and command[0] == commands.EVENT and command[5] > self.now:
+                if mode and command[0] in commands.TIMED and command[5] > self.now:
                     self.now = command[5]
                     self._fire_timers()
                 results.append(handle(command))
@@ -179,6 +181,9 @@ class Shard:
             return Reason.VERSION_CONFLICT
         self.install(workspace, version, documents)
         self._act.effects.installed.append((workspace, version, documents))
+        for journey in broadcast.changed_tasks(program, self.workspaces.of(workspace)[0]):
+            key = broadcast.task_key(workspace, journey, self.index, self.shards)
+            self._handle(commands.refresh(key))
         return Reason.ACCEPTED
 
     def install(self, workspace: str, version: int, documents: bytes) -> None:
@@ -338,12 +343,13 @@ class Shard:
             if entity is None:
                 continue
             self.outbox += len(entity.outbox)
+            messages = entity.messages
             for effect_id, forward in entity.outbox.items():
                 if forward is not None:
                     command = commands.unpack_command(forward[1])
                     effects.forwards.append((key, effect_id, forward[0], command))
                     continue
-                message = entity.messages[effect_id]
+                message = messages[effect_id]
                 offer = message.offer(key, entity.workspace)
                 (effects.cancels if message.cancelled else effects.sends).append(offer)
         return effects

@@ -19,7 +19,10 @@ USER: Final = "user"
 ANONYMOUS: Final = "anonymous"
 ADDRESS: Final = "address"
 CATALOG: Final = "catalog"
-KINDS: Final = (USER, ANONYMOUS, ADDRESS, CATALOG)
+TASK: Final = "task"
+IDENTIFIER: Final = "identifier"
+ACCOUNT: Final = "account"
+KINDS: Final = (USER, ANONYMOUS, ADDRESS, CATALOG, TASK, IDENTIFIER, ACCOUNT)
 PROFILES: Final = (USER, ANONYMOUS)
 
 

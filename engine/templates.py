@@ -13,7 +13,7 @@ template that could reach a method sees its data through `_Map` and `_List`, whi
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, ClassVar, Final, Literal, cast
+from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple, cast
 
 from minijinja import Environment, TemplateError
 from pydantic import Field, model_validator
@@ -24,8 +24,9 @@ from engine.issues import Issue, did_you_mean
 from engine.messages import CHANNELS, EMAIL, PUSH, SMS
 from engine.names import DefinitionName
 from engine.schema import Strict, refusal
+from engine.template_functions import Functions
 
-NAMES: Final = ("profile", "event", "first", "data", "user_id", "journey", "key")
+NAMES: Final = ("profile", "event", "first", "events", "data", "user_id", "journey", "key")
 _FUNCTIONS: Final = ("range",)
 _SPACE: Final = re.compile(r"\s+")
 _METHODS: Final = sorted(
@@ -46,7 +47,7 @@ class RenderError(DenreiError):
     """A template that cannot be rendered with this context, and why, in words."""
 
 
-class Rendered:
+class Rendered(NamedTuple):
     """A rendered template.
 
     Attributes:
@@ -56,12 +57,9 @@ class Rendered:
             `limits.RENDER_WARNINGS`.
     """
 
-    __slots__ = ("body", "subject", "warnings")
-
-    def __init__(self, body: str, subject: str, warnings: tuple[str, ...] = ()) -> None:
-        self.body = body
-        self.subject = subject
-        self.warnings = warnings
+    body: str
+    subject: str
+    warnings: tuple[str, ...] = ()
 
 
 class TemplateModel(Strict):
@@ -103,7 +101,9 @@ class Template:
         channel: The channel it is written for.
     """
 
-    __slots__ = ("_careful", "_environment", "_has_subject", "_sources", "channel", "name")
+    __slots__ = (
+        "_careful", "_environment", "_functions", "_has_subject", "_sources", "channel", "name",
+    )  # fmt: skip
 
     def __init__(self, name: str, channel: str, body: str, subject: str) -> None:
         self.name = name
@@ -112,6 +112,7 @@ class Template:
         self._has_subject = bool(subject)
         self._careful = bool(_REACHES_METHODS.search(body) or _REACHES_METHODS.search(subject))
         self._environment = _environment()
+        self._functions = Functions(self._environment)
         for part, source in self._sources.items():
             self._environment.add_template(part, source)
 
@@ -159,7 +160,8 @@ class Template:
                 yield part, f"{name!r} is not known here", hint
                 return
             for name in self._undefined(context, part):
-                yield part, f"{name!r} is not in the sample", "correct it, or add it to 'sample'"
+                shown = name if " " in name else repr(name)
+                yield part, f"{shown} is not in the sample", "correct it, or add it to 'sample'"
                 return
         try:
             self.render(context)
@@ -169,6 +171,7 @@ class Template:
     def _render_leniently(self, context: Mapping[str, Any]) -> tuple[str, str]:
         environment = self._environment
         environment.undefined_behavior = "chainable"
+        self._functions.lenient = True
         try:
             body = environment.render_template("body", **context)
             return body, environment.render_template("subject", **context)
@@ -176,9 +179,13 @@ class Template:
             raise RenderError(_sentence(error)) from None
         finally:
             environment.undefined_behavior = _STRICT
+            self._functions.lenient = False
 
     def _undefined(self, context: Mapping[str, Any], only: str = "") -> list[str]:
         """The names that are missing: renders strictly, blanking each name that it trips over."""
+        functions = self._functions
+        functions.lenient = True  # they tell what they lack, and go on
+        functions.missing.clear()
         names: dict[str, None] = {}
         for part, text in self._sources.items():
             source = text.encode()
@@ -196,7 +203,8 @@ class Template:
                     break
                 else:
                     break
-        return list(names)
+        functions.lenient = False
+        return [*names, *functions.missing][: limits.RENDER_WARNINGS]
 
 
 def compile_template(model: TemplateModel) -> Template:

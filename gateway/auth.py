@@ -43,7 +43,12 @@ SCOPE_OF: Final[Mapping[str, Mapping[str, str]]] = {
         "ListMessages": READ,
         "WatchMessages": READ,
     },
-    "InstancesService": {"GetInstance": READ, "ListInstances": READ},
+    "InstancesService": {
+        "GetInstance": READ,
+        "ListInstances": READ,
+        "EnterJourney": SEND,
+        "StopInstance": SEND,
+    },
     "SegmentsService": {"GetSegment": READ, "ListMembers": READ, "StreamMembers": READ},
     "SystemService": {
         "GetStatus": READ,

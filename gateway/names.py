@@ -18,7 +18,8 @@ _KIND_OF: Final = {
     "addresses/": slots.ADDRESS,
 }
 _COLLECTION_OF: Final = {kind: collection for collection, kind in _KIND_OF.items()}
-DEFINITION_KINDS: Final = ("journey", "segment", "template", "lane")
+DEFINITION_KINDS: Final = ("journey", "segment", "trait", "template", "lane", "identity")
+_PLURALS: Final = {"identity": "identities"}
 ANYONE: Final = "users/-"
 
 
@@ -65,17 +66,27 @@ def child(workspace: str, name: str, collection: str, field: str = "name") -> Ch
 
 
 def definition(name: str, field: str = "name") -> tuple[str, str]:
-    """Kind and name of `journeys/{name}`, `segments/{name}`, `templates/{name}`, `lanes/{name}`.
+    """Kind and name of `journeys/{name}`, `segments/{name}`, `templates/{name}`, and so on.
 
     Raises:
         StatusError: It is none of these.
     """
     collection, _, rest = name.partition("/")
-    kind = collection.removesuffix("s")
-    if not collection.endswith("s") or kind not in DEFINITION_KINDS or not rest or "/" in rest:
-        forms = ", ".join(f"{known}s/{{name}}" for known in DEFINITION_KINDS)
+    kind = kind_in(collection)
+    if not kind or not rest or "/" in rest:
+        forms = ", ".join(f"{collection_of(known)}/{{name}}" for known in DEFINITION_KINDS)
         raise invalid(field, f"{name[:100]!r} is none of {forms}")
     return kind, rest
+
+
+def collection_of(kind: str) -> str:
+    """The collection that definitions of a kind are in: `journeys`."""
+    return _PLURALS.get(kind, f"{kind}s")
+
+
+def kind_in(collection: str) -> str:
+    """The kind of the definitions in a collection, or empty if there is no such collection."""
+    return next((kind for kind in DEFINITION_KINDS if collection_of(kind) == collection), "")
 
 
 def reference(name: str, kind: str, field: str) -> str:
@@ -88,5 +99,5 @@ def reference(name: str, kind: str, field: str) -> str:
         return ""
     found, rest = definition(name, field)
     if found != kind:
-        raise invalid(field, f"{name[:100]!r} is not of the form {kind}s/{{name}}")
+        raise invalid(field, f"{name[:100]!r} is not of the form {collection_of(kind)}/{{name}}")
     return rest

@@ -204,11 +204,12 @@ class SandboxCarrier:
         }
 
     def _plainly(self, batch: Sequence[CarrierMessage], now_ms: int) -> list[SubmitResult]:
-        self.counts[Outcome.ACCEPTED] += len(batch)
-        results = [accepted("sb-" + message.id) for message in batch]
+        taken, delivered = Outcome.ACCEPTED, Reason.DELIVERED
+        self.counts[taken] += len(batch)
+        results = [SubmitResult(taken, "sb-" + message.id) for message in batch]
         if self._options.receipts and self._waiting() < limits.SENT_IDS:
             self._ready.extend(
-                [CarrierReceipt(result.provider_id, Reason.DELIVERED, now_ms) for result in results]
+                [CarrierReceipt(result.provider_id, delivered, now_ms) for result in results]
             )
         return results
 

@@ -157,6 +157,15 @@ class ShardStore(Protocol):
             ValueError: `from_seq` lies before what the journal still holds.
         """
 
+    def history(self) -> Iterator[Entry]:
+        """All entries that are kept, archived and live, oldest first. Belongs into a thread.
+
+        What comes in while it is read may be in it or not.
+
+        Raises:
+            TornStore: An entry is missing or changed.
+        """
+
     def load(self, key: str) -> tuple[int, bytes] | None:
         """An entity's `(seq, data)` as of the last commit, or None."""
 

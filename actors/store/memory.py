@@ -130,6 +130,11 @@ class MemoryShardStore:
             raise ValueError(f"shard {self.shard}: entry {from_seq} is in the archive")
         return iter([e for e in self._disk.entries.values() if e.seq >= from_seq])
 
+    def history(self) -> Iterator[Entry]:
+        """All entries, archived and live."""
+        self._check_alive()
+        return iter([*self._disk.archived, *self._disk.entries.values()])
+
     def load(self, key: str) -> tuple[int, bytes] | None:
         """An entity's `(seq, data)` as of the last commit, or None."""
         self._check_alive()

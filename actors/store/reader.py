@@ -7,15 +7,15 @@ that moves from the journal to the archive meanwhile is found there; one that is
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import apsw
 
 from actors.store.archive import ShardArchive
-from actors.store.base import Entry
-from actors.store.checks import check_entry, torn
+from actors.store.base import DefinitionRow, Entry
+from actors.store.checks import check_entry, row_crc, torn
 from actors.store.connection import open_connection, store_errors
 from actors.store.errors import ForeignStore
 from actors.store.identity import read_identity
@@ -23,6 +23,8 @@ from actors.store.lock import FileLock
 from actors.store.schema import State, check_identity, lock_file, read_state, shard_file
 from actors.store.wal import log_missing, wal_path
 from engine import limits
+
+Found = TypeVar("Found")
 
 
 class JournalReader:
@@ -80,6 +82,25 @@ class JournalReader:
             if size == 0:
                 return
 
+    def definitions(self) -> list[DefinitionRow]:
+        """All versions of definitions that the shard was given, in the order in which it was."""
+
+        def read(connection: apsw.Connection, _: State) -> list[DefinitionRow]:
+            check_identity(connection, self._path, self._shard, self._identity)
+            found: list[DefinitionRow] = []
+            for *fields, crc in connection.execute(
+                "SELECT workspace, version, seq, documents, crc FROM definition"
+                " ORDER BY seq, workspace, version"
+            ):
+                row = DefinitionRow(*fields)
+                if row_crc(f"{row.workspace}/{row.version}", row.seq, row.documents) != crc:
+                    what = f"definitions {row.workspace} {row.version} were changed"
+                    raise torn(self._path, what)
+                found.append(row)
+            return found
+
+        return self._look(read)
+
     def _piece(self, at: int, from_ms: int | None) -> Iterator[Entry]:
         """Some entries from `at` on: the archive's, or else the next few of the journal."""
         for _, last, path in self.archive.files():
@@ -98,6 +119,10 @@ class JournalReader:
             yield from entries
 
     def _live(self, at: int) -> list[Entry]:
+        return self._look(lambda connection, state: self._read(connection, at, state))
+
+    def _look(self, read: Callable[[apsw.Connection, State], Found]) -> Found:
+        """Reads the shard's file in one snapshot."""
         # With a log SQLite shares the file with its owner. Without one the file is read as it is,
         # leaving no trace, under a lock that keeps an owner from starting in this moment.
         lock = None if wal_path(self._path).exists() else FileLock.share(self._lock_path)
@@ -114,7 +139,7 @@ class JournalReader:
                     state = read_state(connection, self._path)
                     if lock is not None and not state.closed:
                         raise log_missing(self._path)
-                    return self._read(connection, at, state)
+                    return read(connection, state)
             finally:
                 connection.close()
         finally:

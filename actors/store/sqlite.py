@@ -26,6 +26,7 @@ from actors.store.base import Commit, DefinitionRow, EntityRow, Entry, check_com
 from actors.store.checks import check_entry, entry_crc, row_crc, torn
 from actors.store.connection import store_errors, transaction
 from actors.store.errors import StoreError, WriteFailed
+from actors.store.reader import JournalReader
 from actors.store.schema import STATE_WRITE, State
 from actors.store.snapshot import SnapshotReader
 from actors.store.taking_over import Opened
@@ -198,6 +199,11 @@ class SqliteShardStore:
                         f"version {row.version} of workspace {row.workspace} was journaled with "
                         "other documents before",
                     )
+
+    def history(self) -> Iterator[Entry]:
+        """All entries that are kept, archived and live; see `actors.store.reader`."""
+        self._check_alive()
+        return JournalReader(self._archive.directory.parent.parent, self._shard).entries()
 
     def load(self, key: str) -> tuple[int, bytes] | None:
         """An entity's `(seq, data)` as of the last commit, or None. Cost: see `SnapshotReader`."""

@@ -135,6 +135,8 @@ def _reading(parts: list[Compiled], check: Any, words: str) -> Compiled:
         words,
         traits=tuple(dict.fromkeys(name for part in parts for name in part.traits)),
         windows=tuple(dict.fromkeys(window for part in parts for window in part.windows)),
+        held=tuple(dict.fromkeys(held for part in parts for held in part.held)),
         segments=tuple(dict.fromkeys(name for part in parts for name in part.segments)),
+        facts=tuple(dict.fromkeys(fact for part in parts for fact in part.facts)),
         reads_properties=any(part.reads_properties for part in parts),
     )

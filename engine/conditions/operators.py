@@ -1,22 +1,73 @@
-"""Operators: what a trait or a property is compared with, shared by both kinds of condition.
+"""Operators: what a value is compared with, shared by all kinds of condition that compare one.
 
 Nothing is converted: the number 10 is not the text "10", and true is not 1. A value that is
 missing, or that cannot be compared, fails every operator but the negative ones (`is_not`,
-`not_in`, `exists: false`), which are the exact opposites of the positive ones.
+`not_in`, `not_contains`, `exists: false`), which are the exact opposites of the positive ones.
+
+Where one value stands, `{trait: other}` or `{property: other}` may stand: then two values of the
+person or the event are compared. What follows the clock (`within_last` and its like) tells the
+moment at which time changes it; see `dates`.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from engine import limits
-from engine.conditions.registry import ConditionModel
+from engine.conditions import dates
+from engine.conditions.dates import Place, milliseconds
+from engine.conditions.registry import (
+    NO_PROPERTIES,
+    Check,
+    Compiled,
+    ConditionModel,
+    Facts,
+    Verdict,
+)
+from engine.durations import render, up_to
 from engine.issues import kind_of, listed
-from engine.schema import refusal
+from engine.schema import Strict, refusal
 
 Test = Callable[[Any], bool]
+Get = Callable[[Facts, Mapping[str, Any]], Any]
+"""Finds a value in an entity and the properties of the event at hand, or gives `MISSING`."""
+_Part = Callable[[Any, Facts, int, Mapping[str, Any]], Verdict]
 _MISSING: Final = object()
+
+
+class Reference(Strict):
+    """Another value to compare with: of a trait, or of the event at hand."""
+
+    noun: ClassVar[str] = "a reference to another value"
+    trait: Annotated[str, Field(min_length=1, max_length=limits.NAME_CHARS)] = ""
+    property: Annotated[str, Field(min_length=1, max_length=limits.NAME_CHARS)] = ""
+
+    @model_validator(mode="after")
+    def _names_one(self) -> "Reference":
+        if bool(self.trait) == bool(self.property):
+            raise refusal("names no other value", "write {trait: name} or {property: name}")
+        return self
+
+    def get(self) -> Get:
+        """A closure that finds the value."""
+        find = resolver(self.trait or self.property)
+        if self.trait:
+            return lambda entity, properties: find(entity.traits)
+        return lambda entity, properties: find(properties)
+
+
+def _or_reference(read: Callable[[Any], Any]) -> BeforeValidator:
+    """A validator that takes a reference where it takes a value."""
+    return BeforeValidator(
+        lambda value: Reference.model_validate(value) if isinstance(value, dict) else read(value)
+    )
+
+
+def _text(value: Any) -> Any:
+    if not isinstance(value, str):
+        raise refusal(f"must be text, not {kind_of(value)}")
+    return value
 
 
 def _scalar(value: Any) -> Any:
@@ -25,8 +76,12 @@ def _scalar(value: Any) -> Any:
     return value
 
 
+def _is_orderable(value: Any) -> bool:
+    return value.__class__ in (str, int, float)
+
+
 def _orderable(value: Any) -> Any:
-    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+    if not _is_orderable(value):
         raise refusal(f"must be a number or text, not {kind_of(value)}")
     return value
 
@@ -38,9 +93,12 @@ def _scalars(value: Any) -> Any:
     return [_scalar(item) for item in value]
 
 
-Scalar = Annotated[Any, BeforeValidator(_scalar)]
-Orderable = Annotated[Any, BeforeValidator(_orderable)]
+Scalar = Annotated[Any, _or_reference(_scalar)]
+Orderable = Annotated[Any, _or_reference(_orderable)]
+Text = Annotated[Any, _or_reference(_text)]
 Scalars = Annotated[list[Any], BeforeValidator(_scalars)]
+Moment = Annotated[Any, _or_reference(dates.read)]
+Span = Annotated[int, up_to(limits.SPAN_DAYS * 86_400_000)]
 
 
 class Comparison(ConditionModel):
@@ -55,9 +113,17 @@ class Comparison(ConditionModel):
     below: Orderable = None
     at_most: Orderable = None
     contains: Scalar = None
-    starts_with: str = ""
-    ends_with: str = ""
+    contains_any: Scalars = Field(default_factory=list)
+    not_contains: Scalar = None
+    starts_with: Text = ""
+    ends_with: Text = ""
     exists: bool = True
+    before: Moment = ""
+    after: Moment = ""
+    within_last: Span = 0
+    within_next: Span = 0
+    more_than_ago: Span = 0
+    more_than_ahead: Span = 0
 
     @model_validator(mode="after")
     def _has_operator(self) -> "Comparison":
@@ -77,12 +143,56 @@ class Comparison(ConditionModel):
         given = {name.rstrip("_"): getattr(self, name) for name in self.model_fields_set}
         return {name: given[name] for name in _OPERATORS if name in given}
 
-    def test(self) -> Test:
-        """One closure for all operators together: takes a value, or `MISSING`."""
-        tests = [_OPERATORS[name](value) for name, value in self.operators().items()]
-        if len(tests) == 1:
-            return tests[0]
-        return lambda value: all(test(value) for test in tests)
+    def test(self) -> Test | None:
+        """The comparison as one closure over the value, if that is all that it reads."""
+        given = self.operators()
+        if _asks_more(given):
+            return None
+        return _together([_OPERATORS[name](operand) for name, operand in given.items()])
+
+    def references(self) -> list[Reference]:
+        """The other values that it reads."""
+        return [value for value in self.operators().values() if isinstance(value, Reference)]
+
+    def compile_with(
+        self, get: Get, traits: tuple[str, ...] = (), facts: tuple[str, ...] = ()
+    ) -> Compiled:
+        """Compiles to one look-up and one comparison for each operator.
+
+        Args:
+            get: Finds the value.
+            traits: The top-level traits that `get` reads.
+            facts: What else it reads; see `Compiled.facts`.
+        """
+        others = self.references()
+        tops = (other.trait.partition(".")[0] for other in others if other.trait)
+        return Compiled(
+            self._check(get),
+            self.words(),
+            traits=tuple(dict.fromkeys((*traits, *tops))),
+            facts=facts,
+            reads_properties=self.key == "property" or any(other.property for other in others),
+        )
+
+    def _check(self, get: Get) -> Check:
+        test = self.test()
+        if test is not None:
+
+            def check_value(
+                entity: Facts, now_ms: int, properties: Mapping[str, Any] = NO_PROPERTIES
+            ) -> Verdict:
+                return test(get(entity, properties)), None
+
+            return check_value
+        parts = [_part(name, operand) for name, operand in self.operators().items()]
+
+        def check(
+            entity: Facts, now_ms: int, properties: Mapping[str, Any] = NO_PROPERTIES
+        ) -> Verdict:
+            value = get(entity, properties)
+            return dates.all_of(part(value, entity, now_ms, properties) for part in parts)
+
+        return check
 
     def words(self) -> str:
         """The comparison as a person reads it."""
@@ -91,8 +201,50 @@ class Comparison(ConditionModel):
             if name == "exists":
                 parts.append("exists" if value else "does not exist")
             else:
-                parts.append(f"{name.replace('_', ' ')} {_shown(value)}")
+                shown = render(value) if name in _PLACES else _shown(value)
+                parts.append(f"{name.replace('_', ' ')} {shown}")
         return f"{self.key} {self.path!r} {' and '.join(parts)}"
+
+
+def _together(tests: list[Test]) -> Test:
+    if len(tests) == 1:
+        return tests[0]
+    return lambda value: all(test(value) for test in tests)
+
+
+def _asks_more(given: Mapping[str, Any]) -> bool:
+    """Whether operators ask for more than the value itself: another value, or the time."""
+    return any(name in _PLACES or isinstance(given[name], Reference) for name in given)
+
+
+def _part(name: str, operand: Any) -> _Part:
+    """One operator of a comparison that asks for more than the value itself."""
+    if name in _PLACES:
+        place = _PLACES[name](operand)
+
+        def in_time(
+            value: Any, entity: Facts, now_ms: int, properties: Mapping[str, Any]
+        ) -> Verdict:
+            at_ms = milliseconds(value)
+            return (False, None) if at_ms is None else place(at_ms, now_ms)
+
+        return in_time
+    make = _OPERATORS[name]
+    if not isinstance(operand, Reference):
+        test = make(operand)
+        return lambda value, entity, now_ms, properties: (test(value), None)
+    other, reads = operand.get(), _READS.get(name, _is_value)
+    otherwise = name in _NEGATIVE
+
+    def against(value: Any, entity: Facts, now_ms: int, properties: Mapping[str, Any]) -> Verdict:
+        found = other(entity, properties)
+        return (make(found)(value) if reads(found) else otherwise), None
+
+    return against
+
+
+def _is_value(value: Any) -> bool:
+    return value is not _MISSING and value is not None
 
 
 def resolver(path: str) -> Callable[[Mapping[str, Any]], Any]:
@@ -113,7 +265,7 @@ def resolver(path: str) -> Callable[[Mapping[str, Any]], Any]:
 
 
 def _equals(operand: Any) -> Test:
-    if isinstance(operand, bool):
+    if operand is True or operand is False:
         return lambda value: value is operand
     return lambda value: value == operand and value.__class__ is not bool
 
@@ -136,7 +288,7 @@ def _negated(make: Callable[[Any], Test]) -> Callable[[Any], Test]:
 
 def _ordered(compare: Callable[[Any, Any], bool]) -> Callable[[Any], Test]:
     def make(operand: Any) -> Test:
-        kinds = (str,) if isinstance(operand, str) else (int, float)
+        kinds = (str,) if operand.__class__ is str else (int, float)
         return lambda value: value.__class__ in kinds and compare(value, operand)
 
     return make
@@ -153,6 +305,11 @@ def _contains(operand: Any) -> Test:
     return test
 
 
+def _contains_any(operand: list[Any]) -> Test:
+    tests = [_contains(item) for item in operand]
+    return lambda value: any(test(value) for test in tests)
+
+
 def _starts_with(operand: str) -> Test:
     return lambda value: value.__class__ is str and value.startswith(operand)
 
@@ -165,6 +322,33 @@ def _exists(operand: bool) -> Test:
     return lambda value: (value is not _MISSING and value is not None) is operand
 
 
+def _placed(place: Callable[[int], Place]) -> Callable[[Any], Test]:
+    """An operator on a moment that time does not change."""
+
+    def make(operand: Any) -> Test:
+        limit_ms = milliseconds(operand)
+        assert limit_ms is not None
+        lies = place(limit_ms)
+
+        def test(value: Any) -> bool:
+            at_ms = milliseconds(value)
+            return at_ms is not None and lies(at_ms, 0)[0]
+
+        return test
+
+    return make
+
+
+def _not_a_test(operand: Any) -> Test:
+    raise AssertionError("it follows the clock")
+
+
+_PLACES: Final[dict[str, Callable[[int], Place]]] = {
+    "within_last": dates.within_last,
+    "within_next": dates.within_next,
+    "more_than_ago": dates.more_than_ago,
+    "more_than_ahead": dates.more_than_ahead,
+}
 _OPERATORS: Final[dict[str, Callable[[Any], Test]]] = {
     "is": _equals,
     "is_not": _negated(_equals),
@@ -175,14 +359,28 @@ _OPERATORS: Final[dict[str, Callable[[Any], Test]]] = {
     "below": _ordered(lambda value, operand: value < operand),
     "at_most": _ordered(lambda value, operand: value <= operand),
     "contains": _contains,
+    "contains_any": _contains_any,
+    "not_contains": _negated(_contains),
     "starts_with": _starts_with,
     "ends_with": _ends_with,
     "exists": _exists,
+    "before": _placed(dates.before),
+    "after": _placed(dates.after),
+    **dict.fromkeys(_PLACES, _not_a_test),
+}
+_NEGATIVE: Final = ("is_not", "not_in", "not_contains")
+# What another value must be for an operator to be asked at all.
+_READS: Final[dict[str, Test]] = {
+    **dict.fromkeys(("above", "at_least", "below", "at_most"), _is_orderable),
+    **dict.fromkeys(("starts_with", "ends_with"), lambda value: value.__class__ is str),
+    **dict.fromkeys(("before", "after"), lambda value: milliseconds(value) is not None),
 }
 MISSING: Final = _MISSING
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, Reference):
+        return f"trait {value.trait!r}" if value.trait else f"property {value.property!r}"
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, list):

@@ -3,19 +3,18 @@
 In a filter that is the event being looked at; in a split, the newest event that moved the instance.
 """
 
-from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
 from engine import limits
-from engine.conditions.operators import Comparison, resolver
-from engine.conditions.registry import NO_PROPERTIES, Compiled, Facts, Verdict, register
+from engine.conditions.operators import MISSING, Comparison, Get, resolver
+from engine.conditions.registry import Compiled, register
 
 
 @register
 class PropertyCondition(Comparison):
-    """A property of an event compared with a value. Time alone never changes it."""
+    """A property of an event compared with a value."""
 
     noun: ClassVar[str] = "a property condition"
     key: ClassVar[str] = "property"
@@ -23,11 +22,11 @@ class PropertyCondition(Comparison):
 
     def compile(self) -> Compiled:
         """Compiles to one look-up and one comparison."""
-        find, test = resolver(self.property), self.test()
+        return self.compile_with(_getter(self.property))
 
-        def check(
-            entity: Facts, now_ms: int, properties: Mapping[str, Any] = NO_PROPERTIES
-        ) -> Verdict:
-            return test(find(properties)), None
 
-        return Compiled(check, self.words(), reads_properties=True)
+def _getter(path: str) -> Get:
+    if "." not in path:
+        return lambda entity, properties: properties.get(path, MISSING)
+    find = resolver(path)
+    return lambda entity, properties: find(properties)

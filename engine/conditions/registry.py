@@ -9,22 +9,29 @@ wakes only the conditions that it can touch.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Annotated, Any, ClassVar, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Protocol, TypeVar
 
 from pydantic import PlainValidator
 
 from engine.issues import did_you_mean, kind_of, listed
 from engine.schema import Strict, refusal
 
+if TYPE_CHECKING:
+    from engine.conditions.held import Held
+    from engine.conditions.windows import Window
+
 Verdict = tuple[bool, int | None]
 
 
 class Facts(Protocol):
-    """What conditions read of an entity."""
+    """What conditions read of an entity; see `engine.entity.Entity`."""
 
+    id: str
+    kind: str
     traits: dict[str, Any]
-    windows: dict[str, list[int]]
+    windows: dict[str, list[Any]]
     segments: dict[str, int]
+    state: dict[str, Any]
 
 
 NO_PROPERTIES: Final[Mapping[str, Any]] = MappingProxyType({})
@@ -48,16 +55,21 @@ class Compiled:
             time alone may change the answer, or None if it never does.
         words: The condition as a person reads it in a trail.
         traits: Top-level traits that it reads.
-        windows: `(event name, horizon_ms)` that it counts; horizon 0 is for ever.
+        windows: Times of events that it counts.
+        held: Comparisons of traits of which it reads how long they have held.
         segments: Segments whose membership it reads.
+        facts: What else it reads, by the names under which `profile.facts_changed` tells of it:
+            `id`, `context`, `consent:email/news`.
         reads_properties: Whether `check` looks into the properties of an event.
     """
 
     check: Check
     words: str
     traits: tuple[str, ...] = ()
-    windows: tuple[tuple[str, int], ...] = ()
+    windows: "tuple[Window, ...]" = ()
+    held: "tuple[Held, ...]" = ()
     segments: tuple[str, ...] = ()
+    facts: tuple[str, ...] = ()
     reads_properties: bool = False
 
 
@@ -78,6 +90,20 @@ class ConditionModel(Strict):
     def compile(self) -> Compiled:
         """Compiles the condition."""
         raise NotImplementedError
+
+    def written(self) -> Any:
+        """The condition as plain values, only what was given."""
+        return _plain(self)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if not isinstance(value, Strict):
+        return value
+    fields = type(value).model_fields
+    given = (name for name in fields if name in value.model_fields_set)
+    return {fields[name].alias or name: _plain(getattr(value, name)) for name in given}
 
 
 _Model = TypeVar("_Model", bound=type[ConditionModel])

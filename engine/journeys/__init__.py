@@ -1,5 +1,8 @@
 """Journeys: a person's way through steps, begun by an event and moved by events and time.
 
-`model` is what is written, `compile` makes it quick, `instance` is one person's run, `run` moves
-it; `steps/` holds one file for each kind of step.
+`model` is what is written (with `entries`, `exits`, `again`, `publish`, `schedule`), `compile` and
+`index` make it quick. `instance` is one person's run. `run` says what happens, `entering` who
+begins, `moving` how a run goes from step to step, `watching` when a condition ends it, `refresh`
+what new definitions do to it, `calls` what the API asks. `broadcast` and `walk` begin the runs of
+an audience. `steps/` holds one file for each kind of step.
 """

@@ -1,37 +1,13 @@
 """A journey made quick: everything that an event asks of it is one look-up by the event's name."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
-
-from engine.conditions import Compiled, compile_all
-from engine.conditions.operators import resolver
-from engine.journeys.matching import EventMatch, by_event
-from engine.journeys.model import EntryModel, JourneyModel
+from engine.conditions import Compiled
+from engine.journeys.again import compile_again
+from engine.journeys.entries import BROADCAST, SCHEDULE, Entry
+from engine.journeys.entries import KINDS as ENTRY_KINDS
+from engine.journeys.exits import Exits
+from engine.journeys.model import LIVE, JourneyModel
+from engine.journeys.publish import Publish
 from engine.journeys.steps import Step
-
-
-class Entry:
-    """How a run begins.
-
-    Attributes:
-        event: The name of the event.
-        where: The filters as one condition, or None.
-        key: Finds the key in the event's properties; None if there is one run at a time.
-        key_path: The key's path, for the trail.
-        words: `event 'X'`, with its filters.
-    """
-
-    __slots__ = ("event", "key", "key_path", "where", "words")
-
-    def __init__(self, model: EntryModel) -> None:
-        self.event = model.event
-        self.where = compile_all(model.where)
-        self.key_path = model.key or ""
-        path = self.key_path.partition(".")[2]
-        self.key: Callable[[Mapping[str, Any]], Any] | None = resolver(path) if path else None
-        self.words = f"event {model.event!r}"
-        if self.where is not None:
-            self.words += f" where {self.where.words}"
 
 
 class Journey:
@@ -40,34 +16,69 @@ class Journey:
     Attributes:
         name: Its name.
         version: The catalog version at which it was defined.
-        entry: How a run begins.
-        exits: Exit rules by event.
+        status: draft, live, paused or archived: what the newest version says holds for all.
+        entries: How a run begins: entries by kind, and by the event's or segment's name.
+        tasks: Those entries that are schedules or broadcasts, in their order.
+        again: How often a person may enter; None for always.
+        at_once: How many instances of it a person may have at a time.
+        exits: Its exit rules.
+        publish: What becomes of the runs of older versions.
         first: The step at which a run starts.
         steps: Steps by name.
         listens: The events that it may react to, as keys.
+        listens_segments: The segments that it may react to, as keys.
         conditions: Everything it asks, so that the program knows what to keep for it.
     """
 
-    __slots__ = ("conditions", "entry", "exits", "first", "listens", "name", "steps", "version")
+    __slots__ = (
+        "again", "at_once", "conditions", "entries", "exits", "first", "listens",
+        "listens_segments", "name", "publish", "status", "steps", "tasks", "version",
+    )  # fmt: skip
 
     def __init__(self, model: JourneyModel, version: int) -> None:
         self.name = model.journey
         self.version = version
-        self.entry = Entry(model.entry)
-        rules = [EventMatch(rule, self.entry.key_path) for rule in model.exit]
-        self.exits = by_event(rules, lambda rule: rule.event)
+        self.status = model.status
+        self.again = compile_again(model.again)
+        self.at_once = model.at_once
+        self.publish = Publish(model.publish, model.steps)
+        entries = [entry.compile() for entry in model.entry]
+        self.entries: dict[str, dict[str, tuple[Entry, ...]]] = {kind: {} for kind in ENTRY_KINDS}
+        for entry in entries:
+            named = self.entries[entry.kind]
+            named[entry.name] = (*named.get(entry.name, ()), entry)
+        self.tasks = tuple(entry for entry in entries if entry.kind in (SCHEDULE, BROADCAST))
+        key_path = key_path_of(entries)
+        self.exits = Exits(model.exit, key_path)
         self.first = next(iter(model.steps))
         self.steps: dict[str, Step] = {
-            name: step.compile(name, self.entry.key_path) for name, step in model.steps.items()
+            name: step.compile(name, key_path) for name, step in model.steps.items()
         }
-        events = [self.entry.event, *self.exits]
-        events.extend(event for step in self.steps.values() for event in step.listens)
-        self.listens = dict.fromkeys(events)
-        filters = [self.entry.where, *(rule.where for rule in rules)]
-        self.conditions: tuple[Compiled, ...] = (
-            *(condition for condition in filters if condition is not None),
-            *(condition for step in self.steps.values() for condition in step.conditions),
+        steps = self.steps.values()
+        events = [*self.entries["event"], *self.exits.by_event]
+        self.listens = dict.fromkeys(
+            [*events, *(event for step in steps for event in step.listens)]
         )
+        segments = [*self.entries["segment"], *(name for name, _ in self.exits.by_segment)]
+        self.listens_segments = dict.fromkeys(
+            [*segments, *(name for step in steps for name in step.listens_segments)]
+        )
+        self.conditions: tuple[Compiled, ...] = (
+            *(entry.where for entry in entries if entry.where is not None),
+            *self.exits.conditions,
+            *(condition for step in steps for condition in step.conditions),
+        )
+
+    @property
+    def begins(self) -> bool:
+        """Whether it takes people in."""
+        return self.status == LIVE
+
+
+def key_path_of(entries: list[Entry]) -> str:
+    """The path of the key, if all entries that have one have the same; else empty."""
+    paths = {entry.key_path for entry in entries if entry.key_path}
+    return paths.pop() if len(paths) == 1 else ""
 
 
 def compile_journey(model: JourneyModel, version: int) -> Journey:

@@ -1,11 +1,14 @@
 """What an instance knows of the events that moved it: their properties, as values and as text."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import MsgspecError
 
 from engine import limits
 from engine.packing import unpack
+
+if TYPE_CHECKING:
+    from engine.journeys.instance import Instance
 
 
 def map_in(raw: bytes) -> dict[str, Any] | None:
@@ -24,6 +27,12 @@ def properties_of(raw: bytes) -> dict[str, Any]:
     before it did: a message with a gap, not a person in quarantine.
     """
     return (map_in(raw) or {}) if raw else {}
+
+
+def events_of(instance: "Instance") -> dict[str, dict[str, Any]]:
+    """The properties of the events that were given a name, by that name: a template's `events`."""
+    aliases = instance.aliases
+    return {alias: properties_of(raw) for alias, raw in aliases.items()} if aliases else {}
 
 
 def text_of(value: Any) -> str:

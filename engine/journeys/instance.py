@@ -7,8 +7,11 @@ began and what happened last is what people ask; a line says how many are left o
 
 from typing import Any, Final
 
+from msgspec import Struct
+from msgspec.msgpack import Decoder
+
 from engine import limits
-from engine.packing import pack, unpack
+from engine.packing import pack
 
 RUNNING: Final = "running"
 COMPLETED: Final = "completed"
@@ -19,12 +22,16 @@ STOPPED: Final = "stopped"
 Line = tuple[int, str, str, str]
 
 
-class Instance:
+class Instance(Struct, array_like=True, eq=False, gc=False):
     """One run; see the module's text.
+
+    Packed it is an array of these fields in this order, which stores hold: new ones come at the
+    end and have a default.
 
     Attributes:
         id: 32 hexadecimal characters.
-        pin: The journey's name and version, which it keeps to the end.
+        journey: The name of its journey.
+        version: The journey's version, which it keeps to the end.
         key: Which run of the person's it is: the text of the entry event's key property, or empty.
         step: Where it stands.
         status: running, completed, exited, failed or stopped.
@@ -36,27 +43,51 @@ class Instance:
         messages: Messages that it sent, oldest first; dropped when it ends.
         trail: `(ms, step, what, why)` lines, oldest first.
         left_out: How many lines of the trail are gone.
+        aliases: The properties (msgpack) of events that were given a name, by that name, newest
+            last; see `remember`. Dropped when it ends.
+        held: The move that a paused journey holds back: the step, and why; or None.
+        memory: A number of the step at which it stands, which a step that needs it sets when it is
+            entered: how often a hold began anew, the best of ranked paths.
     """
 
-    __slots__ = (
-        "due_ms", "ended_ms", "entered_ms", "first", "id", "key", "left_out", "messages", "newest",
-        "pin", "status", "step", "trail",
-    )  # fmt: skip
+    id: str
+    journey: str
+    version: int
+    key: str
+    step: str
+    status: str
+    entered_ms: int
+    ended_ms: int
+    due_ms: int
+    first: bytes
+    newest: bytes
+    messages: tuple[str, ...]
+    trail: list[Line]
+    left_out: int
+    aliases: dict[str, bytes] = {}
+    held: tuple[str, str] | None = None
+    memory: int = 0
 
-    def __init__(self, id_: str, pin: tuple[str, int], key: str, now_ms: int, raw: bytes) -> None:
-        self.id = id_
-        self.pin = pin
-        self.key = key
-        self.step = ""
-        self.status = RUNNING
-        self.entered_ms = now_ms
-        self.ended_ms = 0
-        self.due_ms = 0
-        self.first = raw
-        self.newest = raw
-        self.messages: tuple[str, ...] = ()
-        self.trail: list[Line] = []
-        self.left_out = 0
+    @classmethod
+    def begin(
+        cls, id_: str, journey: str, version: int, key: str, now_ms: int, raw: bytes
+    ) -> "Instance":
+        """A run that begins now, with an event whose properties are `raw`."""
+        return cls(id_, journey, version, key, "", RUNNING, now_ms, 0, 0, raw, raw, (), [], 0)
+
+    @property
+    def pin(self) -> tuple[str, int]:
+        """The journey's name and version."""
+        return self.journey, self.version
+
+    def remember(self, alias: str, raw: bytes) -> None:
+        """Keeps the properties (msgpack) of an event under a name; the oldest names make room."""
+        aliases = self.aliases
+        aliases.pop(alias, None)
+        aliases[alias] = raw
+        size_bytes = sum(map(len, aliases.values()))
+        while size_bytes > limits.ALIAS_BYTES or len(aliases) > limits.ALIASES:
+            size_bytes -= len(aliases.pop(next(iter(aliases))))
 
     def record(self, now_ms: int, what: str, why: str) -> None:
         """Adds a line about the step at which it stands."""
@@ -73,16 +104,6 @@ class Instance:
         self.left_out += count - 1 if self.left_out else count  # one may count the others
         trail[head:past] = [(trail[past - 1][0], "", "left out", f"{self.left_out} lines")]
 
-    @property
-    def journey(self) -> str:
-        """The name of its journey."""
-        return self.pin[0]
-
-    @property
-    def version(self) -> int:
-        """The version of its journey."""
-        return self.pin[1]
-
     def end(self, now_ms: int, status: str, why: str) -> None:
         """Ends it: the record stays, what only a running instance needs goes."""
         self.record(now_ms, status, why)
@@ -91,44 +112,24 @@ class Instance:
         self.due_ms = 0
         self.first = self.newest = b""
         self.messages = ()
-
-    def pack(self) -> list[Any]:
-        """Plain values, for `unpack`. Cost: 0.3 µs."""
-        name, version = self.pin
-        return [
-            self.id, name, version, self.key, self.step, self.status, self.entered_ms,
-            self.ended_ms, self.due_ms, self.first, self.newest, self.messages, self.trail,
-            self.left_out,
-        ]  # fmt: skip
-
-    @classmethod
-    def unpack(cls, values: list[Any]) -> "Instance":
-        """The inverse of `pack`."""
-        self = cls.__new__(cls)
-        (
-            self.id, name, version, self.key, self.step, self.status, self.entered_ms,
-            self.ended_ms, self.due_ms, self.first, self.newest, messages, trail, self.left_out,
-        ) = values  # fmt: skip
-        self.pin = (name, version)
-        self.messages = tuple(messages)
-        self.trail = [(ms, step, what, why) for ms, step, what, why in trail]
-        return self
+        self.aliases = {}
+        self.held = None
 
     def to_bytes(self) -> bytes:
-        """The packed form as bytes, in which ended instances are kept."""
-        return pack(self.pack())
+        """The packed form, in which ended instances are kept. Cost: 0.5 µs."""
+        return pack(self)
 
     @classmethod
     def from_bytes(cls, packed: bytes) -> "Instance":
         """The inverse of `to_bytes`."""
-        return cls.unpack(unpack(packed))
+        return _unpack(packed)
 
     def view(self) -> dict[str, Any]:
         """The instance as plain values with names, for queries."""
         return {
             "id": self.id,
-            "journey": self.pin[0],
-            "version": self.pin[1],
+            "journey": self.journey,
+            "version": self.version,
             "key": self.key,
             "step": self.step,
             "status": self.status,
@@ -137,3 +138,6 @@ class Instance:
             "due_ms": self.due_ms,
             "trail": [list(line) for line in self.trail],
         }
+
+
+_unpack: Final = Decoder(Instance).decode

@@ -5,29 +5,25 @@ be reached, and no loop can spin without waiting.
 """
 
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import BeforeValidator, Field
 
 from engine import limits
 from engine.issues import Issue, did_you_mean
-from engine.journeys.matching import EventRule, Filters, uses_of_filters
+from engine.journeys.again import ALWAYS, AgainField
+from engine.journeys.entries import EntryField
+from engine.journeys.exits import ExitField
+from engine.journeys.publish import PublishField, PublishModel, check_targets
 from engine.journeys.steps import END, StepField, StepName
+from engine.journeys.steps.registry import check_kept
 from engine.names import DefinitionName
-from engine.schema import EventName, PropertyPath, Strict, refusal
+from engine.schema import Strict, refusal
 from engine.uses import Use
 
-
-class EntryModel(Strict):
-    """How a run begins.
-
-    With a key a person has one run for each value of it; without, one run at a time.
-    """
-
-    noun: ClassVar[str] = "an entry"
-    event: EventName
-    where: Filters = Field(default_factory=list)
-    key: PropertyPath | None = None
+LIVE: Final = "live"
+PAUSED: Final = "paused"
+ARCHIVED: Final = "archived"
 
 
 def _not_end(steps: Any) -> Any:
@@ -44,17 +40,27 @@ Steps = Annotated[
 
 
 class JourneyModel(Strict):
-    """A journey as it is written; the first step listed is where a run starts."""
+    """A journey as it is written; the first step listed is where a run starts.
+
+    `entry` may be written as one entry or as a list. `status` holds for all versions: a draft
+    takes nobody in, a paused journey neither takes in nor moves anybody, an archived one has no
+    runs.
+    """
 
     noun: ClassVar[str] = "a journey"
     journey: DefinitionName
-    entry: EntryModel
-    exit: Annotated[list[EventRule], Field(max_length=limits.EXITS)] = Field(default_factory=list)
+    status: Literal["draft", "live", "paused", "archived"] = LIVE
+    publish: PublishField = Field(default_factory=PublishModel)
+    entry: EntryField
+    again: AgainField = ALWAYS
+    at_once: Annotated[int, Field(ge=1, le=limits.INSTANCES)] = limits.INSTANCES
+    exit: Annotated[list[ExitField], Field(max_length=limits.EXITS)] = Field(default_factory=list)
     steps: Steps
 
     def uses(self) -> Iterator[Use]:
         """The other definitions that it needs."""
-        yield from uses_of_filters(self.entry.where, "entry")
+        for number, entry in enumerate(self.entry):
+            yield from entry.uses("entry" if len(self.entry) == 1 else f"entry[{number}]")
         for number, rule in enumerate(self.exit):
             yield from rule.uses(f"exit[{number}]")
         for name, step in self.steps.items():
@@ -64,7 +70,9 @@ class JourneyModel(Strict):
 
 def check_journey(model: JourneyModel, where: str) -> Iterator[Issue]:
     """What is wrong with the graph of a journey."""
+    yield from check_targets(model, where)
     steps = model.steps
+    yield from check_kept(steps, where)
     unknown = False
     for name, step in steps.items():
         for target in dict.fromkeys(step.targets()):
@@ -101,7 +109,7 @@ def _reached(model: JourneyModel) -> set[str]:
 def _spinning_loop(model: JourneyModel) -> list[str]:
     """A loop of steps that never wait, its first step repeated at its end; or nothing.
 
-    A depth-first search without recursion over the steps that move on at once: a step met again
+    A depth-first search without recursion over the ways that are taken at once: a step met again
     while it is still on the path closes a loop.
     """
     steps = model.steps
@@ -117,7 +125,7 @@ def _spinning_loop(model: JourneyModel) -> list[str]:
                     done.add(path.pop())
             elif name in path:
                 return [*path[path.index(name) :], name]
-            elif name != END and name not in done and not steps[name].waits:
+            elif name != END and name not in done:
                 path.append(name)
-                ways.append(steps[name].targets())
+                ways.append(steps[name].at_once())
     return []

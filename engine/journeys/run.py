@@ -1,23 +1,27 @@
-"""Runs: what events and timers do to a person's instances.
+"""Runs: what events, segments, timers and commands do to a person's instances.
 
-For an event the order is fixed: exit rules first, then holds that wait for it, then entries. So an
-event may end a run and begin the next, and the event that begins a run never moves that same run.
-One activation moves an instance at most `limits.INSTANCE_MOVES` times, so nothing can spin.
+For an event or a segment the order is fixed: exit rules first, then holds that wait for it, then
+entries. So an event may end a run and begin the next, and the event that begins a run never moves
+that same run.
 
 Nearly every event concerns nobody's journey: the first look-up must be all that it costs.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from engine import limits
 from engine.commands import NAMED_TYPES
 from engine.journeys.compile import Journey
-from engine.journeys.context import text_of
-from engine.journeys.instance import COMPLETED, EXITED, FAILED, STOPPED, Instance
-from engine.journeys.steps.registry import END, NO_EVENTS, TIMER, Move
+from engine.journeys.entering import STEP, by_event, by_name, by_segment
+from engine.journeys.instance import EXITED, FAILED, STOPPED, Instance
+from engine.journeys.moving import advance, cancel_messages, end, is_paused, leave_by, walk
+from engine.journeys.watching import look, look_all
+from engine.reasons import Reason
 
 if TYPE_CHECKING:
     from engine.activation import Activation, EventView
+
+ENTER: Final = "enter"
+LEAVE: Final = "leave"
 
 
 def on_event(act: "Activation", event: "EventView") -> None:
@@ -26,22 +30,39 @@ def on_event(act: "Activation", event: "EventView") -> None:
     Cost: 0.1 µs if no journey knows the event; 3 µs if it resets a hold.
     """
     name = event.name
-    entering = act.program.listened.get(name)
+    program = act.program
+    instances = act.entity.instances
+    if instances and program.journey_index.watches:
+        look_all(act)
+    entering = program.listened.get(name)
     if entering is None or event.type not in NAMED_TYPES:
         return
-    instances = act.entity.instances
+    act.event = event
     if instances:
-        journeys = act.program.journeys
+        journeys = program.journeys
         for instance in list(instances.values()):
             journey = journeys.get(instance.pin)
             if journey is not None and name in journey.listens:
                 _take_event(act, instance, journey, event)
     for journey in entering:
-        _maybe_enter(act, journey, event)
+        by_event(act, journey, event)
 
 
 def on_segment(act: "Activation", name: str, entered: bool) -> None:
-    """Lets a segment that was entered or left begin and move the entity's instances."""
+    """Lets a segment that was entered or left exit, move and begin the entity's instances."""
+    program = act.program
+    instances = act.entity.instances
+    if instances and program.journey_index.watches:
+        look_all(act)
+    entering = program.journey_index.segments.get(name)
+    if entering is None:
+        return
+    for instance in list(instances.values()):
+        journey = program.journeys.get(instance.pin)
+        if journey is not None and name in journey.listens_segments:
+            _take_segment(act, instance, journey, name, entered)
+    for journey in entering:
+        by_segment(act, journey, name, entered)
 
 
 def on_timer(act: "Activation", instance_id: str) -> None:
@@ -49,106 +70,99 @@ def on_timer(act: "Activation", instance_id: str) -> None:
     instance = act.entity.instances.get(instance_id)
     if instance is None:
         return
+    if is_paused(act, instance.journey):
+        instance.record(act.now, "waits", "the journey is paused")
+        return  # its due time stays, so that it goes on when the journey does
     instance.due_ms = 0
     journey = act.program.journeys.get(instance.pin)
     if journey is None:
-        _end(act, instance, FAILED, f"version {instance.version} of the journey is gone")
+        end(act, instance, FAILED, f"version {instance.version} of the journey is gone")
         return
-    _move(act, instance, journey, journey.steps[instance.step].on_timer(act, instance))
+    if journey.exits.by_condition and look(act, instance, journey):
+        return
+    move = instance.held
+    if move is not None:
+        instance.held = None
+    else:
+        move = journey.steps[instance.step].on_timer(act, instance)
+    walk(act, instance, journey, move)
 
 
-def stop(act: "Activation", instance_id: str, why: str) -> bool:
-    """Stops an instance from outside; its messages that have not left are cancelled.
+def enter(act: "Activation", name: str, raw: bytes = b"", words: str = "a step") -> None:
+    """Begins a run of another journey, as soon as the step at work is done.
+
+    Args:
+        act: The activation at work.
+        name: The journey; if it cannot be entered, the trail says why.
+        raw: Its context: the properties (msgpack) of an event.
+        words: Who asks, for the trail: `step 'x' of journey 'y'`.
+    """
+    act.follow_ups.append((ENTER, (name, raw, words)))
+
+
+def leave(act: "Activation", name: str, words: str = "a step") -> None:
+    """Ends all runs of a journey, as soon as the step at work is done."""
+    act.follow_ups.append((LEAVE, (name, words)))
+
+
+def on_enter(act: "Activation", name: str, raw: bytes, words: str) -> None:
+    """Does what `enter` asked for."""
+    by_name(act, name, raw, STEP, words)
+
+
+def on_leave(act: "Activation", name: str, words: str) -> None:
+    """Does what `leave` asked for."""
+    for instance in list(act.entity.instances.values()):
+        if instance.journey == name:
+            cancel_messages(act, instance, words)
+            end(act, instance, EXITED, words)
+
+
+def stop(act: "Activation", journey: str, instance_id: str, why: str) -> Reason:
+    """Stops instances from outside; their messages that have not left are cancelled.
+
+    Args:
+        act: An activation on the person.
+        journey: The journey whose instances stop, if no instance is named.
+        instance_id: The instance, or empty.
+        why: For the trail.
 
     Returns:
-        False if no such instance is running.
+        ACCEPTED; NOT_FOUND if no such instance is running.
     """
-    instance = act.entity.instances.get(instance_id)
-    if instance is None:
-        return False
-    _cancel_messages(act, instance, why)
-    _end(act, instance, STOPPED, why)
-    return True
+    instances = act.entity.instances
+    if instance_id:
+        found = [instances[instance_id]] if instance_id in instances else []
+    else:
+        found = [instance for instance in instances.values() if instance.journey == journey]
+    for instance in found:
+        cancel_messages(act, instance, why)
+        end(act, instance, STOPPED, why)
+    return Reason.ACCEPTED if found else Reason.NOT_FOUND
 
 
 def _take_event(
     act: "Activation", instance: Instance, journey: Journey, event: "EventView"
 ) -> None:
-    for rule in journey.exits.get(event.name, ()):
-        if rule.matches(act, instance, event):
-            _cancel_messages(act, instance, rule.words)
-            _end(act, instance, EXITED, rule.words)
+    for rule in journey.exits.by_event.get(event.name, ()):
+        if rule.match is not None and rule.match.matches(act, instance, event):
+            leave_by(act, instance, rule)
             return
     step = journey.steps[instance.step]
-    if event.name in step.listens:
+    if event.name in step.listens and instance.held is None:
         move = step.on_event(act, instance, event)
         if move is not None:
-            _move(act, instance, journey, move)
+            advance(act, instance, journey, move)
 
 
-def _maybe_enter(act: "Activation", journey: Journey, event: "EventView") -> None:
-    """Begins a run, unless a filter, the key, a run of the same key or the limit speaks against."""
-    entry = journey.entry
-    entity = act.entity
-    where = entry.where
-    if where is not None:
-        properties = event.properties if where.reads_properties else NO_EVENTS
-        if not where.check(entity, act.now, properties)[0]:
-            return
-    key = ""
-    if entry.key is not None:
-        key = text_of(entry.key(event.properties))
-        if not key:
-            why = f"not entered: event {event.name!r} has no usable {entry.key_path}"
-            act.note("journey", journey.name, why)
-            return
-    name = journey.name
-    for running in entity.instances.values():
-        if running.key == key and running.pin[0] == name:
-            return
-    if len(entity.instances) >= limits.INSTANCES:
-        act.note("journey", name, f"not entered: {limits.INSTANCES} instances are running already")
+def _take_segment(
+    act: "Activation", instance: Instance, journey: Journey, name: str, entered: bool
+) -> None:
+    for rule in journey.exits.by_segment.get((name, entered), ()):
+        leave_by(act, instance, rule)
         return
-    instance = Instance(act.next_id(), (name, journey.version), key, act.now, event.raw)
-    entity.instances[instance.id] = instance
-    with_key = f" with key {key!r}" if key else ""
-    act.note("journey", name, f"entered{with_key}: {entry.words}")
-    _move(act, instance, journey, (journey.first, entry.words))
-
-
-def _move(act: "Activation", instance: Instance, journey: Journey, move: Move | None) -> None:
-    """Moves an instance from step to step until one parks it or it ends."""
-    moves = 0
-    while move is not None:
-        if instance.due_ms:
-            instance.due_ms = 0
-            act.clear_timer(TIMER + instance.id)
-        name, why = move
-        if name == END:
-            _end(act, instance, COMPLETED, why)
-            return
-        moves += 1
-        if moves > limits.INSTANCE_MOVES:
-            _end(act, instance, FAILED, f"more than {limits.INSTANCE_MOVES} moves at once")
-            return
-        instance.step = name
-        instance.record(act.now, "entered", why)
-        move = journey.steps[name].enter(act, instance, journey)
-
-
-def _cancel_messages(act: "Activation", instance: Instance, why: str) -> None:
-    """Cancels what it sent and what has not left; the activation knows which that is."""
-    for message_id in instance.messages:
-        act.cancel(message_id, f"journey {instance.journey!r}: {why}")
-
-
-def _end(act: "Activation", instance: Instance, status: str, why: str) -> None:
-    entity = act.entity
-    if instance.due_ms:
-        act.clear_timer(TIMER + instance.id)
-    instance.end(act.now, status, why)
-    del entity.instances[instance.id]
-    entity.ended.append(instance.to_bytes())
-    if len(entity.ended) > limits.INSTANCES_ENDED:
-        del entity.ended[0]
-    act.note("journey", instance.journey, f"{status} at step {instance.step!r}: {why}")
+    step = journey.steps[instance.step]
+    if name in step.listens_segments and instance.held is None:
+        move = step.on_segment(act, instance, name, entered)
+        if move is not None:
+            advance(act, instance, journey, move)

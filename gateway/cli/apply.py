@@ -15,8 +15,10 @@ from gateway.pb.denrei.v1 import definitions_pb2
 app = typer.Typer()
 
 SUFFIXES = (".yaml", ".yml", ".json")
-# A file that tells `denrei replay` how to read a data set, not a definition.
+# Files that tell `denrei replay` how to read a data set, and `denrei test` what must be so.
 MAPPING_SUFFIX = ".mapping.yaml"
+SCENARIO_SUFFIX = ".scenario.yaml"
+NO_DEFINITIONS = (MAPPING_SUFFIX, SCENARIO_SUFFIX)
 
 
 @app.command()
@@ -68,7 +70,7 @@ def read_sources(paths: list[Path]) -> list[Any]:
             found = sorted(
                 file
                 for file in path.iterdir()
-                if file.suffix in SUFFIXES and not file.name.endswith(MAPPING_SUFFIX)
+                if file.suffix in SUFFIXES and not file.name.endswith(NO_DEFINITIONS)
             )
             if not found:
                 words = f"{path} holds no {', '.join(SUFFIXES)} file"

@@ -29,6 +29,9 @@ _OPERATIONS: Final = {
     commands.EVENT: "event", commands.SEND: "send", commands.RECEIPT: "receipt",
     commands.INSTALL: "install", commands.SETTLE: "settle", commands.APPLY: "apply",
     commands.REFRESH: "refresh", commands.RELEASE: "release",
+    commands.LINK: "link", commands.MERGE: "merge", commands.KEPT: "kept",
+    commands.PASS: "pass", commands.CALL_BACK: "call_back", commands.CLAIM: "claim",
+    commands.ACCOUNT: "account",
 }  # fmt: skip
 
 
@@ -109,6 +112,8 @@ def decode(command: commands.Command) -> dict[str, Any]:
         }  # fmt: skip
         if context:
             made["context"] = _unpacked(context)
+        if len(command) > 8 and command[8]:
+            made["anonymous_id"] = command[8]
     elif operation == "receipt":
         _, _, id_, reason, at_ms, settle, carrier, lane, code, detail, provider_id = command[:11]
         made |= {
@@ -133,7 +138,29 @@ def decode(command: commands.Command) -> dict[str, Any]:
         }  # fmt: skip
     elif operation == "settle":
         made["effect_id"] = command[2]
+    else:
+        made |= _between_profiles(operation, command)
     return made
+
+
+def _between_profiles(operation: str, command: commands.Command) -> dict[str, Any]:
+    """What profiles say to each other; see `engine.identity`."""
+    if operation == "link":
+        return {"target": command[3], "by": command[4], "via": command[5]}
+    if operation == "merge":
+        return {"source": command[2], "parts": _unpacked(command[4])}
+    if operation == "kept":
+        return {"asked": command[3], "owner": command[4]}
+    if operation == "pass":
+        inner = decode(commands.unpack_command(command[7]))
+        return {"sender": command[3], "number": command[4], "passed": inner}
+    if operation == "call_back":
+        return {"message_id": command[3], "why": command[4]}
+    if operation == "claim":
+        return {"identifier": command[3], "owner": command[4], "by": command[5]}
+    if operation == "account":
+        return {"account": command[3], "member": command[4], "traits": _unpacked(command[6])}
+    return {}
 
 
 def _list(store: Path, shards: int, json: bool) -> None:

@@ -96,9 +96,9 @@ class DefinitionsService:
         self, request: definitions_pb2.ListDefinitionsRequest, call: Call
     ) -> definitions_pb2.ListDefinitionsResponse:
         """Lists definitions by kind and name."""
-        wanted = request.kind.removesuffix("s")
-        if wanted and (wanted not in names.DEFINITION_KINDS or wanted == request.kind):
-            forms = ", ".join(f"{kind}s" for kind in names.DEFINITION_KINDS)
+        wanted = names.kind_in(request.kind)
+        if request.kind and not wanted:
+            forms = ", ".join(map(names.collection_of, names.DEFINITION_KINDS))
             raise errors.invalid("kind", f"{request.kind[:100]!r} is none of {forms}")
         limit = pages.size(request.page_size)
         scope = ("definitions", request.kind)
@@ -257,7 +257,7 @@ def _check(documents: list[Document], program: Program) -> None:
     deleted = [document for document in documents if document.body is None]
     for document in deleted:
         if (document.kind, document.name) not in program.models:
-            raise errors.not_found(f"{document.kind}s/{document.name}")
+            raise errors.not_found(f"{names.collection_of(document.kind)}/{document.name}")
     try:
         _judge(documents, program)
     except DefinitionError as error:
@@ -303,7 +303,10 @@ def _view(
 ) -> definitions_pb2.Definition:
     """A definition as the contract shows it; one without a body was deleted."""
     made = definitions_pb2.Definition(
-        name=f"{kind}s/{name}", version=version, deleted=body is None, create_time=views.time(at_ms)
+        name=f"{names.collection_of(kind)}/{name}",
+        version=version,
+        deleted=body is None,
+        create_time=views.time(at_ms),
     )
     if body is not None:
         whole = {kind: name, **body}

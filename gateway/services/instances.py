@@ -1,9 +1,15 @@
 """InstancesService: runs through journeys, of one person or of a journey."""
 
+import uuid
+
+from engine import commands, limits
 from engine.slots import shard_of, slot_of
 from gateway import errors, names, pages, views
+from gateway.admission import check_id
+from gateway.batch import Batch
 from gateway.binding import Call
 from gateway.pb.denrei.v1 import instances_pb2
+from gateway.properties import from_json, from_msgpack
 from gateway.seams import Router
 
 
@@ -48,6 +54,52 @@ class InstancesService:
             next_page_token=pages.token([start + limit], *scope) if more else "",
         )
 
+    async def enter_journey(
+        self, request: instances_pb2.EnterJourneyRequest, call: Call
+    ) -> instances_pb2.EnterJourneyResponse:
+        """Begins a run of a journey that the API may begin.
+
+        Durability: The run is synced when it returns.
+        """
+        key = names.entity_key(call.workspace, request.parent, "parent")
+        journey = names.reference(request.journey, "journey", "journey")
+        if not journey:
+            raise errors.invalid("journey", "journey is empty; write journeys/{name}")
+        check_id(request.request_id, "request_id")
+        request_id = request.request_id or uuid.uuid4().hex
+        command = commands.enter(key, request_id, journey, _context(request))
+        outcome = await self._do(command, len(command[4]), call)
+        return instances_pb2.EnterJourneyResponse(outcome=views.reason(outcome))
+
+    async def stop_instance(
+        self, request: instances_pb2.StopInstanceRequest, call: Call
+    ) -> instances_pb2.Instance:
+        """Stops a run; one that has ended stays as it is.
+
+        Durability: The end is synced when it returns.
+        """
+        found = await self.get_instance(
+            instances_pb2.GetInstanceRequest(name=request.name), call
+        )  # a stop would make an entity that is not there
+        if found.state != instances_pb2.Instance.RUNNING:
+            return found
+        key, id_ = names.child(call.workspace, request.name, "instances")
+        check_id(request.why, "why", limits.NAME_CHARS)
+        why = request.why or "stopped by the API"
+        await self._do(commands.stop(key, uuid.uuid4().hex, "", id_, why), 0, call)
+        return await self.get_instance(instances_pb2.GetInstanceRequest(name=request.name), call)
+
+    async def _do(self, command: commands.Command, size_bytes: int, call: Call) -> int:
+        """Does one command; its outcome, if it was not refused."""
+        batch = Batch(1)
+        key = command[1]
+        shard = shard_of(slot_of(key), self._router.shards)
+        batch.place(0, shard, command, size_bytes + len(key) + 2 * limits.ID_CHARS)
+        await batch.settle(batch.post(self._router, call.deadline), call.deadline)
+        for item in batch.rejected:
+            raise errors.refused(item.reason)
+        return batch.outcomes[0]
+
     async def _of_entity(self, key: str, journey: str, call: Call) -> list[dict[str, object]]:
         """All kept instances of one entity, oldest first."""
         shard = shard_of(slot_of(key), self._router.shards)
@@ -72,3 +124,12 @@ class InstancesService:
             instances=[views.instance(values["entity"], values) for values in answer["items"]],
             next_page_token=pages.token(following, *scope) if more else "",
         )
+
+
+def _context(request: instances_pb2.EnterJourneyRequest) -> bytes:
+    """The context as a msgpack map; empty for none."""
+    field = request.WhichOneof("context")
+    if field is None:
+        return b""
+    read = from_msgpack if field == "context_msgpack" else from_json
+    return read(getattr(request, field), field)

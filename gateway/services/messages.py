@@ -152,11 +152,16 @@ class MessagesService:
         batch.place(index, shard, command, len(command[3]) + len(command[1]) + limits.ID_CHARS)
 
     async def _message(self, key: str, id_: str, call: Call) -> dict[str, Any] | None:
-        shard = shard_of(slot_of(key), self._router.shards)
-        found: dict[str, Any] | None = await self._router.query(
-            shard, "message", {"key": key, "id": id_}, call.remaining_s()
-        )
-        return found
+        """A message; one that went with a profile when it became a part of another is found too."""
+        for _ in range(limits.MERGES):
+            shard = shard_of(slot_of(key), self._router.shards)
+            found: dict[str, Any] | None = await self._router.query(
+                shard, "message", {"key": key, "id": id_}, call.remaining_s()
+            )
+            if found is None or "merged_into" not in found:
+                return found
+            key = found["merged_into"]
+        return None
 
 
 def send_command(request: messages_pb2.SendMessageRequest, workspace: str) -> commands.Command:

@@ -1,5 +1,7 @@
 """ProfilesService: all that is known about one person, and the way out of quarantine."""
 
+from typing import Any
+
 from engine import commands, limits
 from engine.slots import shard_of, slot_of
 from gateway import errors, names, views
@@ -22,7 +24,7 @@ class ProfilesService:
     async def get_profile(
         self, request: profiles_pb2.GetProfileRequest, call: Call
     ) -> profiles_pb2.Profile:
-        """Gets a profile as its shard holds it now."""
+        """Gets a profile as its shard holds it now; a merged one is the one that it is part of."""
         return await self._profile(request.name, not request.omit_trail, call)
 
     async def release_profile(
@@ -44,9 +46,19 @@ class ProfilesService:
 
     async def _profile(self, name: str, trail: bool, call: Call) -> profiles_pb2.Profile:
         key = names.entity_key(call.workspace, name, "name")
-        shard = shard_of(slot_of(key), self._router.shards)
-        args = {"key": key, "trail": trail}
-        found = await self._router.query(shard, "profile", args, call.remaining_s())
+        found = await self._find(key, trail, call)
+        for _ in range(limits.MERGES):
+            if found is None or not found.get("merged_into"):
+                break
+            found = await self._find(found["merged_into"], trail, call)
         if found is None:
             raise errors.not_found(name)
         return views.profile(found)
+
+    async def _find(self, key: str, trail: bool, call: Call) -> dict[str, Any] | None:
+        shard = shard_of(slot_of(key), self._router.shards)
+        args = {"key": key, "trail": trail}
+        found: dict[str, Any] | None = await self._router.query(
+            shard, "profile", args, call.remaining_s()
+        )
+        return found

@@ -93,8 +93,8 @@ async def child(directory: Path, doom: Doom, lane: dict[str, Any]) -> None:
         part, waiting = waiting[:100], waiting[100:]
         for message in part:
             message[9] = clock.now_ms() + 3_600_000
-        batch = [0, 1, clock.now_ms(), part, {"w": 1}]
-        code, admissions, _, _ = msgpack.unpackb(await core.offer(msgpack.packb(batch)))
+        batch = [[0, 1, clock.now_ms(), part, {"w": 1}]]
+        _, [[code, admissions, _]] = msgpack.unpackb(await core.offer(msgpack.packb(batch)))
         assert code == "ok"
         assert set(admissions) <= {Reason.QUEUED, Reason.DUPLICATE}
     if unsettled:

@@ -21,8 +21,11 @@ EVENTS = ("X", "Y")
 @dataclass
 class Facts:
     traits: dict[str, Any] = field(default_factory=dict)
-    windows: dict[str, list[int]] = field(default_factory=dict)
+    windows: dict[str, list[Any]] = field(default_factory=dict)
     segments: dict[str, int] = field(default_factory=dict)
+    state: dict[str, Any] = field(default_factory=dict)
+    id: str = "ann"
+    kind: str = "user"
 
 
 def _counts() -> st.SearchStrategy[dict[str, Any]]:

@@ -4,6 +4,7 @@ A fence says what a snippet is: a language, and perhaps a mark after it.
 
     ```yaml             definitions; all of a page hold together
     ```yaml settings    a denrei.yaml
+    ```yaml scenario    a file of scenarios, which pass
     ```python           runs as it stands, or as a doctest if it has prompts
     ```python instance  runs where `denrei up` runs
     ```bash             shown, not run: it starts things
@@ -19,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 _FENCE = re.compile(r"^```(\w+)?(?: (\w+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 LANGUAGES = {"yaml", "python", "bash", ""}
-MARKS = {"", "settings", "instance", "run"}
+MARKS = {"", "settings", "scenario", "instance", "run"}
 
 
 class Snippet(NamedTuple):

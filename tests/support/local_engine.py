@@ -77,13 +77,15 @@ class SenderRecorder:
         return self
 
     async def offer(self, batch: bytes) -> bytes:
-        _, _, _, offers, _ = msgpack.unpackb(batch)
-        self.offers.extend(offers)
-        admissions = bytes([Reason.QUEUED]) * len(offers)
-        return msgpack.packb(["ok", admissions, 0, "one"])
+        answers = []
+        for _, _, _, offers, _ in msgpack.unpackb(batch):
+            self.offers.extend(offers)
+            answers.append(["ok", bytes([Reason.QUEUED]) * len(offers), 0])
+        return msgpack.packb(["one", answers])
 
     async def cancel(self, batch: bytes) -> None:
-        self.cancels.extend(msgpack.unpackb(batch)[2])
+        for _, _, offers in msgpack.unpackb(batch):
+            self.cancels.extend(offers)
 
     async def configure(self, workspace: str, version: int, lanes: bytes) -> None:
         self.lanes[workspace] = msgpack.unpackb(lanes)

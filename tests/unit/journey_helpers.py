@@ -74,7 +74,7 @@ class Town:
         return list(self.person(user).instances.values())
 
     def ended(self, user: str = "ann") -> list[Instance]:
-        return [Instance.from_bytes(packed) for packed in self.person(user).ended]
+        return self.person(user).ended_instances()
 
     def only(self, user: str = "ann") -> Instance:
         """The single instance that there is, running or ended."""

@@ -4,7 +4,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
+from engine import limits
 from engine.conditions import Compiled, compile_all
 from engine.conditions.registry import read
 
@@ -15,12 +17,19 @@ NOW = 1_000 * DAY
 @dataclass
 class Facts:
     traits: dict[str, Any] = field(default_factory=dict)
-    windows: dict[str, list[int]] = field(default_factory=dict)
+    windows: dict[str, list[Any]] = field(default_factory=dict)
     segments: dict[str, int] = field(default_factory=dict)
+    state: dict[str, Any] = field(default_factory=dict)
+    id: str = "ann"
+    kind: str = "user"
 
 
 def compiled(value: Any) -> Compiled:
     return read(value).compile()
+
+
+def windows(condition: Compiled) -> list[tuple[str, int]]:
+    return [(window.name, window.horizon_ms) for window in condition.windows]
 
 
 OPERATORS: list[tuple[dict[str, Any], list[Any], list[Any]]] = [
@@ -43,6 +52,10 @@ OPERATORS: list[tuple[dict[str, Any], list[Any], list[Any]]] = [
     ({"contains": "ell"}, ["hello", "ell"], ["help", 5]),
     ({"contains": "red"}, [["red", "blue"], "reddish"], [["reddish"], []]),
     ({"contains": 1}, [[1, 2]], [[True], [2], "1", 1]),
+    ({"contains_any": ["ell", "x"]}, ["hello", "axe", ["x"]], ["help", 5, ["xx"]]),
+    ({"not_contains": "ell"}, ["help", 5, [], True], ["hello", ["ell"]]),
+    ({"before": "2026-05-01"}, ["2026-04-30", "2026-04-30T23:59:59.999Z"], ["2026-05-01", 5, "x"]),
+    ({"after": "2026-05-01"}, ["2026-05-01T00:00:00.001Z", "2026-05-02"], ["2026-05-01", True, ""]),
     ({"starts_with": "+44"}, ["+447"], ["447", 44, ["+44"]]),
     ({"ends_with": "@x.com"}, ["a@x.com"], ["a@x.com ", 1]),
     ({"exists": True}, ["", 0, False, []], [None]),
@@ -66,7 +79,9 @@ def test_operators(operators: dict[str, Any], holds: list[Any], fails: list[Any]
 def test_what_is_missing_fails_all_but_the_negative_operators(
     operators: dict[str, Any], _holds: list[Any], _fails: list[Any]
 ) -> None:
-    negative = operators.keys() & {"is_not", "not_in"} or operators == {"exists": False}
+    negative = operators.keys() & {"is_not", "not_in", "not_contains"} or operators == {
+        "exists": False
+    }
     for traits in ({}, {"a": {}}, {"a": 5}, {"a": {"b": {"x": 1}}}):
         check = compiled({"trait": "a.b.c", **operators}).check
         assert check(Facts(traits), NOW, {})[0] == bool(negative)
@@ -109,7 +124,7 @@ def test_event_counts_within(
 ) -> None:
     condition = compiled({"event": "X", **count, "within": "7d"})
     assert condition.check(facts, NOW, {}) == expected
-    assert condition.windows == (("X", 7 * DAY),)
+    assert windows(condition) == [("X", 7 * DAY)]
 
 
 def test_event_counts_without_within_never_change_by_time() -> None:
@@ -117,7 +132,7 @@ def test_event_counts_without_within_never_change_by_time() -> None:
     assert condition.check(days_ago(300, 350), NOW, {}) == (True, None)
     assert condition.check(days_ago(1), NOW, {}) == (False, None)
     assert condition.check(Facts(), NOW, {}) == (False, None)
-    assert condition.windows == (("X", 0),)
+    assert windows(condition) == [("X", 0)]
 
 
 def test_membership() -> None:
@@ -159,7 +174,7 @@ def test_a_condition_names_all_that_it_reads_once() -> None:
                  ONCE, TWICE, {"property": "p", "is": 1}]}
     )  # fmt: skip
     assert (condition.traits, condition.segments) == (("rich",), ("s",))
-    assert condition.windows == (("X", 7 * DAY),)
+    assert windows(condition) == [("X", 7 * DAY)]
     assert condition.reads_properties
     assert not compiled([RICH, ONCE]).reads_properties
 
@@ -191,3 +206,69 @@ def test_words_are_what_a_person_would_say() -> None:
 
 def test_no_filters_compile_to_nothing() -> None:
     assert compile_all([]) is None
+
+
+def test_a_bucket_is_a_stable_part_of_all_people() -> None:
+    people = [Facts(id=f"user-{n}") for n in range(4_000)]
+
+    def members(bucket: dict[str, Any]) -> set[str]:
+        check = compiled({"bucket": bucket}).check
+        return {person.id for person in people if check(person, NOW, {})[0]}
+
+    ten, twenty = members({"percent": 10, "salt": "x"}), members({"percent": 20, "salt": "x"})
+    rest = members({"from": 20, "salt": "x"})
+    assert 330 < len(ten) < 470
+    assert ten < twenty
+    assert twenty | rest == {person.id for person in people}
+    assert not twenty & rest
+    assert len(ten & members({"percent": 10, "salt": "y"})) < 80  # another salt, other people
+    assert sorted(members({"percent": 0.1, "salt": "x"})) == [
+        "user-1490",
+        "user-2158",
+        "user-2334",
+    ]  # for ever
+
+
+def test_lists_name_users() -> None:
+    check = compiled({"list": ["ann", "bob"]}).check
+    people = [Facts(id="ann"), Facts(id="cid"), Facts(id="ann", kind="anonymous")]
+    assert [check(person, NOW, {})[0] for person in people] == [True, False, False]
+
+
+def test_consents() -> None:
+    condition = compiled({"consent": "news", "channel": "email", "is": "unsubscribed"})
+    assert condition.facts == ("consent:email/news",)
+    assert not condition.check(Facts(), NOW, {})[0]
+    facts = Facts(state={"consents": {"email/news": ["unsubscribed", 5]}})
+    assert condition.check(facts, NOW, {})[0]
+
+
+@pytest.mark.parametrize(
+    ("condition", "message"),
+    [
+        ({"bucket": {"percent": 10, "from": 5}}, "either 'percent' or 'from' and 'to'"),
+        ({"bucket": {"salt": "x"}}, "either 'percent' or 'from' and 'to'"),
+        ({"bucket": {"percent": 0}}, "the bucket holds nobody"),
+        ({"bucket": {"percent": 101}}, "must be a number from 0 to 100, not the number 101"),
+        ({"bucket": {"percent": True}}, "must be a number from 0 to 100, not true"),
+        ({"bucket": {"percent": 0.001}}, "finer than a hundredth of a percent"),
+        ({"list": []}, "must be a list of user ids, not an empty list"),
+        ({"list": [5]}, "holds the number 5, which is not a user id"),
+        ({"list": ["x"] * (limits.LIST_USERS + 1)}, "has 10001 ids, more than 10000"),
+        ({"everyone": False}, "everyone"),
+        ({"event": "X", "where": {"trait": "t", "is": 1}}, "reads their properties and nothing"),
+        ({"event": "X", "where": {"event": "Y"}}, "reads their properties and nothing"),
+        ({"event": "X", "where": {"segment": "s"}}, "reads their properties and nothing"),
+        ({"event": "X", "where": {"context": "locale", "is": "de"}}, "reads their properties"),
+        ({"event": "X", "from": "2026-01-02", "to": "2026-01-02"}, "no event lies from 'from'"),
+        ({"event": "X", "from": "2026-01-02", "within": "7d"}, "'within' stands beside 'from'"),
+        ({"event": "X", "first": {"within_last": "7d"}, "at_least": 2}, "stand alone"),
+        ({"event": "X", "first": {"within_last": "7d"}, "last": {"within_last": "1d"}}, "alone"),
+        ({"event": "X", "last": {}}, "asks nothing"),
+        ({"event": "X", "last": {"where": {"trait": "t", "is": 1}}}, "reads their properties"),
+    ],
+)
+def test_what_is_refused(condition: Any, message: str) -> None:
+    with pytest.raises(ValidationError) as error:
+        read(condition)
+    assert message in str(error.value)

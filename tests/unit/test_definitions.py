@@ -40,8 +40,9 @@ limits: [{rate: 100/s}, {rate: 3000/min}, {rate: 200000/day, zone: America/Los_A
 """
 DURATION = "write it like 90s, 15m, 2h, 1d, 2w or 1h30m"
 OPERATORS = (
-    "is, is_not, in, not_in, above, at_least, below, at_most, contains, starts_with, ends_with "
-    "or exists"
+    "is, is_not, in, not_in, above, at_least, below, at_most, contains, contains_any, "
+    "not_contains, starts_with, ends_with, exists, before, after, within_last, within_next, "
+    "more_than_ago or more_than_ahead"
 )
 
 
@@ -83,11 +84,11 @@ TEXTS = [
     (
         "journy: x",
         (
-            "f.yaml:1: the definition has none of journey, segment, template or lane; "
+            "f.yaml:1: the definition has none of journey, segment, template, lane or identity; "
             "did you mean 'journey'?"
         ),
     ),
-    ("\n\n---\nx: 1", "f.yaml:4: the definition has none of journey, segment, template or lane"),
+    ("\n\n---\nx: 1", "f.yaml:4: the definition has none of journey, segment, template, lane or identity"),
     (
         "journey: j\nsegment: s",
         "f.yaml:1: the definition is journey and segment at once; divide it with '---'",
@@ -121,7 +122,8 @@ JOURNEYS = [
     ),
     (
         "entry: {evnt: A}\nsteps: {a: {delay: 1d}}",
-        "entry: 'evnt' is not a field of an entry; did you mean 'event'?",
+        "entry: is not an entry: it has none of event, segment, api, schedule or broadcast; "
+        "did you mean 'event'?",
     ),
     (
         "entry: {event: 5}\nsteps: {a: {delay: 1d}}",
@@ -152,7 +154,8 @@ JOURNEYS = [
     ),
     (
         "entry: {event: A}\nexit: [{event: B, then: x}]\nsteps: {a: {delay: 1d}}",
-        "exit[0]: 'then' is not a field of an exit rule; its fields are event, where or same",
+        "exit[0]: 'then' is not a field of an exit rule; "
+        "its fields are event, where, same or goal",
     ),
     (
         "entry: {event: A}\nexit: [" + "{event: B}," * 21 + "]\nsteps: {a: {delay: 1d}}",
@@ -172,8 +175,8 @@ STEPS = [
     (
         "a: {dely: 1d}",
         (
-            "step 'a': is not a step: it has none of delay, end, hold, message or split; "
-            "did you mean 'delay'?"
+            "step 'a': is not a step: it has none of delay, emit, end, experiment, goal, hold, "
+            "leave, message, paths, random, rate, split, start or update; did you mean 'delay'?"
         ),
     ),
     (
@@ -307,8 +310,8 @@ CONDITIONS = [
     (
         "{trat: x, is: 1}",
         (
-            "when: is not a condition: it has none of all, any, event, not, property, "
-            "segment or trait; did you mean 'trait'?"
+            "when: is not a condition: it has none of all, any, bucket, consent, context, event, "
+            "everyone, list, not, property, segment, sequence or trait; did you mean 'trait'?"
         ),
     ),
     (

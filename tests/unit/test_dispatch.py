@@ -79,7 +79,8 @@ class Sender(SenderRecorder):
         self.calls: list[tuple[float, list[str]]] = []
         self.full: set[str] = set()
         self.incarnation = "one"
-        self.code = "ok"
+        self.codes: dict[int, str] = {}
+        self.takes_s = 0.0
         self.errors: list[Exception] = []
         self.gate = asyncio.Event()
         self.gate.set()
@@ -91,20 +92,26 @@ class Sender(SenderRecorder):
         return [id_ for _, ids in self.calls for id_ in ids]
 
     async def offer(self, batch: bytes) -> bytes:
-        _, _, _, offers, versions = msgpack.unpackb(batch)
-        self.calls.append((asyncio.get_running_loop().time(), [offer[0] for offer in offers]))
+        parts = msgpack.unpackb(batch)
+        ids = [offer[0] for _, _, _, offers, _ in parts for offer in offers]
+        self.calls.append((asyncio.get_running_loop().time(), ids))
+        await asyncio.sleep(self.takes_s)
         await self._pass()
-        if self.code != "ok":
-            return msgpack.packb([self.code, b"", 0, self.incarnation])
+        answers = [self._answer(shard, offers, versions) for shard, _, _, offers, versions in parts]
+        return msgpack.packb([self.incarnation, answers])
+
+    def _answer(self, shard: int, offers: list[Any], versions: dict[str, int]) -> list[Any]:
+        if shard in self.codes:
+            return [self.codes[shard], b"", 0]
         if offers and versions["default"] > max(self.versions, default=0):
-            return msgpack.packb(["need_lanes", b"", 0, self.incarnation])
+            return ["need_lanes", b"", 0]
         admissions = bytearray()
         for offer in offers:
             full = offer[3] in self.full
             admissions.append(Reason.QUEUE_FULL if full else Reason.QUEUED)
             if not full:
                 self.offers.append(offer)
-        return msgpack.packb(["ok", bytes(admissions), 200 if self.full else 0, self.incarnation])
+        return ["ok", bytes(admissions), 200 if self.full else 0]
 
     async def cancel(self, batch: bytes) -> None:
         await self._pass()
@@ -402,17 +409,100 @@ async def test_a_sender_that_needs_lanes_gets_them_before_the_offers_come_again(
 
 
 @on_jumping_time
+async def test_one_call_carries_the_offers_of_all_shards() -> None:
+    async with Bench(shards=3) as bench:
+        ids = [id_ for shard in range(3) for id_ in bench.send(CODES, 2, shard)]
+        await asyncio.sleep(0.1)
+        assert [call for _, call in bench.sender.calls] == [ids]
+        assert bench.sender.taken() == ids
+
+
+@on_jumping_time
+async def test_all_shards_share_the_places_of_a_call() -> None:
+    async with Bench(shards=2) as bench:
+        many = bench.send(CODES, limits.OFFER_MESSAGES)
+        few = bench.send(CODES, 3, shard=1)
+        await asyncio.sleep(0.1)
+        first, second = (call for _, call in bench.sender.calls)
+        assert len(first) == limits.OFFER_MESSAGES
+        assert set(few) < set(first)
+        assert sorted(first + second) == sorted(many + few)
+
+
+@on_jumping_time
+async def test_one_call_carries_the_cancels_of_all_shards() -> None:
+    async with Bench(shards=2) as bench:
+        bench.sender.full = {"bulk"}
+        ids = [bench.send(BULK, 1, shard)[0] for shard in (0, 1)]
+        await asyncio.sleep(0.1)
+        bench.sender.errors = [ConnectionError("away")]
+        for shard, id_ in enumerate(ids):
+            bench.cancel(id_, shard)
+        await asyncio.sleep(0.1)
+        assert bench.sender.errors == []
+        assert [offer[0] for offer in bench.sender.cancels] == ids
+
+
+@on_jumping_time
+async def test_what_a_shard_is_refused_keeps_nothing_of_the_others_back() -> None:
+    async with Bench(shards=3) as bench:
+        bench.sender.codes = {0: "need_lanes", 1: "out of order"}
+        refused = [bench.send(CODES, 1, shard)[0] for shard in (0, 1)]
+        taken = bench.send(CODES, 1, 2)
+        await asyncio.sleep(0.01)
+        assert bench.sender.taken() == taken
+        bench.sender.codes.clear()
+        await asyncio.sleep(0.2)
+        assert bench.sender.taken() == taken + refused
+
+
+@on_jumping_time
+async def test_a_small_call_is_followed_by_a_rest_as_long_as_it_took() -> None:
+    async with Bench() as bench:
+        start = asyncio.get_running_loop().time()
+        bench.sender.takes_s = 0.03
+        first = bench.send(CODES, 1)
+        await asyncio.sleep(0.01)
+        second = bench.send(CODES, 1)
+        await asyncio.sleep(0.03)
+        third = bench.send(CODES, 1)
+        await asyncio.sleep(0.3)
+        assert bench.sender.calls == [
+            (pytest.approx(start), first), (pytest.approx(start + 0.06), second + third)
+        ]  # fmt: skip
+        bench.sender.calls.clear()
+        fourth = bench.send(CODES, 1)
+        await asyncio.sleep(0.01)
+        assert bench.sender.calls == [(pytest.approx(start + 0.34), fourth)]
+
+
+@on_jumping_time
+async def test_a_call_that_was_worth_it_is_followed_by_the_next_at_once() -> None:
+    async with Bench() as bench:
+        start = asyncio.get_running_loop().time()
+        bench.sender.takes_s = 0.03
+        first = bench.send(CODES, limits.OFFER_WORTH_MESSAGES)
+        await asyncio.sleep(0.01)
+        second = bench.send(CODES, 1)
+        await asyncio.sleep(0.2)
+        assert bench.sender.calls == [
+            (pytest.approx(start), first), (pytest.approx(start + 0.03), second)
+        ]  # fmt: skip
+
+
+@on_jumping_time
 async def test_a_fenced_owner_is_told_once_and_hands_nothing_over_any_more() -> None:
     failures: list[BaseException] = []
-    async with Bench(fail=failures.append) as bench:
-        bench.sender.code = "stale_epoch"
+    async with Bench(shards=2, fail=failures.append) as bench:
+        bench.sender.codes = {0: "out of order", 1: "stale_epoch"}
         bench.send(CODES, 3)
+        bench.send(CODES, 3, shard=1)
         await asyncio.sleep(10.0)
         bench.send(CODES, 3)
         await asyncio.sleep(10.0)
         assert len(bench.sender.calls) == 1
     assert [type(failure) for failure in failures] == [Fenced]
-    assert "shard 0" in str(failures[0])
+    assert "shard 1" in str(failures[0])
 
 
 @on_jumping_time
@@ -420,7 +510,7 @@ async def test_without_anybody_to_tell_a_fenced_owner_is_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async with Bench() as bench:
-        bench.sender.code = "stale_epoch"
+        bench.sender.codes[0] = "stale_epoch"
         bench.send(CODES)
         await asyncio.sleep(10.0)
         assert len(bench.sender.calls) == 1
@@ -428,53 +518,81 @@ async def test_without_anybody_to_tell_a_fenced_owner_is_logged(
     assert "newer owner of shard 0" in record.getMessage()
 
 
-def _offer(lane: str, number: int, purpose: str = "otp") -> tuple[str, ...]:
-    return f"{lane}{number}", "w/user/u", "w", lane, "sms", "+12025550123", purpose
+def _offer(lane: str, number: int, purpose: str = "otp", body: str = "") -> tuple[str, ...]:
+    return f"{lane}{number}", "w/user/u", "w", lane, "sms", "+12025550123", purpose, body, ""
 
 
 def test_newsletters_that_a_lane_refuses_keep_no_code_waiting() -> None:
     queue = OfferQueue()
     news = [_offer("a", number, "marketing") for number in range(20)]
-    for offer in news:
-        queue.add(0, offer)
+    queue.add(0, news)
     queue.rest(0, news[:5], 5.0)
-    queue.add(0, _offer("a", 99))
-    assert queue.batch(0, 1.0, 5) == [_offer("a", 99)]
+    queue.add(0, [_offer("a", 99)])
+    assert queue.batch(1.0, 5) == {0: [_offer("a", 99)]}
 
 
-def test_lanes_share_a_call_and_leave_no_place_empty() -> None:
+def test_lanes_of_all_shards_share_a_call_and_leave_no_place_empty() -> None:
     queue = OfferQueue()
-    for lane, count in (("a", 10), ("b", 1), ("c", 10)):
-        for number in range(count):
-            queue.add(0, _offer(lane, number))
-            queue.add(0, _offer(lane, number))
-    picked = [offer[0] for offer in queue.batch(0, 0.0, 9)]
+    for shard, lane, count in ((0, "a", 10), (0, "b", 1), (1, "c", 10)):
+        for _ in range(2):
+            queue.add(shard, [_offer(lane, number) for number in range(count)])
+    batch = queue.batch(0.0, 9)
+    picked = [offer[0] for offers in batch.values() for offer in offers]
     by_lane = {lane: [id_ for id_ in picked if id_[0] == lane] for lane in "abc"}
     assert by_lane["b"] == ["b0"]
     for lane in "ac":
         assert 3 <= len(by_lane[lane]) <= 5
         assert by_lane[lane] == [f"{lane}{number}" for number in range(len(by_lane[lane]))]
     assert len(picked) == 9
-    assert len(queue.batch(0, 0.0, 100)) == 21
+    assert {offer[3] for offer in batch[0]} == {"a", "b"}
+    assert {offer[3] for offer in batch[1]} == {"c"}
+    assert sum(map(len, queue.batch(0.0, 100).values())) == 21
 
 
 def test_a_lane_without_a_place_in_a_call_is_first_in_the_next() -> None:
     queue = OfferQueue()
     for lane in "abcde":
-        for number in range(5):
-            queue.add(0, _offer(lane, number))
+        queue.add(0, [_offer(lane, number) for number in range(5)])
     rounds = []
     for _ in range(5):
-        batch = queue.batch(0, 0.0, 2)
+        batch = queue.batch(0.0, 2)[0]
         queue.remove(0, batch)
         rounds.append("".join(offer[3] for offer in batch))
     assert rounds == ["ab", "cd", "ea", "bc", "de"]
 
 
+def test_a_shard_without_a_place_in_a_call_is_first_in_the_next() -> None:
+    queue = OfferQueue()
+    for shard in range(5):
+        queue.add(shard, [_offer("a", number) for number in range(5)])
+    rounds = []
+    for _ in range(5):
+        batch = queue.batch(0.0, 2)
+        for shard, offers in batch.items():
+            queue.remove(shard, offers)
+        rounds.append(list(batch))
+    assert rounds == [[0, 1], [2, 3], [4, 0], [1, 2], [3, 4]]
+
+
+def test_large_offers_fill_a_call_before_its_places_are_taken() -> None:
+    queue = OfferQueue()
+    queue.add(0, [_offer("a", number, body="x" * 800) for number in range(5)])
+    queue.add(1, [_offer("b", 0)])
+    sizes = []
+    while batch := queue.batch(0.0, 100, 2_500):
+        for shard, offers in batch.items():
+            queue.remove(shard, offers)
+        sizes.append([len(batch.get(shard, ())) for shard in (0, 1)])
+    assert sizes == [[3, 0], [2, 1]]
+    queue.add(0, [_offer("a", 0, body="x" * 5_000)])
+    assert len(queue.batch(0.0, 100, 2_500)[0]) == 1
+
+
 def test_a_queue_that_was_emptied_has_nothing_to_show() -> None:
     queue = OfferQueue()
-    queue.add(3, _offer("a", 1))
+    queue.add(3, [_offer("a", 1)])
     queue.rest(3, [_offer("a", 1), _offer("b", 1)], 5.0)
-    assert (queue.ready(4.0), queue.ready(5.0), queue.ready_at()) == ([], [3], 5.0)
+    assert (queue.batch(4.0), queue.batch(5.0)) == ({}, {3: [_offer("a", 1)]})
+    assert queue.ready_at() == 5.0
     queue.remove(3, [_offer("a", 1), _offer("b", 1)])
-    assert (queue.ready(5.0), queue.ready_at(), queue.batch(3, 5.0)) == ([], float("inf"), [])
+    assert (queue.batch(5.0), queue.ready_at()) == ({}, float("inf"))

@@ -20,6 +20,8 @@ from engine.conditions.operators import Comparison
 from engine.journeys.steps import registry as steps
 from engine.program import EMPTY
 from engine.reasons import Reason
+from engine.simulation.runner import run_file
+from engine.simulation.scenario import load
 from gateway import errors
 from gateway.cli.main import app
 from tests.support.docs import LANGUAGES, MARKS, ROOT, Snippet, pages, snippets, table
@@ -60,6 +62,12 @@ def test_settings_in_snippets_are_settings(
     settings = load()
     for name in yaml.safe_load(snippet.text):
         assert name in settings.model_fields_set
+
+
+@pytest.mark.parametrize("snippet", _all("yaml", "scenario"), ids=lambda s: s.where)
+def test_scenarios_in_snippets_pass(snippet: Snippet) -> None:
+    for result in run_file(load(snippet.text, snippet.where)):
+        assert result.passed, "\n".join(map(str, result.failures))
 
 
 @PAGES

@@ -50,8 +50,8 @@ async def _of_a_sender(directory: Path) -> dict[str, set[str]]:
         "0" * 32, "default/user/ann", "default", "a", "sms", "+12025550123", "otp", "Hi", "",
         clock.now_ms() + 60_000, False, clock.now_ms(),
     ]  # fmt: skip
-    offer = msgpack.packb([0, 1, clock.now_ms(), [message], {"default": 1}])
-    assert msgpack.unpackb(await core.offer(offer))[0] == "ok"
+    offer = msgpack.packb([[0, 1, clock.now_ms(), [message], {"default": 1}]])
+    assert msgpack.unpackb(await core.offer(offer))[1][0][0] == "ok"
     async with asyncio.timeout(10):
         while not core.status()["outcomes"]:
             clock.advance(100)

@@ -1,6 +1,8 @@
 """Shares, order, validity and bounds of a lane's queue."""
 
 from collections import Counter
+from copy import copy
+from random import Random
 
 import pytest
 
@@ -11,7 +13,9 @@ from engine.reasons import Reason
 OPEN = Room(UNLIMITED, UNLIMITED)
 
 
-def message(name: str, purpose: str = "marketing", units: int = 1, expires: int = 10**9):
+def message(
+    name: str, purpose: str = "marketing", units: int = 1, expires: int = 10**9
+) -> QueuedMessage:
     return QueuedMessage(
         name, "w/user/u", "w", "main", "sms", "+12025550123", purpose, "hi", "", expires, False,
         0, units,
@@ -101,12 +105,12 @@ def test_expired_messages_are_found_wherever_they_stand() -> None:
 
 def test_a_full_queue_refuses_and_a_cancelled_message_gives_its_place_back() -> None:
     queue = LaneQueue(capacity=3)  # room for three, of which marketing may be the first two
-    assert queue.put(message("a")) is Reason.QUEUED
+    first = message("a")
+    assert queue.put(first) is Reason.QUEUED
     assert queue.put(message("b", "otp")) is Reason.QUEUED
-    assert queue.put(message("a")) is Reason.DUPLICATE
     assert queue.put(message("c")) is Reason.QUEUE_FULL
-    assert queue.cancel("a") is not None
-    assert queue.cancel("a") is None
+    assert queue.cancel(first)
+    assert not queue.cancel(first)
     assert queue.put(message("c")) is Reason.QUEUED
     assert queue.depths() == {"otp": 1, "transactional": 0, "marketing": 1}
     assert {each.id for each in queue.take(9, OPEN, 0)[0]} == {"b", "c"}
@@ -150,8 +154,9 @@ def test_a_smaller_capacity_holds_at_once_for_what_comes() -> None:
 def test_cancelled_messages_do_not_pile_up() -> None:
     queue = LaneQueue()
     for number in range(20_000):
-        queue.put(message(str(number)))
-        queue.cancel(str(number))
+        each = message(str(number))
+        queue.put(each)
+        queue.cancel(each)
     assert sum(map(len, queue._queues)) <= 1_100
 
 
@@ -161,3 +166,37 @@ def test_what_is_put_back_goes_first_even_into_a_full_queue() -> None:
     queue.put(message("waiting"))
     queue.put_back(again)
     assert [each.id for each in queue.take(9, OPEN, 0)[0]] == ["again", "waiting"]
+
+
+def test_a_batch_is_what_single_steps_would_have_taken() -> None:
+    for seed in range(200):
+        random = Random(seed)
+        batch, steps = LaneQueue(), LaneQueue()
+        for number in range(random.randrange(60)):
+            purpose = random.choice(("otp", "transactional", "marketing"))
+            each = message(str(number), purpose, random.randint(1, 4), random.choice((5, 99)))
+            gone = random.random() < 0.1
+            for queue in (batch, steps):
+                mine = copy(each)
+                queue.put(mine)
+                if gone:
+                    queue.cancel(mine)
+        while len(batch):
+            now_ms = random.choice((0, 9))
+            count, pace, units = (random.randint(1, 40) for _ in range(3))
+            taken, expired = batch.take(count, Room(pace, units), now_ms)
+            alone: list[QueuedMessage] = []
+            late: list[QueuedMessage] = []
+            while len(alone) < count and pace > 0:
+                one, old = steps.take(1, Room(1, units), now_ms)
+                alone += one
+                late += old
+                if not one:
+                    break
+                pace -= one[0].units
+                units -= one[0].units
+            assert [each.id for each in taken] == [each.id for each in alone], f"seed {seed}"
+            assert [each.id for each in expired] == [each.id for each in late], f"seed {seed}"
+            assert len(batch) == len(steps), f"seed {seed}"
+            if not taken and not expired:
+                break

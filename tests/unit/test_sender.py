@@ -58,16 +58,21 @@ class Bench:
         await self.core.configure("w", version, msgpack.packb(bodies))
 
     async def offer(self, *messages: list[Any], epoch: int = 1, version: int = 1) -> list[Any]:
-        """Offers each message through its own shard; the last reply's code and all admissions."""
+        """Offers each message in its own shard's part; the last one's code and all admissions."""
         by_shard: dict[int, list[list[Any]]] = defaultdict(list)
         for each in messages:
             by_shard[slots.shard_of(slots.slot_of(each[1]), SHARDS)].append(each)
-        code, admissions = "ok", b""
-        for shard, group in by_shard.items():
-            batch = [shard, epoch, self.clock.now_ms(), group, {"w": version}]
-            code, told, _, _ = msgpack.unpackb(await self.core.offer(msgpack.packb(batch)))
-            admissions += told
-        return [code, list(admissions)]
+        now_ms, versions = self.clock.now_ms(), {"w": version}
+        answers = await self.call(
+            *([shard, epoch, now_ms, group, versions] for shard, group in by_shard.items())
+        )
+        return [answers[-1][0], [each for answer in answers for each in answer[1]]]
+
+    async def call(self, *parts: list[Any]) -> list[tuple[str, list[int], int]]:
+        """One call with parts of any shards; code, admissions and delay of each."""
+        incarnation, answers = msgpack.unpackb(await self.core.offer(msgpack.packb(parts)))
+        assert incarnation == self.core.incarnation
+        return [(code, list(admissions), retry_ms) for code, admissions, retry_ms in answers]
 
     def message(self, number: int, **fields: Any) -> list[Any]:
         values = {
@@ -273,8 +278,7 @@ def test_what_is_left_of_a_validity_counts_from_the_arrival(tmp_path: Path, apar
             for number, left_ms in lefts_ms.items()
         ]
         shard = slots.shard_of(slots.slot_of("w/user/u"), SHARDS)
-        batch = [shard, 1, now_ms + apart_ms, messages, {"w": 1}]
-        await bench.core.offer(msgpack.packb(batch))
+        await bench.call([shard, 1, now_ms + apart_ms, messages, {"w": 1}])
         held = [each for each in bench.core._book.held.values() if each is not None]
         assert {int(each.id, 16): each.expires_ms - now_ms for each in held} == lefts_ms
 
@@ -289,8 +293,7 @@ def test_under_a_clock_that_events_move_the_whole_validity_counts_from_the_arriv
         made_ms, now_ms = 852_000_000_000, bench.clock.now_ms()
         message = bench.message(1, expires=made_ms + 60_000, created=made_ms)
         shard = slots.shard_of(slots.slot_of(message[1]), SHARDS)
-        batch = [shard, 1, made_ms + 10 * 86_400_000, [message], {"w": 1}]
-        await bench.core.offer(msgpack.packb(batch))
+        await bench.call([shard, 1, made_ms + 10 * 86_400_000, [message], {"w": 1}])
         held = bench.core._book.held[f"{1:032x}"]
         assert held is not None
         assert held.expires_ms == now_ms + 60_000
@@ -328,7 +331,7 @@ def test_a_cancelled_message_does_not_leave(tmp_path: Path) -> None:
         await bench.offer(second)
         for each in (first, second, third, second[0]):
             shard = slots.shard_of(slots.slot_of(second[1]), SHARDS)
-            await bench.core.cancel(msgpack.packb([shard, 1, [each]]))
+            await bench.core.cancel(msgpack.packb([[shard, 1, [each]]]))
         await bench.until(lambda: len(bench.told()) == 3)
         reasons = {name: each[REASON] for name, each in bench.told().items()}
         assert reasons == {
@@ -337,6 +340,42 @@ def test_a_cancelled_message_does_not_leave(tmp_path: Path) -> None:
             third[0]: Reason.CANCELLED,
         }
         assert await bench.offer(third) == ["ok", [Reason.DUPLICATE]]
+
+    run(tmp_path, scenario)
+
+
+def test_each_shard_of_a_call_has_an_answer_of_its_own(tmp_path: Path) -> None:
+    async def scenario(bench: Bench) -> None:
+        await bench.lanes(main={})
+        now_ms = bench.clock.now_ms()
+        first, second, third, fourth = (bench.message(number) for number in range(4))
+        assert await bench.call([1, 5, now_ms, [], {}]) == [("ok", [], 0)]
+        answers = await bench.call(
+            [0, 1, now_ms, [first], {"w": 1}],
+            [1, 4, now_ms, [second], {"w": 1}],
+            [2, 1, now_ms, [third], {"w": 2}],
+            [3, 1, now_ms, [fourth, first], {"w": 1}],
+        )
+        assert answers == [
+            ("ok", [Reason.QUEUED], 0),
+            ("stale_epoch", [], 0),
+            ("need_lanes", [], 0),
+            ("ok", [Reason.QUEUED, Reason.DUPLICATE], 0),
+        ]
+        assert list(bench.core._book.held) == [first[0], fourth[0]]
+
+    run(tmp_path, scenario)
+
+
+def test_cancels_of_a_former_owner_keep_none_of_another_shard_back(tmp_path: Path) -> None:
+    async def scenario(bench: Bench) -> None:
+        await bench.lanes(main={"limits": [{"rate": "1/h"}]})
+        now_ms = bench.clock.now_ms()
+        sent, old, new = (bench.message(number) for number in range(3))
+        await bench.call([0, 5, now_ms, [sent, old], {"w": 1}], [1, 1, now_ms, [new], {"w": 1}])
+        await bench.core.cancel(msgpack.packb([[0, 4, [old]], [1, 1, [new]]]))
+        await bench.until(lambda: bool(bench.outcomes(Reason.CANCELLED)))
+        assert bench.outcomes(Reason.CANCELLED) == [(new[0], Reason.CANCELLED)]
 
     run(tmp_path, scenario)
 

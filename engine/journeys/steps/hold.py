@@ -1,7 +1,8 @@
-"""`{hold: 2h, on: [...], timeout: next}`: waits for an event, but not for ever.
+"""`{hold: 2h, on: [...], timeout: next}`: waits for an event or a segment, but not for ever.
 
 A branch either moves the instance on at once (`then`), or restarts the time (`reset`); both keep
-the event as the newest context. Branches are tried in their order, the first that matches wins.
+the event as the newest context. A time begins anew at most `resets` times, so that nobody is held
+for ever; after that it runs out, and the trail says so.
 """
 
 from collections.abc import Iterator
@@ -12,7 +13,14 @@ from pydantic import Field, model_validator
 from engine import limits
 from engine.durations import render, up_to
 from engine.journeys.instance import Instance
-from engine.journeys.matching import EventMatch, EventRule, by_event
+from engine.journeys.steps.branches import (
+    AlreadyBranchModel,
+    Branch,
+    Branches,
+    BranchStep,
+    names_kept,
+    uses_of,
+)
 from engine.journeys.steps.registry import (
     DELAY_MS,
     END,
@@ -27,22 +35,8 @@ from engine.schema import refusal
 from engine.uses import Use
 
 if TYPE_CHECKING:
-    from engine.activation import Activation, EventView
+    from engine.activation import Activation
     from engine.journeys.compile import Journey
-
-
-class BranchModel(EventRule):
-    """One event that a hold waits for."""
-
-    noun: ClassVar[str] = "a branch of a hold"
-    then: StepName = END
-    reset: bool = False
-
-    @model_validator(mode="after")
-    def _moves_or_resets(self) -> "BranchModel":
-        if self.reset and "then" in self.model_fields_set:
-            raise refusal("'reset' stands beside 'then'", "a branch restarts the time or moves on")
-        return self
 
 
 @register
@@ -51,60 +45,67 @@ class HoldModel(StepModel):
 
     noun: ClassVar[str] = "a hold step"
     key: ClassVar[str] = "hold"
-    waits: ClassVar[bool] = True
     hold: Annotated[int, up_to(DELAY_MS)]
-    on: Annotated[list[BranchModel], Field(min_length=1, max_length=limits.BRANCHES)] = Field(
-        default_factory=list, validate_default=False
-    )
+    on: Branches = Field(default_factory=list, validate_default=False)
     timeout: StepName = END
+    resets: Annotated[int, Field(ge=1, le=limits.HOLD_RESETS)] = limits.HOLD_RESETS
+
+    @model_validator(mode="after")
+    def _resets_are_counted(self) -> "HoldModel":
+        if "resets" in self.model_fields_set and not any(branch.reset for branch in self.on):
+            raise refusal("'resets' stands in a hold without a branch that resets", "delete it")
+        return self
 
     def targets(self) -> Iterator[str]:
         """The steps of the branches, then the timeout's."""
         yield from (branch.then for branch in self.on if not branch.reset)
         yield self.timeout
 
+    def at_once(self) -> Iterator[str]:
+        """The steps of what may hold already."""
+        yield from (branch.then for branch in self.on if isinstance(branch, AlreadyBranchModel))
+
     def uses(self) -> Iterator[Use]:
-        """The segments that the branches' filters read."""
-        for number, branch in enumerate(self.on):
-            yield from branch.uses(f"on[{number}]")
+        """The segments that the branches read."""
+        yield from uses_of(self.on, "on")
+
+    def keeps(self) -> Iterator[str]:
+        """The names of the events that branches keep."""
+        yield from names_kept(self.on)
 
     def compile(self, name: str, key_path: str) -> Step:
         """Compiles the step."""
-        branches = [_Branch(branch, key_path) for branch in self.on]
-        timeout = (self.timeout, f"timeout after {render(self.hold)}")
-        return _Hold(name, self.hold, branches, timeout)
+        return _Hold(name, self, key_path)
 
 
-class _Branch:
-    __slots__ = ("match", "move")
+class _Hold(BranchStep):
+    __slots__ = ("_hold_ms", "_resets", "_timeout")
 
-    def __init__(self, model: BranchModel, key_path: str) -> None:
-        self.match = EventMatch(model, key_path)
-        self.move = None if model.reset else (model.then, self.match.words)
-
-
-class _Hold(Step):
-    __slots__ = ("_hold_ms", "_timeout")
-
-    def __init__(self, name: str, hold_ms: int, branches: list[_Branch], timeout: Move) -> None:
-        conditions = tuple(b.match.where for b in branches if b.match.where is not None)
-        super().__init__(name, by_event(branches, lambda b: b.match.event), conditions)
-        self._hold_ms = hold_ms
-        self._timeout = timeout
+    def __init__(self, name: str, model: HoldModel, key_path: str) -> None:
+        super().__init__(name, model.on, key_path)
+        self._hold_ms = model.hold
+        self._resets = model.resets
+        self._timeout = (model.timeout, f"timeout after {render(model.hold)}")
 
     def enter(self, act: "Activation", instance: Instance, journey: "Journey") -> Move | None:
-        park(act, instance, act.now + self._hold_ms)
-        return None
+        instance.memory = 0
+        move = self.arrived(act, instance)
+        if move is None:
+            park(act, instance, act.now + self._hold_ms)
+        return move
 
-    def on_event(self, act: "Activation", instance: Instance, event: "EventView") -> Move | None:
-        branch: _Branch
-        for branch in self.listens[event.name]:
-            if branch.match.matches(act, instance, event):
-                instance.newest = event.raw
-                if branch.move is None:
-                    instance.record(act.now, "reset", branch.match.words)
-                    park(act, instance, act.now + self._hold_ms)
-                return branch.move
+    def taken(self, act: "Activation", instance: Instance, branch: Branch) -> Move | None:
+        """Moves on, or begins the time anew."""
+        if branch.move is not None:
+            return branch.move
+        resets = instance.memory
+        if resets < self._resets:
+            instance.memory = resets + 1
+            instance.record(act.now, "reset", branch.words)
+            park(act, instance, act.now + self._hold_ms)
+        elif resets == self._resets:
+            instance.memory = resets + 1  # so that it is told once
+            instance.record(act.now, "not reset", f"its time began anew {self._resets} times")
         return None
 
     def on_timer(self, act: "Activation", instance: Instance) -> Move | None:

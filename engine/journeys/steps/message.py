@@ -2,16 +2,18 @@
 
 It is rendered here and now, so that it is never stale. Whatever becomes of it (queued, no address,
 no route, a template that cannot be rendered), the trail says so and the instance goes on: a
-message that cannot be sent is no reason to lose the person's place.
+message that cannot be sent is no reason to lose the person's place. So does one whose `only_if`
+does not hold at that moment.
 """
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from engine import limits
+from engine.conditions import Compiled, Condition
 from engine.conditions.operators import resolver
 from engine.durations import up_to
-from engine.journeys.context import properties_of, text_of
+from engine.journeys.context import events_of, properties_of, text_of
 from engine.journeys.instance import Instance
 from engine.journeys.steps.registry import DELAY_MS, Move, OneWayModel, Step, register
 from engine.messages import SendRequest
@@ -46,24 +48,32 @@ class MessageModel(OneWayModel):
     noun: ClassVar[str] = "a message step"
     key: ClassVar[str] = "message"
     message: MessageFields
+    only_if: Condition | None = None
 
     def uses(self) -> Iterator[Use]:
-        """The template, and the lane if one is named."""
+        """The template, the lane if one is named, and the segments that `only_if` reads."""
         fields = self.message
+        if self.only_if is not None:
+            for segment in self.only_if.compile().segments:
+                yield Use("segment", segment, "only_if")
         yield Use("template", fields.template, "message.template", fields.channel)
         if fields.lane:
             yield Use("lane", fields.lane, "message.lane", fields.channel)
 
     def compile(self, name: str, key_path: str) -> Step:
         """Compiles the step."""
-        return _Message(name, self.message, self.then)
+        only_if = None if self.only_if is None else self.only_if.compile()
+        return _Message(name, self.message, only_if, self.then)
 
 
 class _Message(Step):
-    __slots__ = ("_fields", "_find", "_from_event", "_then", "_to")
+    __slots__ = ("_fields", "_find", "_from_event", "_only_if", "_then", "_to")
 
-    def __init__(self, name: str, fields: MessageFields, then: str) -> None:
-        super().__init__(name)
+    def __init__(
+        self, name: str, fields: MessageFields, only_if: Compiled | None, then: str
+    ) -> None:
+        super().__init__(name, conditions=() if only_if is None else (only_if,))
+        self._only_if = only_if
         root, _, path = (fields.to or "").partition(".")
         self._find = resolver(path) if path else None
         self._from_event = root == "properties"
@@ -84,7 +94,10 @@ class _Message(Step):
         if template is None or template.channel != channel:
             why = f"TEMPLATE_MISSING, no {channel} template {name!r}"
             return self._not_sent(act, instance, why)
-        newest = properties_of(instance.newest)
+        newest = act.properties_of(instance.newest)
+        only_if = self._only_if
+        if only_if is not None and not only_if.check(act.entity, act.now, newest)[0]:
+            return self._not_sent(act, instance, f"only_if does not hold, {only_if.words}")
         to = ""  # the profile's address for the channel
         if self._find is not None:
             to = text_of(self._find(newest if self._from_event else act.entity.traits))
@@ -128,12 +141,14 @@ class _Message(Step):
 
 
 def _context(act: "Activation", instance: Instance, newest: dict[str, Any]) -> dict[str, Any]:
-    same = instance.first is instance.newest
+    entity = act.entity
+    first = instance.first
     return {
-        "profile": act.entity.traits,
+        "profile": entity.traits,
         "event": newest,
-        "first": newest if same else properties_of(instance.first),
-        "user_id": act.entity.id,
+        "first": newest if first is instance.newest else properties_of(first),
+        "events": events_of(instance),
+        "user_id": entity.id,
         "journey": instance.journey,
         "key": instance.key,
     }

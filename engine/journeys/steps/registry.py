@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field, PlainValidator
 
 from engine import limits
 from engine.conditions import Compiled
-from engine.issues import did_you_mean, kind_of, listed
+from engine.issues import Issue, did_you_mean, kind_of, listed
 from engine.journeys.instance import Instance
 from engine.names import read_name
 from engine.schema import Strict, refusal
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 END: Final = "end"
 TIMER: Final = "j:"
+FIRST: Final = "first"  # the event that began a run, where kept events are named
 NO_EVENTS: Final[Mapping[str, Any]] = {}
 
 Move = tuple[str, str]  # the next step, and why
@@ -37,19 +38,23 @@ class Step:
         name: Its name in the journey.
         listens: The names of events that it waits for; the values are its own.
         conditions: What it asks, so that the program knows what to keep for it.
+        listens_segments: The names of segments whose entering or leaving it waits for; the values
+            are its own.
     """
 
-    __slots__ = ("conditions", "listens", "name")
+    __slots__ = ("conditions", "listens", "listens_segments", "name")
 
     def __init__(
         self,
         name: str,
         listens: Mapping[str, Any] = NO_EVENTS,
         conditions: tuple[Compiled, ...] = (),
+        listens_segments: Mapping[str, Any] = NO_EVENTS,
     ) -> None:
         self.name = name
         self.listens = listens
         self.conditions = conditions
+        self.listens_segments = listens_segments
 
     def enter(self, act: "Activation", instance: Instance, journey: "Journey") -> Move | None:
         """What happens on arrival: a move on, or None after `park`."""
@@ -57,6 +62,12 @@ class Step:
 
     def on_event(self, act: "Activation", instance: Instance, event: "EventView") -> Move | None:
         """What an event that it listens to does: a move on, or None to stay."""
+        return None
+
+    def on_segment(
+        self, act: "Activation", instance: Instance, name: str, entered: bool
+    ) -> Move | None:
+        """What a segment of `listens_segments` does when the person enters or leaves it."""
         return None
 
     def on_timer(self, act: "Activation", instance: Instance) -> Move | None:
@@ -75,18 +86,33 @@ class StepModel(Strict):
 
     Attributes:
         key: The field that tells this kind from the others.
-        waits: Whether an instance always parks here, so that a loop through it cannot spin.
     """
 
     key: ClassVar[str]
-    waits: ClassVar[bool] = False
 
     def targets(self) -> Iterator[str]:
         """The steps that it can go to."""
         raise NotImplementedError
 
+    def at_once(self) -> Iterator[str]:
+        """Those that it can go to without waiting, so that a loop through them could spin."""
+        return self.targets()
+
+    @property
+    def waits(self) -> bool:
+        """Whether an instance always waits here."""
+        return next(self.at_once(), None) is None
+
     def uses(self) -> Iterator[Use]:
         """The other definitions that it needs."""
+        return iter(())
+
+    def keeps(self) -> Iterator[str]:
+        """The names under which it keeps events."""
+        return iter(())
+
+    def reads(self) -> Iterator[tuple[str, str]]:
+        """The kept events that it needs, by name, each with the field that names it."""
         return iter(())
 
     def compile(self, name: str, key_path: str) -> Step:
@@ -130,6 +156,17 @@ def read(value: Any) -> StepModel:
     if len(kinds) > 1:
         raise refusal(f"is two steps at once: {' and '.join(kinds)}", "make them two steps")
     return _kinds[kinds[0]].model_validate(value)
+
+
+def check_kept(steps: Mapping[str, StepModel], where: str) -> Iterator[Issue]:
+    """Steps that read an event that no step keeps."""
+    kept = {FIRST, *(name for step in steps.values() for name in step.keeps())}
+    for name, step in steps.items():
+        for wanted, field in step.reads():
+            if wanted not in kept:
+                what = f"step {name!r}: {field}: no branch keeps an event as {wanted!r}"
+                hint = did_you_mean(wanted, kept) or f"write 'as: {wanted}' in a branch of a hold"
+                yield Issue(where, what, hint, f"steps.{name}.{field}")
 
 
 StepField = Annotated[StepModel, PlainValidator(read)]

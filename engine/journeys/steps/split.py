@@ -1,17 +1,19 @@
 """`{split: [{when: ..., then: a}, ...], else: b}`: goes one way by what is true right now.
 
-Branches are tried in their order and the first whose condition holds wins. It never waits.
+Branches are tried in their order and the first whose condition holds wins. It never waits. What
+conditions say of properties is about the newest event that moved the run; with `of: first` about
+the one that began it, with `of: NAME` about the one that a branch of a hold kept under that name.
 """
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, ClassVar, Final
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
 from pydantic import Field
 
 from engine import limits
 from engine.conditions import Compiled, Condition
-from engine.journeys.context import properties_of
 from engine.journeys.instance import Instance
+from engine.journeys.steps.branches import kept_event
 from engine.journeys.steps.registry import (
     END,
     NO_EVENTS,
@@ -21,6 +23,7 @@ from engine.journeys.steps.registry import (
     StepName,
     register,
 )
+from engine.names import DefinitionName
 from engine.schema import Strict
 from engine.uses import Use
 
@@ -46,6 +49,7 @@ class SplitModel(StepModel):
     noun: ClassVar[str] = "a split step"
     key: ClassVar[str] = "split"
     split: Annotated[list[SplitBranchModel], Field(min_length=1, max_length=limits.BRANCHES)]
+    of: DefinitionName | None = None
     else_: StepName = Field(default=END, alias="else")
 
     def targets(self) -> Iterator[str]:
@@ -59,28 +63,40 @@ class SplitModel(StepModel):
             for segment in branch.when.compile().segments:
                 yield Use("segment", segment, f"split[{number}].when")
 
+    def reads(self) -> Iterator[tuple[str, str]]:
+        """The event that its conditions are about."""
+        if self.of is not None:
+            yield self.of, "of"
+
     def compile(self, name: str, key_path: str) -> Step:
         """Compiles the step."""
         branches = []
         for branch in self.split:
             condition = branch.when.compile()
             branches.append((condition, (branch.then, condition.words)))
-        return _Split(name, tuple(branches), (self.else_, _ELSE))
+        return _Split(name, tuple(branches), (self.else_, _ELSE), self.of or "")
 
 
 class _Split(Step):
-    __slots__ = ("_branches", "_else", "_reads_properties")
+    __slots__ = ("_branches", "_else", "_of", "_reads_properties")
 
     def __init__(
-        self, name: str, branches: tuple[tuple[Compiled, Move], ...], otherwise: Move
+        self,
+        name: str,
+        branches: tuple[tuple[Compiled, Move], ...],
+        otherwise: Move,
+        of: str,
     ) -> None:
         super().__init__(name, conditions=tuple(condition for condition, _ in branches))
         self._branches = branches
         self._else = otherwise
+        self._of = of
         self._reads_properties = any(condition.reads_properties for condition, _ in branches)
 
     def enter(self, act: "Activation", instance: Instance, journey: "Journey") -> Move | None:
-        properties = properties_of(instance.newest) if self._reads_properties else NO_EVENTS
+        properties: Mapping[str, Any] = NO_EVENTS
+        if self._reads_properties:
+            properties = act.properties_of(kept_event(instance, self._of))
         for condition, move in self._branches:
             if condition.check(act.entity, act.now, properties)[0]:
                 return move

@@ -1,5 +1,6 @@
 import datetime
 
+from gateway.pb.denrei.v1 import reason_pb2 as _reason_pb2
 from google.api import field_behavior_pb2 as _field_behavior_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -10,6 +11,34 @@ from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class EnterJourneyRequest(_message.Message):
+    __slots__ = ("parent", "journey", "context_msgpack", "context_json", "request_id")
+    PARENT_FIELD_NUMBER: _ClassVar[int]
+    JOURNEY_FIELD_NUMBER: _ClassVar[int]
+    CONTEXT_MSGPACK_FIELD_NUMBER: _ClassVar[int]
+    CONTEXT_JSON_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    parent: str
+    journey: str
+    context_msgpack: bytes
+    context_json: bytes
+    request_id: str
+    def __init__(self, parent: _Optional[str] = ..., journey: _Optional[str] = ..., context_msgpack: _Optional[bytes] = ..., context_json: _Optional[bytes] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class EnterJourneyResponse(_message.Message):
+    __slots__ = ("outcome",)
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    outcome: _reason_pb2.Reason
+    def __init__(self, outcome: _Optional[_Union[_reason_pb2.Reason, str]] = ...) -> None: ...
+
+class StopInstanceRequest(_message.Message):
+    __slots__ = ("name", "why")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    WHY_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    why: str
+    def __init__(self, name: _Optional[str] = ..., why: _Optional[str] = ...) -> None: ...
 
 class GetInstanceRequest(_message.Message):
     __slots__ = ("name",)

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class InstancesServiceStub:
-    """Reads instances. Scope of all methods: read.
+    """Reads instances, and begins and stops them. Scope: read; send for EnterJourney and StopInstance.
     """
 
     def __init__(self, channel):
@@ -45,10 +45,20 @@ class InstancesServiceStub:
                 request_serializer=denrei_dot_v1_dot_instances__pb2.ListInstancesRequest.SerializeToString,
                 response_deserializer=denrei_dot_v1_dot_instances__pb2.ListInstancesResponse.FromString,
                 _registered_method=True)
+        self.EnterJourney = channel.unary_unary(
+                '/denrei.v1.InstancesService/EnterJourney',
+                request_serializer=denrei_dot_v1_dot_instances__pb2.EnterJourneyRequest.SerializeToString,
+                response_deserializer=denrei_dot_v1_dot_instances__pb2.EnterJourneyResponse.FromString,
+                _registered_method=True)
+        self.StopInstance = channel.unary_unary(
+                '/denrei.v1.InstancesService/StopInstance',
+                request_serializer=denrei_dot_v1_dot_instances__pb2.StopInstanceRequest.SerializeToString,
+                response_deserializer=denrei_dot_v1_dot_instances__pb2.Instance.FromString,
+                _registered_method=True)
 
 
 class InstancesServiceServicer:
-    """Reads instances. Scope of all methods: read.
+    """Reads instances, and begins and stops them. Scope: read; send for EnterJourney and StopInstance.
     """
 
     def GetInstance(self, request, context):
@@ -60,6 +70,22 @@ class InstancesServiceServicer:
 
     def ListInstances(self, request, context):
         """Lists instances of one user, of one journey, or both.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EnterJourney(self, request, context):
+        """Begins a run of a journey whose entry is `api: true`. FAILED_PRECONDITION, with the reason, if
+        the journey does not let the person in.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StopInstance(self, request, context):
+        """Stops a run at once, wherever it stands; its messages that have not left are cancelled. One
+        that has ended stays as it is, so the call may be repeated.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -78,6 +104,16 @@ def add_InstancesServiceServicer_to_server(servicer, server):
                     request_deserializer=denrei_dot_v1_dot_instances__pb2.ListInstancesRequest.FromString,
                     response_serializer=denrei_dot_v1_dot_instances__pb2.ListInstancesResponse.SerializeToString,
             ),
+            'EnterJourney': grpc.unary_unary_rpc_method_handler(
+                    servicer.EnterJourney,
+                    request_deserializer=denrei_dot_v1_dot_instances__pb2.EnterJourneyRequest.FromString,
+                    response_serializer=denrei_dot_v1_dot_instances__pb2.EnterJourneyResponse.SerializeToString,
+            ),
+            'StopInstance': grpc.unary_unary_rpc_method_handler(
+                    servicer.StopInstance,
+                    request_deserializer=denrei_dot_v1_dot_instances__pb2.StopInstanceRequest.FromString,
+                    response_serializer=denrei_dot_v1_dot_instances__pb2.Instance.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'denrei.v1.InstancesService', rpc_method_handlers)
@@ -87,7 +123,7 @@ def add_InstancesServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class InstancesService:
-    """Reads instances. Scope of all methods: read.
+    """Reads instances, and begins and stops them. Scope: read; send for EnterJourney and StopInstance.
     """
 
     @staticmethod
@@ -134,6 +170,60 @@ class InstancesService:
             '/denrei.v1.InstancesService/ListInstances',
             denrei_dot_v1_dot_instances__pb2.ListInstancesRequest.SerializeToString,
             denrei_dot_v1_dot_instances__pb2.ListInstancesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EnterJourney(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/denrei.v1.InstancesService/EnterJourney',
+            denrei_dot_v1_dot_instances__pb2.EnterJourneyRequest.SerializeToString,
+            denrei_dot_v1_dot_instances__pb2.EnterJourneyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StopInstance(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/denrei.v1.InstancesService/StopInstance',
+            denrei_dot_v1_dot_instances__pb2.StopInstanceRequest.SerializeToString,
+            denrei_dot_v1_dot_instances__pb2.Instance.FromString,
             options,
             channel_credentials,
             insecure,

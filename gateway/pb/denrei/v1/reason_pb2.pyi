@@ -31,6 +31,10 @@ class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     NO_ADDRESS: _ClassVar[Reason]
     INSTANCES_FULL: _ClassVar[Reason]
     INTERNAL: _ClassVar[Reason]
+    OUT_OF_TURN: _ClassVar[Reason]
+    JOURNEY_NOT_LIVE: _ClassVar[Reason]
+    ENTRY_REFUSED: _ClassVar[Reason]
+    ALREADY_RUNNING: _ClassVar[Reason]
     OVERLOADED: _ClassVar[Reason]
     UNAVAILABLE: _ClassVar[Reason]
     DEADLINE: _ClassVar[Reason]
@@ -75,6 +79,10 @@ TEMPLATE_MISSING: Reason
 NO_ADDRESS: Reason
 INSTANCES_FULL: Reason
 INTERNAL: Reason
+OUT_OF_TURN: Reason
+JOURNEY_NOT_LIVE: Reason
+ENTRY_REFUSED: Reason
+ALREADY_RUNNING: Reason
 OVERLOADED: Reason
 UNAVAILABLE: Reason
 DEADLINE: Reason

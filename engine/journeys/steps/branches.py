@@ -1,0 +1,232 @@
+"""Branches of steps that wait: what each waits for, and where it leads.
+
+| written | is taken |
+|---|---|
+| `{event: X, where: [...], same: ...}` | when such an event comes |
+| `{segment: vip, on: left}` | when the person leaves (or, without `on`, enters) the segment |
+| `{already: condition}` | on arrival, if the condition holds then: it does not wait |
+
+Branches are tried in their order, the first that matches wins.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
+
+from pydantic import AfterValidator, Field, PlainValidator, model_validator
+
+from engine import limits
+from engine.conditions import Compiled, Condition
+from engine.issues import did_you_mean, kind_of, listed
+from engine.journeys.instance import Instance
+from engine.journeys.matching import EventMatch, EventRule, by_event
+from engine.journeys.steps.registry import END, FIRST, NO_EVENTS, Move, Step, StepName
+from engine.names import DefinitionName
+from engine.schema import Strict, refusal
+from engine.uses import Use
+
+if TYPE_CHECKING:
+    from engine.activation import Activation, EventView
+
+
+class _Reset(Strict):
+    then: StepName = END
+    reset: bool = False
+
+    @model_validator(mode="after")
+    def _moves_or_resets(self) -> "_Reset":
+        if self.reset and "then" in self.model_fields_set:
+            raise refusal("'reset' stands beside 'then'", "a branch restarts the time or moves on")
+        return self
+
+
+def _not_first(name: str) -> str:
+    if name == FIRST:
+        raise refusal("'first' is the event that began the run", "choose another name")
+    return name
+
+
+class EventBranchModel(EventRule, _Reset):
+    """An event that a step waits for; `as` keeps it for templates under a name."""
+
+    noun: ClassVar[str] = "a branch of a hold"
+    as_: Annotated[DefinitionName, AfterValidator(_not_first)] | None = Field(
+        default=None, alias="as"
+    )
+
+
+class SegmentBranchModel(_Reset):
+    """A segment that is entered or left."""
+
+    noun: ClassVar[str] = "a branch of a hold"
+    segment: DefinitionName
+    on: Literal["entered", "left"] = "entered"
+
+    def uses(self, place: str) -> Iterator[Use]:
+        """The segment."""
+        yield Use("segment", self.segment, f"{place}.segment")
+
+
+class AlreadyBranchModel(Strict):
+    """What may hold on arrival already."""
+
+    noun: ClassVar[str] = "a branch of a hold"
+    already: Condition
+    then: StepName = END
+    reset: ClassVar[bool] = False
+
+    def uses(self, place: str) -> Iterator[Use]:
+        """The segments that the condition reads."""
+        for segment in self.already.compile().segments:
+            yield Use("segment", segment, f"{place}.already")
+
+
+BranchModel = EventBranchModel | SegmentBranchModel | AlreadyBranchModel
+_KINDS: Final[dict[str, Any]] = {
+    "event": EventBranchModel,
+    "segment": SegmentBranchModel,
+    "already": AlreadyBranchModel,
+}
+
+
+def _read(value: Any) -> BranchModel:
+    if not isinstance(value, dict):
+        raise refusal(f"must be a branch written as a map, not {kind_of(value)}")
+    kinds = [key for key in _KINDS if key in value]
+    if len(kinds) > 1:
+        raise refusal(f"is two branches at once: {' and '.join(kinds)}", "make them two branches")
+    hint = next(filter(None, (did_you_mean(key, _KINDS) for key in value)), "")
+    if not kinds and hint:
+        raise refusal(f"is not a branch: it has none of {listed(_KINDS)}", hint)
+    model: BranchModel = _KINDS[kinds[0] if kinds else "event"].model_validate(value)
+    return model
+
+
+AnyBranch = Annotated[BranchModel, PlainValidator(_read, json_schema_input_type=BranchModel)]
+Branches = Annotated[list[AnyBranch], Field(min_length=1, max_length=limits.BRANCHES)]
+
+
+def uses_of(branches: Sequence[BranchModel], field: str) -> Iterator[Use]:
+    """The segments that branches need."""
+    for number, branch in enumerate(branches):
+        yield from branch.uses(f"{field}[{number}]")
+
+
+def names_kept(branches: Sequence[BranchModel]) -> Iterator[str]:
+    """The names under which branches keep their events."""
+    for branch in branches:
+        if isinstance(branch, EventBranchModel) and branch.as_ is not None:
+            yield branch.as_
+
+
+class Branch:
+    """A compiled branch.
+
+    Attributes:
+        number: Its place among the branches.
+        match: Which event, or None.
+        segment: `(name, entered)`, or None.
+        already: What may hold on arrival, or None.
+        alias: The name under which its event is kept, or empty.
+        words: What it waits for, as a person reads it.
+        move: Where it leads, and why; None if it begins the time anew.
+    """
+
+    __slots__ = ("alias", "already", "match", "move", "number", "segment", "words")
+
+    def __init__(self, model: BranchModel, number: int, key_path: str) -> None:
+        self.number = number
+        self.match: EventMatch | None = None
+        self.segment: tuple[str, bool] | None = None
+        self.already: Compiled | None = None
+        self.alias = ""
+        if isinstance(model, EventBranchModel):
+            self.match = EventMatch(model, key_path)
+            self.alias = model.as_ or ""
+            self.words = self.match.words
+        elif isinstance(model, AlreadyBranchModel):
+            self.already = model.already.compile()
+            self.words = f"already {self.already.words}"
+        else:
+            self.segment = (model.segment, model.on == "entered")
+            self.words = f"{model.on} segment {model.segment!r}"
+        self.move: Move | None = None if model.reset else (model.then, self.words)
+
+
+class BranchStep(Step):
+    """The base of steps that wait for branches; `taken` says what one does."""
+
+    __slots__ = ("_already",)
+
+    def __init__(self, name: str, models: Sequence[BranchModel], key_path: str) -> None:
+        branches = [Branch(model, number, key_path) for number, model in enumerate(models)]
+        events = [branch for branch in branches if branch.match is not None]
+        already = [branch for branch in branches if branch.already is not None]
+        asked = [branch.already for branch in already]
+        asked.extend(branch.match.where for branch in events if branch.match is not None)
+        super().__init__(
+            name,
+            by_event(events, lambda branch: branch.match.event if branch.match else ""),
+            tuple(condition for condition in asked if condition is not None),
+            _by_segment(branches),
+        )
+        self._already = tuple(already)
+
+    def taken(self, act: "Activation", instance: Instance, branch: Branch) -> Move | None:
+        """What a branch that matched does: a move on, or None to stay."""
+        raise NotImplementedError
+
+    def arrived(self, act: "Activation", instance: Instance) -> Move | None:
+        """The move of the first `already` branch that holds, for `enter`."""
+        for branch in self._already:
+            if holds_already(act, instance, branch):
+                return branch.move
+        return None
+
+    def on_event(self, act: "Activation", instance: Instance, event: "EventView") -> Move | None:
+        """Takes the first branch that the event matches."""
+        branch: Branch
+        for branch in self.listens[event.name]:
+            match = branch.match
+            if match is not None and match.matches(act, instance, event):
+                instance.newest = event.raw
+                if branch.alias:
+                    instance.remember(branch.alias, event.raw)
+                return self.taken(act, instance, branch)
+        return None
+
+    def on_segment(
+        self, act: "Activation", instance: Instance, name: str, entered: bool
+    ) -> Move | None:
+        """Takes the first branch that waits for this."""
+        branch: Branch
+        for branch in self.listens_segments[name]:
+            if branch.segment == (name, entered):
+                return self.taken(act, instance, branch)
+        return None
+
+
+def holds_already(act: "Activation", instance: Instance, branch: Branch) -> bool:
+    """Whether what an `already` branch asks is true now."""
+    condition = branch.already
+    if condition is None:
+        return False
+    properties: Mapping[str, Any] = NO_EVENTS
+    if condition.reads_properties:
+        properties = act.properties_of(instance.newest)
+    return condition.check(act.entity, act.now, properties)[0]
+
+
+def kept_event(instance: Instance, of: str) -> bytes:
+    """The properties (msgpack) of an event that a run keeps: the newest, `first`, or by a name."""
+    if not of:
+        return instance.newest
+    return instance.first if of == FIRST else instance.aliases.get(of, b"")
+
+
+def _by_segment(branches: Sequence[Branch]) -> dict[str, tuple[Branch, ...]]:
+    found: dict[str, tuple[Branch, ...]] = {}
+    for branch in branches:
+        if branch.segment is not None:
+            name = branch.segment[0]
+            found[name] = (*found.get(name, ()), branch)
+    return found

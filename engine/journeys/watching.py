@@ -1,0 +1,46 @@
+"""Exit rules that wait for a condition: when each instance looks again.
+
+After whatever may have changed an entity, and at the very moment at which time alone may make a
+condition true, its instances look at those rules of theirs.
+"""
+
+from typing import TYPE_CHECKING
+
+from engine.journeys.compile import Journey
+from engine.journeys.instance import Instance
+from engine.journeys.moving import EXIT_TIMER, leave_by
+
+if TYPE_CHECKING:
+    from engine.activation import Activation
+
+
+def look_all(act: "Activation") -> None:
+    """Lets all instances look; ends those whose condition has become true."""
+    journeys = act.program.journeys
+    for instance in list(act.entity.instances.values()):
+        journey = journeys.get(instance.pin)
+        if journey is not None and journey.exits.by_condition:
+            look(act, instance, journey)
+
+
+def look(act: "Activation", instance: Instance, journey: Journey) -> bool:
+    """Lets one instance look; True if that ended it."""
+    rule, next_ms = journey.exits.look(act)
+    if rule is not None:
+        leave_by(act, instance, rule)
+        return True
+    token = EXIT_TIMER + instance.id
+    if next_ms is None:
+        act.clear_timer(token)
+    elif act.entity.timers.get(token) != next_ms:
+        act.set_timer(token, next_ms)
+    return False
+
+
+def on_timer(act: "Activation", instance_id: str) -> None:
+    """Lets an instance look at the moment at which a condition may have become true."""
+    instance = act.entity.instances.get(instance_id)
+    if instance is not None:
+        journey = act.program.journeys.get(instance.pin)
+        if journey is not None:
+            look(act, instance, journey)

@@ -1,0 +1,102 @@
+"""The `command:` verbs of scenarios: one table, one line and one function for each.
+
+A feature with commands of its own adds them here:
+
+    {at: 1d, command: enter, user: ann, journey: cart}
+
+A verb names the fields that may stand beside `at`, `user`, `anonymous`, `answer` and `command`. Its
+function gets the world, the key of the user (or anonymous visitor; empty if none is named) and
+the fields, and gives the command to take, or None if it did everything itself.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from engine import commands
+from engine.commands import Command
+from engine.packing import pack
+from engine.schema import refusal
+from engine.simulation.sender import HOLD, SEND, outcome_of
+from engine.simulation.world import World
+from engine.slots import ADDRESS
+
+Fields = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """One verb; see the module's text.
+
+    Attributes:
+        do: What it does.
+        fields: The fields that it may have.
+        needed: Those of them that it must have.
+    """
+
+    do: Callable[[World, str, Fields], Command | None]
+    fields: tuple[str, ...] = ()
+    needed: tuple[str, ...] = ()
+
+
+def _send(world: World, key: str, fields: Fields) -> Command:
+    """A message by the API; with `address` it is for a mere address."""
+    key = key or f"{world.workspace}/{ADDRESS}/{fields['address']}"
+    spec = {name: value for name, value in fields.items() if name not in ("request", "address")}
+    spec.setdefault("to", "")
+    spec.setdefault("purpose", "marketing")
+    return commands.send(key, fields.get("request") or f"r{world.shard.seq}", pack(spec))
+
+
+def _release(world: World, key: str, fields: Fields) -> Command:
+    return commands.release(key)
+
+
+def _enter(world: World, key: str, fields: Fields) -> Command:
+    """A run of a journey, asked for by the API."""
+    context = fields.get("context")
+    request = fields.get("request") or f"r{world.shard.seq}"
+    raw = pack(context) if context else b""
+    return commands.enter(key, request, str(fields["journey"]), raw)
+
+
+def _stop(world: World, key: str, fields: Fields) -> Command:
+    """All runs of a journey, stopped by the API."""
+    request = fields.get("request") or f"r{world.shard.seq}"
+    return commands.stop(key, request, str(fields["journey"]), why=str(fields.get("why") or ""))
+
+
+def _restart(world: World, key: str, fields: Fields) -> None:
+    world.restart()
+
+
+def _sender(world: World, key: str, fields: Fields) -> None:
+    does, template = str(fields["does"]), str(fields.get("with") or "")
+    if does not in (SEND, HOLD) and outcome_of(does) is None:
+        raise refusal(f"the sender cannot {does!r}", "say send, hold or an outcome like expired")
+    if template:
+        world.sender.does_with[template] = does
+    else:
+        world.sender.does = does
+
+
+def _forwards(world: World, key: str, fields: Fields) -> None:
+    if fields["do"] not in ("wait", "go"):
+        raise refusal(f"forwards cannot {fields['do']!r}", "say wait or go")
+    world.let_forwards_go(fields["do"] == "go")
+
+
+_MESSAGE: Final = (
+    "address", "request", "channel", "to", "purpose", "template", "body", "subject", "data",
+    "validity_ms", "lane", "resend_unknown",
+)  # fmt: skip
+
+VERBS: Final[dict[str, Verb]] = {
+    "send": Verb(_send, _MESSAGE, needed=("channel",)),
+    "release": Verb(_release),
+    "enter": Verb(_enter, ("journey", "context", "request"), needed=("journey",)),
+    "stop": Verb(_stop, ("journey", "why", "request"), needed=("journey",)),
+    "restart": Verb(_restart),
+    "sender": Verb(_sender, ("does", "with"), needed=("does",)),
+    "forwards": Verb(_forwards, ("do",), needed=("do",)),
+}

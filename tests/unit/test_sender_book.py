@@ -1,0 +1,52 @@
+"""Which ids a sender knows, for how long, and how many of them."""
+
+from typing import cast
+
+import pytest
+
+from actors.ledger_writer import LedgerWriter
+from actors.sender_book import MessageBook
+from actors.store.ledger import LedgerState, Recovered, SentId
+from engine import limits
+from engine.reasons import Reason
+
+
+class NoLedger:
+    """Takes nothing."""
+
+    def close_batch(self, batch: int) -> None:
+        """See `LedgerWriter`."""
+
+
+def book_after_a_restart(closed: int) -> MessageBook:
+    messages = [
+        Recovered(
+            SentId(f"old{number}", "k", False), 1, "w/main", "sandbox", 0,
+            (Reason.SENT, "", "", f"p{number}"), closed=True,
+        )
+        for number in range(closed)
+    ]  # fmt: skip
+    book = MessageBook(cast("LedgerWriter", NoLedger()), 4)
+    assert book.recover(LedgerState(2, 2, {}, None, [], messages, [], {}), 0) == []
+    return book
+
+
+def test_the_oldest_settled_ids_make_room_a_batch_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limits, "SENT_IDS", 6)
+    monkeypatch.setattr(limits, "CALL_COMMANDS", 2)
+    book = book_after_a_restart(closed=6)
+    book.settled(["new"], 1)
+    assert [book.known(f"old{number}") for number in range(6)] == [False] * 2 + [True] * 4
+    assert book.known("new")
+
+
+def test_settled_ids_are_forgotten_after_their_time_and_not_before() -> None:
+    book = book_after_a_restart(closed=0)
+    book.settled(["first"], 0)
+    book.settled(["second"], limits.SENT_IDS_MS)
+    assert book.known("first")
+    book.settled(["third"], limits.SENT_IDS_MS + 1)
+    assert not book.known("first")
+    assert book.known("second")
