@@ -163,7 +163,7 @@ class Dispatcher:
         pause_s = FIRST_PAUSE_S
         while True:
             try:
-                size = len(command[-1]) + 200
+                size = sum(len(part) for part in command if isinstance(part, bytes)) + 200
                 results = await self._router.submit(
                     shard, [command], size, loop.time() + limits.FORWARD_TIMEOUT_S
                 )

@@ -14,6 +14,8 @@ from engine.entity import Entity
 from engine.errors import NotFound
 from engine.identity import record as identity
 from engine.journeys import broadcast
+from engine.privacy import export as exporting
+from engine.privacy.record import is_gone
 from engine.reasons import Reason
 from engine.shard import Shard
 from engine.slots import PROFILES, catalog_key
@@ -145,7 +147,8 @@ def tally(shard: Shard, args: dict[str, Any]) -> dict[str, Any]:
     found = shard.scan(args.get("after") or prefix, limit)
     entities = [entity for entity in found if entity.key.startswith(prefix)]
     for entity in entities:
-        profiles += entity.kind in PROFILES and not identity.merged_into(entity)
+        is_one = entity.kind in PROFILES and not identity.merged_into(entity)
+        profiles += is_one and not is_gone(entity)
         for instance in (*entity.ended_instances(), *entity.instances.values()):
             runs[instance.journey, instance.status, instance.step] += 1
         for one in entity.messages.values():
@@ -168,6 +171,20 @@ def broadcasts(shard: Shard, args: dict[str, Any]) -> list[dict[str, Any]]:
     return broadcast.progress(entity) if entity else []
 
 
+def export(shard: Shard, args: dict[str, Any]) -> dict[str, Any] | None:
+    """Everything that is kept of a person: `{key}`; see `engine.privacy.export`.
+
+    Of a profile that became a part of another one it is `{merged_into}`.
+    """
+    entity = shard.peek(args["key"])
+    if entity is None:
+        return None
+    if identity.merged_into(entity):
+        return {"merged_into": identity.merged_into(entity)}
+    program = shard.programs.get(entity.workspace)
+    return exporting.export(entity, program.computed if program else ())
+
+
 QUERIES: dict[str, Query] = {
     "profile": profile,
     "instances": instances,
@@ -179,6 +196,7 @@ QUERIES: dict[str, Query] = {
     "tally": tally,
     "members": members,
     "broadcasts": broadcasts,
+    "export": export,
 }
 
 

@@ -13,6 +13,9 @@ from xxhash import xxh3_128_hexdigest
 from engine import limits
 from engine.commands import TRACK, Command, call_back
 from engine.entity import Entity
+from engine.governance import caps, held
+from engine.governance.judge import judge
+from engine.governance.waiting import STATE as WAITING
 from engine.journeys.context import map_in, properties_of
 from engine.messages import ADDRESS_TRAITS, Message, SendRequest, new_message
 from engine.packing import pack
@@ -173,9 +176,10 @@ class Activation:
             message_id: Its id, if the caller has one already; else one is made.
 
         Returns:
-            The message's id and QUEUED; or its id and the reason why it will not be sent
-            (NO_ADDRESS, NO_ROUTE), recorded in the message's history and in the trail; or an
-            empty id and OUTBOX_FULL.
+            The message's id and QUEUED; or its id and HELD, if it has to wait first; or its id and
+            the reason why it will not be sent (NO_ADDRESS, NO_ROUTE, or what `engine.governance`
+            has against it), recorded in the message's history and in the trail; or an empty id
+            and OUTBOX_FULL.
 
         Durability: The message and its effect are part of the entity; they are durable with the
             entry at work, and the effect is handed out only then.
@@ -184,16 +188,47 @@ class Activation:
         if len(entity.outbox) >= limits.OUTBOX:
             self.note("message", request.template, f"not sent: {limits.OUTBOX} are waiting already")
             return "", Reason.OUTBOX_FULL
-        to = request.to or self._address(request)
+        to = self.address_of(request)
         lane = self.routes.lane_for(request.channel, to, request.lane) if to else ""
         if not lane:
             reason = Reason.NO_ROUTE if to else Reason.NO_ADDRESS
             return self.send_failed(request, reason, _why_unsent(reason, request), message_id)
         id_ = message_id or self.next_id()
+        policy = self.program.policy
+        if policy is not None or entity.state:
+            stopped = self._govern(id_, request, to, lane)
+            if stopped is not None:
+                return id_, stopped
         entity.outbox[id_] = None
         message = self._keep(id_, request, to, lane, Reason.QUEUED, "")
         self.effects.sends.append(message.offer(entity.key, entity.workspace))
+        if policy is not None and policy.caps:
+            self.sent(caps.label_of(request.channel, request.purpose, request.topic, request.tags))
         return id_, Reason.QUEUED
+
+    def _govern(self, id_: str, request: SendRequest, to: str, lane: str) -> Reason | None:
+        """Keeps a message that may not go out now: to wait, or only for the record."""
+        verdict = judge(self, request, self.now + request.validity_ms)
+        if verdict is None:
+            return None
+        if verdict.until_ms:
+            refused = held.hold(self, id_, request, verdict)
+            if refused is None:
+                self._keep(id_, request, to, lane, Reason.HELD, verdict.why)
+                return Reason.HELD
+            verdict = refused
+        return self.send_failed(request, verdict.reason, verdict.why, id_)[1]
+
+    def sent(self, label: str) -> None:
+        """Counts a message that goes out, by its `caps.label_of`, for frequency caps."""
+        policy = self.program.policy
+        if policy is not None and policy.caps:
+            policy.caps.count(self.entity, label, self.now)
+
+    def why(self, message_id: str) -> str:
+        """What was said last of a message, in words."""
+        message = self.entity.kept.get(message_id)
+        return message.history[-1][3] if message is not None else ""
 
     def send_failed(
         self, request: SendRequest, reason: Reason, why: str, message_id: str = ""
@@ -202,7 +237,7 @@ class Activation:
 
         Args:
             request: The message, as far as it could be made.
-            reason: NO_ADDRESS, NO_ROUTE or RENDER_FAILED.
+            reason: NO_ADDRESS, NO_ROUTE, RENDER_FAILED, or a verdict of `engine.governance`.
             why: In words.
             message_id: As for `send`.
 
@@ -210,11 +245,12 @@ class Activation:
             The message's id and the reason.
         """
         id_ = message_id or self.next_id()
-        self._keep(id_, request, self._address(request), "", reason, why)
+        self._keep(id_, request, self.address_of(request), "", reason, why)
         self.note("message", id_, f"not sent: {reason.name}, {why}")
         return id_, reason
 
-    def _address(self, request: SendRequest) -> str:
+    def address_of(self, request: SendRequest) -> str:
+        """Where a message goes: the address that it names, else the profile's, or empty."""
         return request.to or str(self.entity.traits.get(ADDRESS_TRAITS[request.channel]) or "")
 
     def cancel(self, message_id: str, why: str) -> None:
@@ -224,7 +260,8 @@ class Activation:
         """
         entity = self.entity
         if message_id not in entity.outbox:
-            self._call_back(message_id, why)
+            if not held.cancel(self, message_id, why):
+                self._call_back(message_id, why)
             return
         kept = entity.kept
         at = kept.where(message_id)
@@ -258,8 +295,8 @@ class Activation:
     ) -> Message:
         """Makes a message with its first outcome and keeps it; past the limit an old one goes.
 
-        A message that goes out is in the outbox before it comes here: what the outbox names is
-        never dropped, or a recovery could not hand it over again.
+        A message that goes out is in the outbox before it comes here, and one that waits is noted
+        as such: neither is ever dropped, or it could not be handed over later.
         """
         entity = self.entity
         message = new_message(id_, request, to, lane, self.now, int(reason), why)
@@ -268,7 +305,8 @@ class Activation:
         if self.feed is not None:
             words = f"{reason.name} {message.channel} to {to} {message.body}"
             self.tell("message", id_, words)
-        entity.kept.keep(message, entity.outbox)
+        waiting = entity.state.get(WAITING)
+        entity.kept.keep(message, {**entity.outbox, **waiting} if waiting else entity.outbox)
         return message
 
 

@@ -31,6 +31,8 @@ KEPT: Final = 11
 ENTER: Final = 12
 STOP: Final = 13
 WALK: Final = 14
+ERASE: Final = 16
+SUPPRESS: Final = 17
 PASS: Final = 18
 CALL_BACK: Final = 19
 WALKED: Final = 20
@@ -38,6 +40,7 @@ CLAIM: Final = 21
 ACCOUNT: Final = 22
 FILL: Final = 23
 FILLED: Final = 24
+CONSENT: Final = 15
 
 # Where events drive the clocks, the fifth item of these is a time that moves one.
 TIMED: Final = frozenset({EVENT, PASS})
@@ -94,7 +97,8 @@ def send(key: str, request_id: str, spec: bytes) -> Command:
         request_id: The caller's idempotency key.
         spec: A msgpack map with `channel`, `to` (may be empty: the profile's), `purpose`,
             `template` or `body` (and `subject`), `data` (a map for the template),
-            `validity_ms`, `lane` (may be empty: routed), `resend_unknown`.
+            `validity_ms`, `lane` (may be empty: routed), `resend_unknown`, `topic`, `tags` (a list)
+            and `priority` (0 to 100; see `engine.governance`).
     """
     return (SEND, key, request_id, spec)
 
@@ -184,7 +188,9 @@ def release(key: str) -> Command:
     return (RELEASE, key)
 
 
-def link(key: str, forward_id: str, target: str, by: str, via: str) -> Command:
+def link(
+    key: str, forward_id: str, target: str, by: str, via: str, since_ms: int = 0
+) -> Command:
     """Asks a profile to become part of another one; see `engine.identity`.
 
     Args:
@@ -193,8 +199,9 @@ def link(key: str, forward_id: str, target: str, by: str, via: str) -> Command:
         target: The key of the profile that asks for it.
         by: The id of the event that said that both are one person.
         via: How it said so: `event`, `alias`, or the kind of identifier that both have.
+        since_ms: When the target was erased last, or 0; see `engine.privacy.leftovers`.
     """
-    return (LINK, key, forward_id, target, by, via)
+    return (LINK, key, forward_id, target, by, via, since_ms)
 
 
 def kept(key: str, forward_id: str, asked: str, owner: str) -> Command:
@@ -202,7 +209,9 @@ def kept(key: str, forward_id: str, asked: str, owner: str) -> Command:
     return (KEPT, key, forward_id, asked, owner)
 
 
-def merge(key: str, source: str, lowest: str, parts: bytes) -> Command:
+def merge(
+    key: str, source: str, lap: dict[str, int], lap_before: dict[str, int], parts: bytes
+) -> Command:
     """All that a profile was, on its way to the one that it becomes a part of.
 
     It always travels inside of a `passed`.
@@ -210,10 +219,12 @@ def merge(key: str, source: str, lowest: str, parts: bytes) -> Command:
     Args:
         key: The profile that takes it in, as far as the sender knows.
         source: The key of the profile that it was.
-        lowest: The lowest key of the profiles that it went through, itself included.
-        parts: See `engine.identity.parts`.
+        lap: The merged profiles that it went through since it left or came by its source, each
+            with how often that one's own merge had come back to it; see `engine.identity.stub`.
+        lap_before: The same of the time before that.
+        parts: See `engine.identity.parts`; empty if nothing was ever heard of it.
     """
-    return (MERGE, key, source, lowest, parts)
+    return (MERGE, key, source, lap, lap_before, parts)
 
 
 def passed(
@@ -224,6 +235,7 @@ def passed(
     at_ms: int,
     version: int,
     command: bytes,
+    since_ms: int = 0,
 ) -> Command:
     """A command that a merged profile passes on to the one that it is part of now.
 
@@ -237,8 +249,10 @@ def passed(
             event.
         version: The definitions that the sender has; the receiver needs them too.
         command: The command as it came, packed.
+        since_ms: When the receiver was erased last, as the sender knows it from when it became a
+            part of it, or 0; see `engine.privacy.leftovers`.
     """
-    return (PASS, key, forward_id, sender, number, at_ms, version, command)
+    return (PASS, key, forward_id, sender, number, at_ms, version, command, since_ms)
 
 
 def call_back(key: str, forward_id: str, message_id: str, why: str) -> Command:
@@ -246,7 +260,9 @@ def call_back(key: str, forward_id: str, message_id: str, why: str) -> Command:
     return (CALL_BACK, key, forward_id, message_id, why)
 
 
-def claim(key: str, forward_id: str, identifier: str, owner: str, by: str) -> Command:
+def claim(
+    key: str, forward_id: str, identifier: str, owner: str, by: str, since_ms: int = 0
+) -> Command:
     """A profile says to an identifier that it is its own; the identifier answers with the same.
 
     Args:
@@ -256,8 +272,9 @@ def claim(key: str, forward_id: str, identifier: str, owner: str, by: str) -> Co
         owner: The key of the profile that claims it; of the answer, of the one that has it, or
             empty if too many have claimed it.
         by: The id of the event that brought it.
+        since_ms: When the owner was erased last, or 0.
     """
-    return (CLAIM, key, forward_id, identifier, owner, by)
+    return (CLAIM, key, forward_id, identifier, owner, by, since_ms)
 
 
 def account(
@@ -308,6 +325,61 @@ def stop(key: str, request_id: str, journey: str, instance: str = "", why: str =
         why: For the trail.
     """
     return (STOP, key, request_id, journey, instance, why)
+
+
+def consent(
+    key: str,
+    request_id: str,
+    changes: Sequence[tuple[str, str, str]],
+    by: str = "",
+    at_ms: int = 0,
+) -> Command:
+    """What a person has said they want to get.
+
+    Args:
+        key: The person, or an address of which nobody is known.
+        request_id: The caller's idempotency key.
+        changes: `(channel, topic, status)` each: a topic of the policy, or `all` for the channel
+            itself; subscribed, unsubscribed or unknown.
+        by: Where they said it, for the trail: `the preference page`, `a reply of STOP`.
+        at_ms: When they said it; left out, now. What was said later stands.
+    """
+    return (CONSENT, key, request_id, changes, by, at_ms)
+
+
+def erase(
+    key: str,
+    request_id: str,
+    suppress: bool,
+    is_merged: bool = False,
+    at_ms: int = 0,
+    mark: str = "",
+    owner: str = "",
+) -> Command:
+    """Asks for all that is kept of a person to be erased; see `engine.privacy.erasing`.
+
+    Args:
+        key: One of the person's ids. Of a forward, another of them, an identifier or an account.
+        request_id: The caller's idempotency key; of a forward, the forward's id.
+        suppress: Whether nothing is taken of the person from now on.
+        is_merged: Of a forward from the profile: that this id is a part of it for sure.
+        at_ms: Of a forward: when its sender was erased.
+        mark: Of a forward: a hash of the request. Empty from a client.
+        owner: Of a forward from the profile to what belongs to it: the profile's key.
+    """
+    return (ERASE, key, request_id, suppress, is_merged, at_ms, mark, owner)
+
+
+def suppress(key: str, request_id: str, is_on: bool, owner: str = "") -> Command:
+    """Asks for nothing to be taken of a person or sent to them, or for that to end.
+
+    Args:
+        key: One of the person's ids.
+        request_id: The caller's idempotency key; of a forward, the forward's id.
+        is_on: Whether it begins or ends.
+        owner: Of a forward from the profile to an id that is a part of it: the profile's key.
+    """
+    return (SUPPRESS, key, request_id, is_on, owner)
 
 
 def walk(

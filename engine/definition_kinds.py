@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from engine.computed.definition import TraitModel, compile_trait
+from engine.governance.policy import POLICY, PolicyModel, check_policy, compile_policy
 from engine.identity.rules import IDENTITY, IdentityModel, check_rules, compile_rules
 from engine.issues import Issue
 from engine.journeys.compile import compile_journey
@@ -75,4 +76,5 @@ KINDS: Final = {
     IDENTITY: Kind(
         IdentityModel, lambda model, _: compile_rules(model), check_against=check_rules
     ),
+    POLICY: Kind(PolicyModel, lambda model, _: compile_policy(model), check_policy),
 }

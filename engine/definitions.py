@@ -18,6 +18,7 @@ from engine.issues import DefinitionError, Issue, did_you_mean, kind_of, listed
 from engine.names import read_name
 from engine.program import Body, Change, Label, Program, model_of
 from engine.schema import Strict
+from engine.uses import Use
 
 __all__ = [
     "DefinitionError", "Document", "Issue", "check", "from_wire", "parse", "to_wire",
@@ -199,6 +200,22 @@ def _references(models: dict[Label, Strict], changed: dict[Label, Document]) -> 
                 elif label in changed:
                     what = f"{found}, but {kind} {name!r} ({use.where}) needs {use.channel}"
                     yield _issue(changed[label], what)
+            elif use.part and use.part not in getattr(target, "parts", ()):
+                yield from _part_is_missing(models, changed, (kind, name), use)
+
+
+def _part_is_missing(
+    models: dict[Label, Strict], changed: dict[Label, Document], user: Label, use: Use
+) -> Iterator[Issue]:
+    """Something that names a part of another definition which that has not."""
+    parts = getattr(models[use.kind, use.name], "parts", ())
+    found = f"{use.kind} {use.name!r} has no {use.part!r}"
+    if user in changed:
+        what = f"{use.where}: {found}"
+        yield _issue(changed[user], what, did_you_mean(use.part, parts))
+    elif (use.kind, use.name) in changed:
+        what = f"it has no {use.part!r}, which {user[0]} {user[1]!r} ({use.where}) names"
+        yield _issue(changed[use.kind, use.name], what, "change that first")
 
 
 def _circles(models: dict[Label, Strict], changed: dict[Label, Document]) -> Iterator[Issue]:

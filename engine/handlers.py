@@ -11,11 +11,13 @@ from engine import catalog, commands, computed, dedup, history, profile
 from engine.activation import Activation, EventView
 from engine.commands import Command
 from engine.follow_ups import follow_up
+from engine.governance import consents, held
 from engine.identity import hooks as identity
 from engine.journeys import broadcast, calls, watching
 from engine.journeys import run as journeys
 from engine.journeys.steps.registry import TIMER
 from engine.messages import api_message_id
+from engine.privacy import hooks as privacy
 from engine.reasons import Reason
 from engine.sending import send_by_api, sent_id, take_receipt
 
@@ -27,9 +29,14 @@ Wake = Callable[[Activation, str], None]
 
 def _event(act: Activation, command: Command) -> int:
     entity = act.entity
+    held = privacy.PRIVACY in entity.state
+    if held and privacy.SUPPRESSED in entity.state:
+        return Reason.PERSON_SUPPRESSED
     known = identity.IDENTITY in entity.state
     if known and identity.MERGED_INTO in entity.state:
         return identity.pass_event(act, command)
+    if held:
+        privacy.come_back(act)
     seen = entity.seen.add(command[2], act.now)
     if seen:
         return Reason.DUPLICATE if seen == dedup.SEEN else Reason.USER_RATE
@@ -66,6 +73,8 @@ def _take_event(act: Activation, command: Command) -> Reason:
         if act.feed is not None:
             kind = commands.EVENT_TYPES[type_]
             act.tell("event", kind, event.name or kind)
+        if type_ == commands.IDENTIFY and consents.MARK in context:
+            consents.take_event(act, event)
         journeys.on_event(act, event)
         if type_ == commands.GROUP:
             identity.look_at_group(act, event)
@@ -86,11 +95,17 @@ def _send(act: Activation, command: Command) -> int:
         if sent_id(message_id) in act.entity.seen:
             return Reason.DUPLICATE
         return identity.pass_on(act, command)
+    if privacy.is_gone(act.entity):
+        if privacy.SUPPRESSED in act.entity.state:
+            return Reason.PERSON_SUPPRESSED
+        privacy.come_back(act)
     return send_by_api(act, message_id, command[3])
 
 
 def _receipt(act: Activation, command: Command) -> int:
     state = act.entity.state
+    if privacy.PRIVACY in state and privacy.settle_blank(act, command):
+        return Reason.NOT_FOUND
     if identity.IDENTITY in state:
         if identity.MERGED_INTO in state:
             return identity.take_receipt_of_stub(act, command)
@@ -111,6 +126,8 @@ def _passing(handler: Handler) -> Handler:
 
 def _passed(act: Activation, command: Command) -> int:
     """Does what a merged profile has passed on. Its client is gone: what is refused is noted."""
+    if privacy.is_of_the_erased(act, command):
+        return Reason.DUPLICATE
     inner = identity.open_passed(act, command)
     if isinstance(inner, int):
         return inner
@@ -130,20 +147,32 @@ _NO_NEWS: Final = frozenset({Reason.ACCEPTED, Reason.DUPLICATE, Reason.NOT_FOUND
 
 def _merge(act: Activation, command: Command) -> int:
     reason = identity.take_merge(act, command)
+    if identity.MERGED_INTO not in act.entity.state:
+        privacy.after_merge(act)
     _take_ready(act)
     return reason
 
 
 def _kept(act: Activation, command: Command) -> int:
+    if privacy.is_late_kept(act, command):
+        return Reason.DUPLICATE
     reason = identity.take_kept(act, command)
     _take_ready(act)
     return reason
 
 
 def _claim(act: Activation, command: Command) -> int:
+    if privacy.is_late_claim(act, command):
+        return Reason.DUPLICATE
     reason = identity.take_claim(act, command)
     _take_ready(act)
     return reason
+
+
+def _account(act: Activation, command: Command) -> int:
+    if privacy.is_late_account(act, command):
+        return Reason.DUPLICATE
+    return identity.take_account(act, command)
 
 
 def _waited(act: Activation, what: str) -> None:
@@ -188,7 +217,31 @@ def _release(act: Activation, command: Command) -> int:
         if instance.due_ms:
             # Not before now: a row's timers lie after the entry that it is stamped with.
             act.set_timer(TIMER + id_, max(instance.due_ms, act.now + 1))
+    held.set_timers(act)
     return Reason.ACCEPTED
+
+
+def _enter(act: Activation, command: Command) -> int:
+    if privacy.SUPPRESSED in act.entity.state:
+        return Reason.PERSON_SUPPRESSED
+    privacy.come_back(act)
+    return calls.take_enter(act, command)
+
+
+def _consent(act: Activation, command: Command) -> int:
+    privacy.come_back(act)
+    return consents.take_consent(act, command)
+
+
+def _fill(act: Activation, command: Command) -> int:
+    filling = privacy.without_past(act, command)
+    return filling if isinstance(filling, Reason) else history.take_fill(act, filling)
+
+
+def _suppress(act: Activation, command: Command) -> int:
+    if identity.MERGED_INTO in act.entity.state and not command[4]:
+        return identity.pass_on(act, command)
+    return privacy.take_suppress(act, command)
 
 
 COMMANDS: Final[dict[int, Handler]] = {
@@ -203,14 +256,17 @@ COMMANDS: Final[dict[int, Handler]] = {
     commands.MERGE: _merge,
     commands.KEPT: _passing(_kept),
     commands.PASS: _passed,
-    commands.ENTER: _passing(calls.take_enter),
+    commands.ENTER: _passing(_enter),
     commands.STOP: _passing(calls.take_stop),
+    commands.CONSENT: _passing(_consent),
     commands.WALKED: broadcast.take_walked,
     commands.CALL_BACK: identity.call_back,
     commands.CLAIM: _passing(_claim),
-    commands.ACCOUNT: _passing(identity.take_account),
-    commands.FILL: _passing(history.take_fill),
+    commands.ACCOUNT: _passing(_account),
+    commands.FILL: _passing(_fill),
     commands.FILLED: history.take_filled,
+    commands.ERASE: privacy.take_erase,
+    commands.SUPPRESS: _suppress,
 }
 
 # By what stands before the colon in a timer's token.
@@ -220,6 +276,7 @@ TIMERS: Final[dict[str, Wake]] = {
     "b": broadcast.on_timer,
     "c": computed.on_timer,
     "d": profile.on_timer,
+    "g": held.on_timer,
     "s": profile.on_timer,  # in stores of earlier versions
     "i": _waited,
 }

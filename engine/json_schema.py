@@ -7,7 +7,8 @@ pydantic's `json_schema_input_type`, or stands in one of the tables below; of on
 nothing is said, since an editor that marks what is right is worse than one that is silent.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final
 
 from pydantic.json_schema import DefsRef, GenerateJsonSchema, JsonSchemaValue
@@ -27,11 +28,17 @@ DURATION: Final[JsonSchemaValue] = {
     "description": "A duration, such as 90s, 15m, 2h, 1d, 2w or 1h30m.",
     "examples": ["15m", "2h", "1d"],
 }
+MOMENT: Final[JsonSchemaValue] = {
+    "type": "string",
+    "description": "An offset from the start, such as 0s or 1d2h, or a time: 2026-01-05T14:00:00Z.",
+    "examples": ["0s", "2h"],
+}
 # A mark that stands for a definition of its own until all are made.
 _MARK: Final = "denrei:kind"
 
 
-def _mark(name: str) -> JsonSchemaValue:
+def marked(name: str) -> JsonSchemaValue:
+    """A place at which anything of a group may stand; see `schema_of`."""
     return {_MARK: name}
 
 
@@ -41,11 +48,11 @@ def _or_list(one: JsonSchemaValue) -> JsonSchemaValue:
 
 # What a validator reads in place of its model, by its module and name.
 _READERS: Final[dict[tuple[str, str], Callable[[], JsonSchemaValue]]] = {
-    ("engine.conditions.registry", "read"): lambda: _or_list(_mark("Condition")),
-    ("engine.journeys.steps.registry", "read"): lambda: _mark("Step"),
-    ("engine.journeys.entries", "read"): lambda: _mark("Entry"),
-    ("engine.journeys.entries", "read_all"): lambda: _or_list(_mark("Entry")),
-    ("engine.journeys.exits", "read"): lambda: _mark("Exit"),
+    ("engine.conditions.registry", "read"): lambda: _or_list(marked("Condition")),
+    ("engine.journeys.steps.registry", "read"): lambda: marked("Step"),
+    ("engine.journeys.entries", "read"): lambda: marked("Entry"),
+    ("engine.journeys.entries", "read_all"): lambda: _or_list(marked("Entry")),
+    ("engine.journeys.exits", "read"): lambda: marked("Exit"),
     ("engine.journeys.schedule", "read"): lambda: {"type": "string"},
     ("engine.journeys.again", "read"): lambda: {
         "anyOf": [
@@ -68,6 +75,9 @@ _READERS: Final[dict[tuple[str, str], Callable[[], JsonSchemaValue]]] = {
             },
         ]
     },
+    ("engine.simulation.happenings", "read"): lambda: marked("Happening"),
+    ("engine.simulation.happenings", "_outcome"): lambda: {"type": "string"},
+    ("engine.simulation.moments", "read"): lambda: MOMENT,
     ("engine.durations", "parse"): lambda: DURATION,
     ("engine.durations", "up_to.<locals>.read"): lambda: DURATION,
 }
@@ -125,6 +135,8 @@ class _Generator(GenerateJsonSchema):
         if name[1] in _ITEMS:
             made = self.generate_inner(inner)
             return {"anyOf": [made, made.get("items", {})]}
+        if inner["type"] == "model" and not _is_of_model(name):  # it reads a short form, too
+            return {"anyOf": [self.generate_inner(inner), {"not": {"type": "object"}}]}
         narrows = name in _NARROWS or inner["type"] in _PLAIN or _is_of_model(name)
         return self.generate_inner(inner) if narrows else {}
 
@@ -149,7 +161,7 @@ def _is_of_model(name: tuple[str, str]) -> bool:
 
 
 def generate(kind: str = "") -> dict[str, Any]:
-    """A JSON Schema.
+    """A JSON Schema of definitions.
 
     Args:
         kind: The kind of definition; left out, any of them.
@@ -157,31 +169,56 @@ def generate(kind: str = "") -> dict[str, Any]:
     Raises:
         KeyError: There is no such kind.
     """
-    wanted = [kind] if kind else list(KINDS)
-    models = {name: KINDS[name].model for name in wanted}
-    groups: dict[str, list[type[Strict]]] = {
+    if kind:
+        return schema_of(f"Denrei: a {kind}", [KINDS[kind].model])
+    return schema_of("Denrei: a definition", definition_models())
+
+
+def definition_models() -> list[type[Strict]]:
+    """The models of all kinds of definitions."""
+    return [kind.model for kind in KINDS.values()]
+
+
+def schema_of(
+    title: str,
+    models: Sequence[type[Strict]],
+    groups: Mapping[str, Sequence[type[Strict]]] = MappingProxyType({}),
+    more: Mapping[str, Sequence[JsonSchemaValue]] = MappingProxyType({}),
+) -> dict[str, Any]:
+    """A JSON Schema of a document.
+
+    Args:
+        title: What it is.
+        models: What it may be.
+        groups: Things told apart by a field, by the name that `marked` gives them, beside those of
+            definitions.
+        more: What else may stand for such a thing.
+    """
+    parts: dict[str, Sequence[type[Strict]]] = {
+        "": models,
         "Condition": [*conditions._kinds.values()],
         "Step": [*steps._kinds.values()],
         "Entry": [*entries.KINDS.values()],
         "Exit": [*exits.KINDS.values()],
+        **groups,
     }
-    for name, group in groups.items():
-        models.update({f"{name} {number}": model for number, model in enumerate(group)})
+    core = {
+        f"{name} {number}": model.__pydantic_core_schema__
+        for name, group in parts.items()
+        for number, model in enumerate(group)
+    }
     made, definitions = _Generator(by_alias=True).generate_definitions(
-        [(name, "validation", model.__pydantic_core_schema__) for name, model in models.items()]
+        [(name, "validation", one) for name, one in core.items()]
     )
     of = {name: schema for (name, _), schema in made.items()}
-    for name, group in groups.items():
-        parts = [of[f"{name} {number}"] for number in range(len(group))]
-        definitions[DefsRef(name)] = {"anyOf": parts}
-    root = _root([of[name] for name in wanted], wanted)
-    return _needed(_tidy({"$schema": DIALECT, **root, "$defs": definitions}))
-
-
-def _root(schemas: list[JsonSchemaValue], kinds: list[str]) -> JsonSchemaValue:
-    if len(schemas) == 1:
-        return {"title": f"Denrei: a {kinds[0]}", **schemas[0]}
-    return {"title": "Denrei: a definition", "anyOf": schemas}
+    found = {
+        name: [*(of[f"{name} {number}"] for number in range(len(group))), *more.get(name, ())]
+        for name, group in parts.items()
+    }
+    first, *others = found.pop("")
+    root = {"anyOf": [first, *others]} if others else first
+    whole = {**definitions, **{DefsRef(name): {"anyOf": one} for name, one in found.items()}}
+    return _needed(_tidy({"$schema": DIALECT, "title": title, **root, "$defs": whole}))
 
 
 def _tidy(value: Any, named: bool = False) -> Any:

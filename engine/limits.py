@@ -75,6 +75,10 @@ TRAIL: Final = 100
 MESSAGES: Final = 50
 MESSAGE_HISTORY: Final = 16
 OUTBOX: Final = 100
+CONSENTS: Final = 200  # channels and topics of which a person may have said something
+HELD_MESSAGES: Final = 20  # that wait for the end of quiet hours or for room under a cap
+HELD_CONTEXT_BYTES: Final = 16 * 1024  # past it a message that waits is not rendered again
+HELD_RETRY_MS: Final = 60_000  # until a message is tried again that found the outbox full
 ERROR_CHARS: Final = 500
 
 # What becomes of profiles that are one person: how many ids and merges one has, how much one merge
@@ -129,6 +133,13 @@ COMPUTED_TRAITS: Final = 100
 LIST_USERS: Final = 10_000  # ids in one list
 DOCUMENT_DEPTH: Final = 10 + 3 * CONDITION_DEPTH
 STEP_DELAY_MS: Final = 2 * 365 * 86_400_000
+TOPICS: Final = 100
+CAPS: Final = 20
+CAP_SENDS: Final = 100  # messages that one cap may allow in its span, and so has to remember
+CAP_DAYS: Final = 90
+LABELS_KNOWN: Final = 1_000  # kinds of messages of which it is known which caps are about them
+QUIET_HOURS: Final = 10
+MESSAGE_TAGS: Final = 10
 LANE_PREFIXES: Final = 500
 LANE_LIMITS: Final = 10
 

@@ -8,7 +8,7 @@ Most of a person's messages never change again, so they are kept as bytes only, 
 message is an object just while it is made or changed.
 """
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from typing import Any, Final
 
 from msgspec import Struct
@@ -35,6 +35,7 @@ ADDRESS_TRAITS: Final = {SMS: "phone", EMAIL: "email", PUSH: "push_token"}
 
 # How far along a status is; a receipt may only move a message to a higher rank.
 _RANK: Final[dict[int, int]] = {
+    Reason.HELD: -1,
     Reason.QUEUED: 0,
     Reason.THROTTLED: 0,
     Reason.UNKNOWN_OUTCOME: 1,
@@ -51,6 +52,11 @@ _RANK: Final[dict[int, int]] = {
     Reason.RENDER_FAILED: 3,
     Reason.NO_ADDRESS: 3,
     Reason.UNDELIVERED: 3,
+    Reason.NO_CONSENT: 3,
+    Reason.SUPPRESSED: 3,
+    Reason.QUIET_HOURS: 3,
+    Reason.FREQUENCY_CAP: 3,
+    Reason.LOWER_PRIORITY: 3,
     Reason.DELIVERED: 4,
     Reason.READ: 5,
 }
@@ -75,6 +81,11 @@ class SendRequest(Struct, eq=False, gc=False):
         resend_unknown: Whether a message with an unknown outcome is sent again.
         instance: The id of the journey instance that asked, or empty.
         warnings: What rendering had to leave empty.
+        tags: What it is, in words of the workspace, for frequency caps.
+        topic: What it is about, of the topics that people subscribe to, or empty.
+        priority: How much it counts, 0 to 100, if not all that wait can be sent.
+        context: What its template was rendered with, so that it can be rendered again if it has to
+            wait; None if it is not of a template.
     """
 
     channel: str
@@ -88,6 +99,10 @@ class SendRequest(Struct, eq=False, gc=False):
     resend_unknown: bool = False
     instance: str = ""
     warnings: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    topic: str = ""
+    priority: int = 0
+    context: Mapping[str, Any] | None = None
 
 
 class Message(Struct, array_like=True, eq=False, gc=False):
@@ -115,6 +130,8 @@ class Message(Struct, array_like=True, eq=False, gc=False):
     cancelled: bool
     status: int
     history: list[Outcome]
+    tags: tuple[str, ...] = ()
+    topic: str = ""  # text stays the last field, see `Messages.where`
 
     def record(self, reason: int, at_ms: int, code: str = "", detail: str = "") -> bool:
         """Takes in an outcome.
@@ -162,6 +179,8 @@ class Message(Struct, array_like=True, eq=False, gc=False):
             "subject": self.subject,
             "template": self.template,
             "instance": self.instance,
+            "tags": list(self.tags),
+            "topic": self.topic,
             "created_ms": self.created_ms,
             "expires_ms": self.expires_ms,
             "warnings": list(self.warnings),
@@ -180,6 +199,7 @@ def new_message(
         id_, request.channel, to, request.purpose, request.body, request.subject,
         request.template, lane, "", "", request.instance, now_ms, now_ms + request.validity_ms,
         request.resend_unknown, request.warnings, False, reason, [(now_ms, reason, "", why)],
+        request.tags, request.topic,
     )  # fmt: skip
 
 

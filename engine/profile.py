@@ -21,13 +21,11 @@ from engine.conditions import held
 from engine.conditions.context import FACT as CONTEXT
 from engine.conditions.windows import trim
 from engine.journeys import refresh as journeys
+from engine.privacy.record import is_gone
 from engine.reasons import Reason
-from engine.segment_definition import Segment
+from engine.segment_definition import SEGMENT_TIMER, Segment
 from engine.slots import PROFILES, TASK
 
-# Timers of one moment fire in the order of their tokens: computed traits ("c"), then segments, then
-# journeys ("j"), so that a journey that wakes sees the segments as they are at that moment.
-SEGMENT_TIMER = "d:"
 _TIMERS = (SEGMENT_TIMER, "s:")  # the second is in stores of earlier versions
 
 
@@ -111,11 +109,12 @@ def settle(act: Activation, touched: Sequence[Segment]) -> None:
         touched = [*touched, *_due(act)]  # a timer is at work: more may change at this moment
     waiting = index.sorted(touched) if touched.__class__ is list else touched
     while waiting:
-        for at, segment in enumerate(waiting):
+        for segment in waiting:
             if _evaluate(act, segment):
                 readers = index.by_segment.get(segment.name)
                 if readers:
-                    waiting = index.sorted((*waiting[at + 1 :], *readers))
+                    rest = waiting[waiting.index(segment) + 1 :]
+                    waiting = index.sorted((*rest, *readers))
                     break
         else:
             return
@@ -132,6 +131,9 @@ def refresh(act: Activation) -> None:
     entity = act.entity
     program = act.program
     index = program.index
+    if is_gone(entity):
+        entity.program_version = program.version
+        return
     is_new = not entity.program_version and not (entity.traits or entity.windows or entity.state)
     if entity.instances or entity.state or entity.kind == TASK:
         journeys.refresh(act)
@@ -160,14 +162,14 @@ def _evaluate(act: Activation, segment: Segment) -> bool:
         Whether it was entered or left.
     """
     entity = act.entity
-    name = segment.name
     is_true, changes_ms = segment.evaluate(entity, act.now)
-    token = SEGMENT_TIMER + name
+    token = segment.timer
     if changes_ms is None:
         if token in entity.timers:
             act.clear_timer(token)
     elif entity.timers.get(token) != changes_ms:
         act.set_timer(token, changes_ms)
+    name = segment.name
     if is_true == (name in entity.segments):
         return False
     if is_true:

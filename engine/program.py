@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from engine import limits
 from engine.definition_kinds import JOURNEY, KINDS, LANE, SEGMENT, TEMPLATE, TRAIT
+from engine.governance.policy import DEFAULT, POLICY, Policy
 from engine.identity.rules import IDENTITY, RULES, Rules, rules_of
 from engine.computed.definition import ComputedTrait, by_event
 from engine.issues import DefinitionError, Issue
@@ -46,6 +47,7 @@ class Program:
         computed_by_event: The same by the event that they read.
         lanes: Lanes by name.
         rules: Which profiles are one person.
+        policy: What may be sent to people, and when; None if nothing says so.
         templates: Templates by name.
         journeys: Every kept version of every journey, by name and version.
         listened: Events that some journey reacts to, each with the journeys that it may begin.
@@ -61,6 +63,7 @@ class Program:
     computed_by_event: Mapping[str, tuple[ComputedTrait, ...]] = field(default_factory=dict)
     lanes: Mapping[str, Lane] = field(default_factory=dict)
     rules: Rules = RULES
+    policy: Policy | None = None
     templates: Mapping[str, Template] = field(default_factory=dict)
     journeys: Mapping[tuple[str, int], Journey] = field(default_factory=dict)
     listened: Mapping[str, tuple[Journey, ...]] = field(default_factory=dict)
@@ -93,6 +96,7 @@ def advance(program: Program, version: int, changes: Iterable[Change]) -> Progra
         TEMPLATE: dict(program.templates),
         LANE: dict(program.lanes),
         IDENTITY: {},
+        POLICY: {} if program.policy is None else {DEFAULT: program.policy},
     }
     journeys = dict(program.journeys)
     for kind, name, body in changes:
@@ -138,6 +142,7 @@ def advance(program: Program, version: int, changes: Iterable[Change]) -> Progra
         computed_by_event=by_event(computed),
         lanes=_sorted(compiled[LANE]),
         rules=rules_of(models),
+        policy=compiled[POLICY].get(DEFAULT),
         templates=_sorted(compiled[TEMPLATE]),
         journeys=journeys,
         listened=journey_index.events,

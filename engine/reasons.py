@@ -43,6 +43,7 @@ class Reason(IntEnum):
     INSTANCES_FULL = 41
     INTERNAL = 42
     OUT_OF_TURN = 50
+    PERSON_SUPPRESSED = 54
 
     JOURNEY_NOT_LIVE = 57
     ENTRY_REFUSED = 58
@@ -71,3 +72,11 @@ class Reason(IntEnum):
     RENDER_FAILED = 114
     READ = 115
     THROTTLED = 116
+
+    # What governance has against a message.
+    HELD = 120
+    NO_CONSENT = 121
+    SUPPRESSED = 122
+    QUIET_HOURS = 123
+    FREQUENCY_CAP = 124
+    LOWER_PRIORITY = 125

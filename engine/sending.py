@@ -11,6 +11,7 @@ import msgpack
 from engine import commands, limits
 from engine.activation import Activation
 from engine.dedup import SEEN
+from engine.governance import caps
 from engine.messages import MARKETING, Message, SendRequest
 from engine.reasons import Reason
 from engine.templates import RenderError
@@ -21,6 +22,15 @@ _NOTED = frozenset(
         Reason.CANCELLED, Reason.EXPIRED, Reason.INVALID_NUMBER, Reason.UNROUTABLE_NUMBER,
         Reason.FRAUD_BLOCKED, Reason.CARRIER_REJECTED, Reason.CARRIER_UNAVAILABLE,
         Reason.UNKNOWN_OUTCOME, Reason.UNDELIVERED,
+    }
+)  # fmt: skip
+
+# Outcomes with which a message ends that no carrier has taken.
+_NEVER_LEFT = frozenset(
+    {
+        Reason.CANCELLED, Reason.EXPIRED, Reason.NO_ROUTE, Reason.INVALID_NUMBER,
+        Reason.UNROUTABLE_NUMBER, Reason.FRAUD_BLOCKED, Reason.CARRIER_REJECTED,
+        Reason.CARRIER_UNAVAILABLE,
     }
 )  # fmt: skip
 
@@ -39,9 +49,9 @@ def send_by_api(act: Activation, message_id: str, spec: bytes) -> Reason:
         spec: See `commands.send`.
 
     Returns:
-        ACCEPTED (also for a message that has no address or route or cannot be rendered: its
-        history says so), DUPLICATE if the request was taken before, TEMPLATE_MISSING, or
-        OUTBOX_FULL.
+        ACCEPTED (also for a message that has no address or route, cannot be rendered, or is stopped
+        by governance: its history says so), DUPLICATE if the request was taken before,
+        TEMPLATE_MISSING, or OUTBOX_FULL.
     """
     seen_id = sent_id(message_id)
     seen = act.entity.seen.add(seen_id, act.now)
@@ -59,8 +69,9 @@ def _send(act: Activation, message_id: str, values: dict[str, Any]) -> Reason:
         template = act.program.templates.get(request.template)
         if template is None or template.channel != request.channel:
             return Reason.TEMPLATE_MISSING
+        request.context = _context(act, values.get("data") or {})
         try:
-            rendered = template.render(_context(act, values.get("data") or {}))
+            rendered = template.render(request.context)
         except RenderError as error:
             why = f"template {request.template!r}: {error}"
             act.send_failed(request, Reason.RENDER_FAILED, why, message_id)
@@ -84,6 +95,9 @@ def _request(act: Activation, values: dict[str, Any]) -> SendRequest:
         validity_ms=values.get("validity_ms") or limits.VALIDITY_MS,
         lane=values.get("lane", ""),
         resend_unknown=bool(values.get("resend_unknown")),
+        tags=tuple(values.get("tags") or ()),
+        topic=values.get("topic") or "",
+        priority=values.get("priority") or 0,
     )
 
 
@@ -129,6 +143,8 @@ def _take_outcome(
         return False
     outcomes = act.effects.outcomes
     outcomes[reason] = outcomes.get(reason, 0) + 1
+    if reason in _NEVER_LEFT and caps.STATE in act.entity.state:
+        _take_back(act, message)
     if reason in _NOTED:
         name = Reason(reason).name
         words = ", ".join(part for part in (code, detail) if part)
@@ -136,6 +152,16 @@ def _take_outcome(
     elif act.feed is not None:
         act.tell("message", message.id, Reason(reason).name)
     return True
+
+
+def _take_back(act: Activation, message: Message) -> None:
+    """Lets a message that never left count for no frequency cap."""
+    outcomes = [outcome for _, outcome, _, _ in message.history]
+    if Reason.SENT in outcomes:
+        return
+    label = caps.label_of(message.channel, message.purpose, message.topic, message.tags)
+    queued = [at_ms for at_ms, outcome, _, _ in message.history if outcome == Reason.QUEUED]
+    caps.uncount(act.entity, label, queued[-1] if queued else message.created_ms)
 
 
 def _context(act: Activation, data: dict[str, Any]) -> dict[str, Any]:

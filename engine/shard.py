@@ -359,5 +359,7 @@ class Shard:
         self._act.feed = feed
 
 
-# What helps an entity to get rid of its effects is taken even from one that met a bug.
-_TAKEN_IN_QUARANTINE = frozenset({commands.RELEASE, commands.SETTLE, commands.RECEIPT})
+# What helps an entity to get rid of its effects, or of all, is taken even from one that met a bug.
+_TAKEN_IN_QUARANTINE = frozenset(
+    {commands.RELEASE, commands.SETTLE, commands.RECEIPT, commands.ERASE}
+)

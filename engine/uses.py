@@ -12,9 +12,11 @@ class Use:
         name: Its name.
         where: The place that names it: `message.template`.
         channel: The channel that it has to be for, or empty.
+        part: What of it is needed, one of its model's `parts`; empty means all of it.
     """
 
     kind: str
     name: str
     where: str
     channel: str = ""
+    part: str = ""

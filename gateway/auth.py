@@ -28,7 +28,14 @@ ADMIN: Final = "admin"
 # The scope that each method of each service needs. A method that is not here cannot be bound.
 SCOPE_OF: Final[Mapping[str, Mapping[str, str]]] = {
     "EventsService": {"Publish": PUBLISH, "PublishBatch": PUBLISH, "PublishStream": PUBLISH},
-    "ProfilesService": {"GetProfile": READ, "ReleaseProfile": ADMIN},
+    "ProfilesService": {
+        "GetProfile": READ,
+        "ReleaseProfile": ADMIN,
+        "EraseProfile": ADMIN,
+        "SuppressProfile": ADMIN,
+        "ExportProfile": ADMIN,
+        "SetConsents": SEND,
+    },
     "DefinitionsService": {
         "ApplyDefinitions": DEFINE,
         "DeleteDefinition": DEFINE,
@@ -46,6 +53,7 @@ SCOPE_OF: Final[Mapping[str, Mapping[str, str]]] = {
     "InstancesService": {
         "GetInstance": READ,
         "ListInstances": READ,
+        "ListBroadcasts": READ,
         "EnterJourney": SEND,
         "StopInstance": SEND,
     },

@@ -18,8 +18,8 @@ _KIND_OF: Final = {
     "addresses/": slots.ADDRESS,
 }
 _COLLECTION_OF: Final = {kind: collection for collection, kind in _KIND_OF.items()}
-DEFINITION_KINDS: Final = ("journey", "segment", "trait", "template", "lane", "identity")
-_PLURALS: Final = {"identity": "identities"}
+DEFINITION_KINDS: Final = ("journey", "segment", "trait", "template", "lane", "identity", "policy")
+_PLURALS: Final = {"identity": "identities", "policy": "policies"}
 ANYONE: Final = "users/-"
 
 

@@ -30,6 +30,13 @@ _STATES: Final = {
     "stopped": instances_pb2.Instance.STOPPED,
 }
 
+_VERDICTS: Final = {
+    "asked": profiles_pb2.Identifier.ASKED,
+    "merged": profiles_pb2.Identifier.MERGED,
+    "foreign": profiles_pb2.Identifier.FOREIGN,
+    "blocked": profiles_pb2.Identifier.BLOCKED,
+}
+
 
 def time(ms: int | None) -> Timestamp | None:
     """A time in milliseconds; None, for a field that is not set, for none or 0."""
@@ -125,4 +132,26 @@ def profile(values: Mapping[str, Any]) -> profiles_pb2.Profile:
         create_time=time(values["created_ms"]),
         update_time=time(values["updated_ms"]),
         quarantine=values["error"],
+        identifiers=[
+            profiles_pb2.Identifier(kind=kind, id=id_, state=_VERDICTS[verdict])
+            for kind, id_, verdict in values["identifiers"]
+        ],
+        merges=[_merge(line) for line in values["merges"]],
+    )
+
+
+def _merge(line: Mapping[str, Any]) -> profiles_pb2.Merge:
+    dropped = line.get("dropped", {})
+    return profiles_pb2.Merge(
+        time=time(line["at_ms"]),
+        source=line["from"],
+        via=line["via"],
+        message_id=line["by"],
+        moved=line["moved"],
+        kept_traits=line.get("kept", ()),
+        stopped_journeys=line.get("stopped", ()),
+        dropped=[
+            f"{what}: {', '.join(found) if isinstance(found, list) else found}"
+            for what, found in dropped.items()
+        ],
     )

@@ -286,7 +286,10 @@ class Last(_OfOneEvent):
 
 
 class _OfValues(Function):
-    """What is made of how often each value came; of a list, each of its items came once."""
+    """What is made of how often each value came; of a list, each of its items came once.
+
+    A window keeps the counts beside the entries.
+    """
 
     def items(self, value: Any) -> Items:
         """See `Function`."""
@@ -314,9 +317,27 @@ class _OfValues(Function):
         """See `Function`."""
         return kept is not None and item not in kept and len(kept) >= room
 
+    def begin(self) -> Entries:
+        """See `Function`."""
+        return [[], [], {}]
+
+    def entered(self, entries: Entries, at: int) -> None:
+        """See `Function`."""
+        item, counts = entries[1][at], entries[2]
+        counts[item] = counts.get(item, 0) + 1
+
+    def left(self, entries: Entries, count: int) -> None:
+        """See `Function`."""
+        counts = entries[2]
+        for item in entries[1][:count]:
+            if counts[item] > 1:
+                counts[item] -= 1
+            else:
+                del counts[item]
+
     def value_within(self, entries: Entries) -> Any:
         """See `Function`."""
-        return self._of(Counter(entries[1]))
+        return self._of(entries[2])
 
     def _of(self, counts: Mapping[str, int]) -> Any:
         raise NotImplementedError
@@ -338,8 +359,8 @@ class MostFrequent(_OfValues):
         most = max(counts.values())
         if most < self.least:
             return None
-        first = min((key for key, count in counts.items() if count == most), key=values.place)
-        return values.of_key(first)
+        found = [key for key, count in counts.items() if count == most]
+        return values.of_key(found[0] if len(found) == 1 else values.in_order(found)[0])
 
 
 class UniqueList(_OfValues):

@@ -110,8 +110,6 @@ def _take(act: "Activation", trait: ComputedTrait, at_ms: int, found: Items) -> 
     record = records.get(trait.name)
     if record is None:
         record = records[trait.name] = [trait.mark, None, EXACT]
-    elif record[1] is not None:
-        record[1] = trait.span.pass_time(record[1], act.now)[0]
     room = _room(act, trait, records, len(found[0]))
     record[1], capped_ms = trait.span.take(record[1], at_ms, found, act.now, room)
     if capped_ms:

@@ -10,7 +10,7 @@ it lies less than the gap before its first one, and else belongs to none.
 """
 
 from bisect import bisect_right
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from engine.computed.functions import Function, Items
 
@@ -18,16 +18,8 @@ EXACT: Final = 0
 FOR_EVER: Final = -1
 
 
-class Taken(NamedTuple):
-    """What taking events in has led to.
-
-    Attributes:
-        kept: What is kept now, or None.
-        capped_ms: Until when it lacks something that found no room; EXACT or FOR_EVER.
-    """
-
-    kept: Any
-    capped_ms: int
+Taken = tuple[Any, int]
+"""What is kept now, or None; and until when it lacks what found no room, EXACT or FOR_EVER."""
 
 
 class Span:
@@ -57,7 +49,7 @@ class Span:
                 lacks = True
             else:
                 kept = function.add(kept, at_ms, item)
-        return Taken(kept, FOR_EVER if lacks else EXACT)
+        return kept, FOR_EVER if lacks else EXACT
 
     def pass_time(self, kept: Any, now_ms: int) -> tuple[Any, int | None]:
         """What is left of it by now, and when time alone changes it next."""
@@ -68,8 +60,8 @@ class Span:
         joined = self.function.join(one, other)
         excess = self.function.size(joined) - room
         if excess <= 0:
-            return Taken(joined, EXACT)
-        return Taken(dict(list(joined.items())[:-excess]), FOR_EVER)
+            return joined, EXACT
+        return dict(list(joined.items())[:-excess]), FOR_EVER
 
     def value(self, kept: Any) -> Any:
         """The value of the trait, or None."""
@@ -94,13 +86,15 @@ class Session(Span):
 
     def take(self, kept: Any, at_ms: int, found: Items, now_ms: int, room: int) -> Taken:
         """See `Span`."""
+        if kept is not None and kept[1] + self.gap_ms <= now_ms:
+            kept = None
         if at_ms <= (now_ms if kept is None else kept[0]) - self.gap_ms:
-            return Taken(kept, EXACT)
+            return kept, EXACT
         if not found[0]:
-            return Taken(kept, EXACT if not found[1] else FOR_EVER if kept else at_ms + self.gap_ms)
+            return kept, EXACT if not found[1] else FOR_EVER if kept else at_ms + self.gap_ms
         first_ms, last_ms, folded = kept or (at_ms, at_ms, None)
         folded, capped_ms = super().take(folded, at_ms, found, now_ms, room)
-        return Taken([min(first_ms, at_ms), max(last_ms, at_ms), folded], capped_ms)
+        return [min(first_ms, at_ms), max(last_ms, at_ms), folded], capped_ms
 
     def pass_time(self, kept: Any, now_ms: int) -> tuple[Any, int | None]:
         """See `Span`."""
@@ -111,9 +105,9 @@ class Session(Span):
         """One session, if they lie less than the gap apart; else the later one."""
         earlier, later = sorted((one, other), key=lambda session: (session[1], session[0]))
         if later[0] - earlier[1] >= self.gap_ms:
-            return Taken(later, EXACT)
+            return later, EXACT
         folded, capped_ms = super().join(one[2], other[2], now_ms, room)
-        return Taken([min(one[0], other[0]), later[1], folded], capped_ms)
+        return [min(one[0], other[0]), later[1], folded], capped_ms
 
     def value(self, kept: Any) -> Any:
         """See `Span`."""
@@ -139,16 +133,16 @@ class Window(Span):
     def take(self, kept: Any, at_ms: int, found: Items, now_ms: int, room: int) -> Taken:
         """See `Span`."""
         if at_ms <= now_ms - self.within_ms:
-            return Taken(kept, EXACT)
+            return kept, EXACT
         items, lacks = found
         capped_ms = at_ms + self.within_ms if lacks else EXACT
         if not items:
-            return Taken(kept, capped_ms)
+            return kept, capped_ms
         if kept is None:
             kept = self.function.begin()
         for item in items:
             self._put(kept, at_ms, item)
-        return Taken(kept, max(capped_ms, self._shorten(kept, room)))
+        return kept, max(capped_ms, self._shorten(kept, room))
 
     def pass_time(self, kept: Any, now_ms: int) -> tuple[Any, int | None]:
         """See `Span`."""
@@ -165,7 +159,7 @@ class Window(Span):
         for at_ms, item in zip(other[0], items, strict=True):
             self._put(one, at_ms, item)
         kept, _ = self.pass_time(one, now_ms)
-        return Taken(kept, EXACT if kept is None else self._shorten(kept, room))
+        return kept, EXACT if kept is None else self._shorten(kept, room)
 
     def value(self, kept: Any) -> Any:
         """See `Span`."""

@@ -54,11 +54,15 @@ def of_key(key: str) -> Any:
 
 def in_order(keys: Iterable[str]) -> list[str]:
     """Keys in the order of their values: false, true, numbers by size, texts by the alphabet."""
-    return sorted(keys, key=place)
+    texts: list[str] = []
+    others: list[str] = []
+    for key in keys:
+        (texts if key[0] == _TEXT else others).append(key)
+    texts.sort()
+    return [*sorted(others, key=_place), *texts] if others else texts
 
 
-def place(key: str) -> tuple[str, Any]:
-    """What orders a key among others."""
+def _place(key: str) -> tuple[str, Any]:
     return key[0], of_key(key)
 
 

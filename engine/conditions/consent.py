@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Final, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from engine import limits
 from engine.conditions.registry import (
@@ -14,6 +14,9 @@ from engine.conditions.registry import (
     Verdict,
     register,
 )
+from engine.issues import did_you_mean, kind_of, listed
+from engine.messages import CHANNELS
+from engine.schema import refusal
 
 STATE: Final = "consents"  # in `Entity.state`: `channel/topic` to `[status, ms]`
 UNKNOWN: Final = "unknown"
@@ -24,14 +27,24 @@ def fact(channel: str, topic: str) -> str:
     return f"consent:{channel}/{topic}"
 
 
+def _channel(value: Any) -> Any:
+    if value not in CHANNELS:
+        hint = did_you_mean(value, CHANNELS) or f"take {listed(CHANNELS)}"
+        raise refusal(f"{kind_of(value)} is not a channel", hint)
+    return value
+
+
 @register
 class ConsentCondition(ConditionModel):
-    """The state of one consent; `unknown` if the person has never said."""
+    """The state of one consent; `unknown` if the person has never said.
+
+    The topic `all` stands for the channel itself.
+    """
 
     noun: ClassVar[str] = "a consent condition"
     key: ClassVar[str] = "consent"
     consent: Annotated[str, Field(min_length=1, max_length=limits.NAME_CHARS)]
-    channel: Annotated[str, Field(min_length=1, max_length=limits.NAME_CHARS)]
+    channel: Annotated[str, BeforeValidator(_channel)]
     is_: Literal["subscribed", "unsubscribed", "unknown"] = Field("subscribed", alias="is")
 
     def compile(self) -> Compiled:

@@ -12,7 +12,9 @@ import msgpack
 
 from engine import limits, profile
 from engine.activation import Activation
+from engine.computed.merging import STATE as COMPUTED
 from engine.entity import Entity
+from engine.governance.waiting import STATE as HELD
 from engine.identity import features
 from engine.identity.links import wait_from_now
 from engine.identity.parts import Parts
@@ -86,7 +88,12 @@ def _take_traits(
     _count(moved, "traits", taken)
     if full:
         dropped["traits"] = full[: limits.MERGE_NAMES]
-    return [name for name, value in parts.traits.items() if name in mine and mine[name] != value]
+    made_anew = parts.state.get(COMPUTED, ())
+    return [
+        name
+        for name, value in parts.traits.items()
+        if name in mine and mine[name] != value and name not in made_anew
+    ]
 
 
 _MAP_HEAD = 4
@@ -117,7 +124,8 @@ def _take_messages(
             _count(moved, "messages", 1)
         joined.append(message)
     joined.sort(key=lambda message: message.created_ms)
-    waiting = {*parts.record.get(AWAY, ()), *entity.outbox}
+    held = (*parts.state.get(HELD, ()), *entity.state.get(HELD, ()))
+    waiting = {*parts.record.get(AWAY, ()), *entity.outbox, *held}
     entity.kept = Messages()
     for message in joined:
         entity.kept.keep(message, waiting)

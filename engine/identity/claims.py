@@ -30,11 +30,13 @@ from engine.identity.record import (
     record_of,
 )
 from engine.journeys.context import map_in
+from engine.privacy.record import erased_ms
 from engine.reasons import Reason
 from engine.slots import ANONYMOUS, IDENTIFIER, parse_key
 
 _OWNER = "owner"
 _OTHERS = "others"
+_SINCE = "since"  # when the owner was erased before it claimed this, if it ever was
 _SPELLED_ALIKE = frozenset({"email"})
 
 
@@ -100,28 +102,32 @@ def _claim(act: Activation, type_: str, value: str, by: str) -> None:
         return
     values[value] = ASKED
     forward_id = act.next_id()
-    act.forward(forward_id, commands.claim(key, forward_id, key, entity.key, by))
+    since_ms = erased_ms(entity)
+    act.forward(forward_id, commands.claim(key, forward_id, key, entity.key, by, since_ms))
 
 
 def _answer(act: Activation, command: Command) -> Reason:
     """The first who claims an identifier has it; the others hear of that one."""
-    _, key, _, _, claimant, by = command
+    _, key, _, _, claimant, by = command[:6]
     state = act.entity.state
     if len(act.entity.outbox) >= limits.STUB_OUTBOX:
         return Reason.OUT_OF_TURN
     state.setdefault(_OWNER, claimant)
     owner: str = state[_OWNER]
+    if owner == claimant and len(command) > 6 and command[6] > state.get(_SINCE, 0):
+        state[_SINCE] = command[6]
     if owner != claimant:
         state[_OTHERS] = state.get(_OTHERS, 0) + 1
         if state[_OTHERS] > limits.MERGES:
             owner = ""
     forward_id = act.next_id()
-    act.forward(forward_id, commands.claim(claimant, forward_id, key, owner, by))
+    since_ms = state.get(_SINCE, 0)
+    act.forward(forward_id, commands.claim(claimant, forward_id, key, owner, by, since_ms))
     return Reason.ACCEPTED
 
 
 def _take_answer(act: Activation, command: Command) -> Reason:
-    _, _, _, identifier, owner, by = command
+    _, _, _, identifier, owner, by = command[:6]
     entity = act.entity
     record = record_of(entity)
     type_, _, value = parse_key(identifier).id.partition(":")
@@ -131,7 +137,7 @@ def _take_answer(act: Activation, command: Command) -> Reason:
         return Reason.ACCEPTED
     if entity.kind == ANONYMOUS:
         keep_verdict(values, value, MERGED)
-        stub.join(act, owner, by, type_)
+        stub.join(act, owner, by, type_, command[6] if len(command) > 6 else 0)
         return Reason.ACCEPTED
     kind, id_ = parse_key(owner)[1:]
     if kind == ANONYMOUS:

@@ -11,6 +11,7 @@ from typing import Any, Final
 from engine import event_context
 from engine.computed import merging as computed
 from engine.conditions import consent, held
+from engine.governance import caps
 from engine.journeys import again
 from engine.journeys.steps import goal
 
@@ -54,6 +55,7 @@ def _goals(mine: dict[str, list[int]], theirs: dict[str, list[int]]) -> dict[str
 # By the name of the feature's state.
 JOINS: Final[dict[str, Join]] = {
     again.STATE: again.join,
+    caps.STATE: caps.join,
     computed.STATE: computed.join,
     consent.STATE: _newest,
     event_context.STATE: event_context.join,

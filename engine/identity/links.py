@@ -30,6 +30,7 @@ from engine.identity.record import (
     settle_verdict,
 )
 from engine.packing import pack
+from engine.privacy.record import erased_ms
 from engine.reasons import Reason
 from engine.slots import ANONYMOUS, USER
 
@@ -121,5 +122,6 @@ def ask(act: Activation, kind: str, id_: str, by: str, via: str) -> None:
     ids[id_] = ASKED
     record.setdefault(WAITING, []).append(key)
     forward_id = act.next_id()
-    act.forward(forward_id, commands.link(key, forward_id, entity.key, by, via))
+    since_ms = erased_ms(entity)
+    act.forward(forward_id, commands.link(key, forward_id, entity.key, by, via, since_ms))
     wait_from_now(act)

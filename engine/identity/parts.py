@@ -14,13 +14,25 @@ from engine import commands, limits
 from engine.activation import Activation
 from engine.dedup import HASH_BYTES
 from engine.entity import Entity
-from engine.identity.record import AWAY, GOT, IDENTITY, MERGED_INTO, PARKED, SENT, Record
+from engine.governance.waiting import STATE as HELD
+from engine.identity.record import (
+    AWAY,
+    GOT,
+    IDENTITY,
+    MERGED_INTO,
+    PARKED,
+    RETURNED,
+    SENT,
+    Record,
+)
 from engine.journeys.instance import Instance
 from engine.messages import Message, Messages
 from engine.packing import PackedRun, pack
+from engine.privacy.record import PRIVACY
 
 # Timers that are made anew where the profile goes: those of segments, and of the merge itself.
 _LEFT_TIMERS: Final = ("d:", "s:", "i:")
+_OF_THE_PLACE: Final = (IDENTITY, MERGED_INTO, PRIVACY)
 
 
 class Parts(Struct, eq=False):
@@ -88,10 +100,10 @@ def take_out(act: Activation, by: str, via: str) -> tuple[Parts, list[bytes]]:
         Its parts, within `limits.MERGE_BYTES`; and the events that waited, to go after them.
     """
     entity = act.entity
-    state = {k: v for k, v in entity.state.items() if k not in (IDENTITY, MERGED_INTO)}
+    state = {k: v for k, v in entity.state.items() if k not in _OF_THE_PLACE}
     record: Record = dict(entity.state.get(IDENTITY, {}))
     parked: list[bytes] = record.pop(PARKED, [])
-    stays = {name: record.pop(name) for name in (SENT, GOT) if name in record}
+    stays = {name: record.pop(name) for name in (SENT, GOT, RETURNED) if name in record}
     unsettled = [id_ for id_, forward in entity.outbox.items() if forward is None]
     if unsettled:
         record[AWAY] = {**record.get(AWAY, {}), **dict.fromkeys(unsettled, entity.key)}
@@ -117,7 +129,10 @@ def take_out(act: Activation, by: str, via: str) -> tuple[Parts, list[bytes]]:
     )
     _leave_segments(act)
     _empty(entity)
+    erased = entity.state.get(PRIVACY)
     entity.state = {IDENTITY: stays} if stays else {}
+    if erased:
+        entity.state[PRIVACY] = erased
     act.timers_changed = True
     return parts, parked
 
@@ -141,8 +156,8 @@ def forget_nobody(act: Activation) -> None:
         else:
             moves.pop(label, None)
     _leave_segments(act)
-    entity.segments = {}
-    entity.trail = PackedRun()
+    _empty(entity)
+    act.timers_changed = True
 
 
 def bounded(parts: Parts) -> bytes:
@@ -208,8 +223,8 @@ def _drop_seen(parts: Parts) -> int:
 
 
 def _drop_messages(parts: Parts) -> int:
-    away = parts.record.get(AWAY, {})
-    settled = [message.id for message in parts.messages if message.id not in away]
+    needed = {*parts.record.get(AWAY, ()), *parts.state.get(HELD, ())}
+    settled = [message.id for message in parts.messages if message.id not in needed]
     gone = set(settled[: (len(settled) + 1) // 2])
     parts.messages = [message for message in parts.messages if message.id not in gone]
     return len(gone)

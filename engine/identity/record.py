@@ -1,6 +1,7 @@
 """What an entity knows of its own identity: plain values in its state, and how to read them.
 
 `state["merged_into"]` is there once a profile has become a part of another one, and names its key.
+`state["merged_since"]` is when that one was erased last, if it ever was (`engine.privacy`).
 `state["identity"]` is a map; what is empty is absent from it:
 
     anonymous, user   ids that belong to this profile, or do not: id to one of the verdicts below
@@ -10,6 +11,7 @@
     away              messages that a merged profile handed to a sender: id to that profile's key
     sent, got         how many commands were passed on to a key, and taken from one
     claims            identifiers by type: value to a verdict
+    returned          how often the merge of this profile came back to it, in a circle of aliases
     over              how many ids came after the limit
 """
 
@@ -20,6 +22,7 @@ from engine.entity import Entity
 from engine.slots import ANONYMOUS, USER, parse_key
 
 MERGED_INTO: Final = "merged_into"
+MERGED_SINCE: Final = "merged_since"
 IDENTITY: Final = "identity"
 
 WAITING: Final = "waiting"
@@ -29,6 +32,7 @@ AWAY: Final = "away"
 SENT: Final = "sent"
 GOT: Final = "got"
 OVER: Final = "over"
+RETURNED: Final = "returned"
 CLAIMS: Final = "claims"
 
 # What is known of an id: it was asked for, is a part of this profile, belongs to somebody else, or

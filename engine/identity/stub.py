@@ -9,10 +9,13 @@ Messages that a sender still has are settled here, where their effects were made
 tells of them is passed on as well, because their history is part of the profile.
 
 Stubs may form chains (an anonymous visitor became ann, ann became ann@work): each passes on. Two
-profiles that are asked at the same time to become a part of each other may even form a circle. Then
-their merges come back to them, and the one with the lowest key takes its own back and is the
-profile; the others' merges, which go around until then, end in it. So aliases that contradict each
-other cost a few forwards and lose nothing.
+profiles that are asked at the same time to become a part of each other may even form a circle, in
+which whatever was not absorbed before it closed goes around, in an order that never changes. Then
+a merge comes back to the profile that it left. Between two of its passes through another profile
+each other merge that goes around comes by there once, so after two laps it is known whose merges
+are in the circle. The profile with the lowest key among these takes its own back and is the
+profile, and all that goes around ends in it. So aliases that contradict each other cost a few
+forwards and lose nothing.
 """
 
 from engine import commands, limits
@@ -26,11 +29,15 @@ from engine.identity.record import (
     AWAY,
     GOT,
     IDENTITY,
+    MERGED,
     MERGED_INTO,
+    MERGED_SINCE,
+    RETURNED,
     SENT,
     merged_into,
     name_of,
     record_of,
+    settle_verdict,
 )
 from engine.packing import pack
 from engine.reasons import Reason
@@ -41,7 +48,7 @@ _FROM_CLIENTS = frozenset({commands.EVENT, commands.SEND})
 
 def take_link(act: Activation, command: Command) -> Reason:
     """Becomes a part of the profile that asks, unless it is a part of one already."""
-    _, key, _, target, by, via = command
+    _, key, _, target, by, via = command[:6]
     entity = act.entity
     owner = merged_into(entity)
     if target == key or owner == target:
@@ -52,21 +59,27 @@ def take_link(act: Activation, command: Command) -> Reason:
         forward_id = act.next_id()
         act.forward(forward_id, commands.kept(target, forward_id, key, owner))
         return Reason.ACCEPTED
-    join(act, target, by, via)
+    join(act, target, by, via, command[6] if len(command) > 6 else 0)
     return Reason.ACCEPTED
 
 
-def join(act: Activation, target: str, by: str, via: str) -> None:
-    """Lets the profile at work become a part of another one."""
+def join(act: Activation, target: str, by: str, via: str, since_ms: int) -> None:
+    """Lets the profile at work become a part of another one, which was erased at `since_ms`."""
     entity = act.entity
+    packed = b""
+    parked: list[bytes] = []
     if moving.is_nobody(entity):
         moving.forget_nobody(act)
-    follow_up(act)
-    taken, parked = moving.take_out(act, by, via)
+    else:
+        follow_up(act)
+        taken, parked = moving.take_out(act, by, via)
+        packed = moving.bounded(taken)
     entity.state[MERGED_INTO] = target
-    _send(act, commands.merge(target, entity.key, entity.key, moving.bounded(taken)))
-    for packed in parked:
-        _send(act, commands.unpack_command(packed))
+    if since_ms:
+        entity.state[MERGED_SINCE] = since_ms
+    _send(act, commands.merge(target, entity.key, {}, {}, packed))
+    for waiting in parked:
+        _send(act, commands.unpack_command(waiting))
     act.note("identity", name_of(target), f"is a part of it now, by {via} {by}")
 
 
@@ -90,19 +103,46 @@ def pass_on(act: Activation, command: Command) -> Reason:
 
 def take_merge(act: Activation, command: Command) -> Reason:
     """Takes a profile in; a stub passes it on, and finds out if it goes around in a circle."""
-    _, _, source, lowest, packed = command
+    _, _, source, lap, lap_before, packed = command
     entity = act.entity
     target = merged_into(entity)
-    if target and not source == lowest == entity.key:
-        _send(act, commands.merge(target, source, min(lowest, entity.key), packed))
-        return Reason.ACCEPTED
     if target:
-        del entity.state[MERGED_INTO]
-        words = "they are to be a part of each other: the profile stays here"
-        act.note("identity", name_of(target), words)
-        entity.seen = SeenIds()  # what it passed on since then comes back as well, and is new
-    absorb(act, moving.unpack(packed))
+        record = record_of(entity)
+        if source != entity.key:
+            lap = {**lap, entity.key: record.get(RETURNED, 0)}
+        elif _is_lowest(source, lap, lap_before):
+            _stay(act)
+            target = ""
+        else:
+            record[RETURNED] = record.get(RETURNED, 0) + 1
+            lap, lap_before = {}, lap
+        if target:
+            _send(act, commands.merge(target, source, lap, lap_before, packed))
+            return Reason.ACCEPTED
+    if packed:
+        absorb(act, moving.unpack(packed))
+    elif source != entity.key:
+        settle_verdict(record_of(entity), source, MERGED)
     return Reason.ACCEPTED
+
+
+def _is_lowest(source: str, lap: dict[str, int], lap_before: dict[str, int]) -> bool:
+    """Whether, of the merges that go around with this one, its source has the lowest key.
+
+    Those go around whose sources they have come back to between its last two passes there.
+    """
+    around = [key for key, returned in lap.items() if returned > lap_before.get(key, returned)]
+    return bool(lap_before) and source < min(around, default=source + "/")
+
+
+def _stay(act: Activation) -> None:
+    """Makes the entity at work a profile again: it is the one that the circle ends in."""
+    entity = act.entity
+    words = "they are to be a part of each other: the profile stays here"
+    act.note("identity", name_of(merged_into(entity)), words)
+    del entity.state[MERGED_INTO]
+    entity.state.pop(MERGED_SINCE, None)
+    entity.seen = SeenIds()  # what it passed on since then comes back as well, and is new
 
 
 def take_receipt_of_stub(act: Activation, command: Command) -> Reason:
@@ -139,7 +179,7 @@ def open_passed(act: Activation, command: Command) -> Command | Reason:
         before those that it follows, or before the definitions that its sender had, or while too
         much is under way: its sender brings it again.
     """
-    _, _, _, sender, number, _, version, packed = command
+    _, _, _, sender, number, _, version, packed = command[:8]
     entity = act.entity
     got = entity.state.get(IDENTITY, {}).get(GOT, {}).get(sender, 0)
     if number <= got:
@@ -162,6 +202,7 @@ def _send(act: Activation, command: Command) -> None:
     number = sent[target] = sent.get(target, 0) + 1
     forward_id = act.next_id()
     passed = commands.passed(
-        target, forward_id, entity.key, number, act.now, act.program.version, pack(command)
-    )
+        target, forward_id, entity.key, number, act.now, act.program.version, pack(command),
+        entity.state.get(MERGED_SINCE, 0),
+    )  # fmt: skip
     act.forward(forward_id, passed)

@@ -59,13 +59,14 @@ def progress(entity: "Entity") -> list[dict[str, Any]]:
     """How far each schedule and broadcast of a task is, for a query.
 
     Returns:
-        For each: `run`, `state` (walking, done, cancelled), `started_ms`, `ended_ms`, `visited`
-        people, of whom so many were `offered`, and the next time it is due (`due_ms`, or 0).
+        For each: its `number`, `run`, the journey's `version` when it began, `state` (walking, done or
+        cancelled), `started_ms`, `ended_ms`, `visited` people, of whom so many were `offered`,
+        and the next time it is due (`due_ms`, or 0).
     """
     found = []
     for number, walk in entity.state.get(STATE, {}).get("walks", {}).items():
         told = {name: value for name, value in walk.items() if name not in ("after", "walk")}
-        found.append({**told, "due_ms": entity.timers.get(f"{TIMER}start:{number}", 0)})
+        found.append({"number": int(number), **told, "due_ms": entity.timers.get(f"{TIMER}start:{number}", 0)})
     return found
 
 
@@ -87,6 +88,8 @@ def refresh(act: "Activation") -> None:
             _end(act, number, walk, CANCELLED)
     for token in [token for token in entity.timers if token.startswith(TIMER)]:
         act.clear_timer(token)
+    if journey is None:
+        walks.clear()  # one of the same name would be another journey
     if journey is None or not journey.begins:
         return
     for at, entry in enumerate(tasks):
@@ -95,7 +98,7 @@ def refresh(act: "Activation") -> None:
         if entry.kind == SCHEDULE:
             _wait(act, number, entry)
         elif walk["run"] < entry.run and walk.get("state") != WALKING:
-            _start(act, number, walk, entry.run)
+            _start(act, number, walk, entry.run, version)
             continue
         if walk.get("state") == WALKING and not walk["walk"]:
             act.set_timer(f"{TIMER}walk:{number}", max(walk["next_ms"], act.now + 1))
@@ -116,7 +119,7 @@ def on_timer(act: "Activation", what: str) -> None:
     if walk.get("state") == WALKING:
         act.note(STATE, journey.name, "not begun: the one before is still under way")
     else:
-        _start(act, number, walk, act.now)
+        _start(act, number, walk, act.now, journey.version)
     _wait(act, number, entry)
 
 
@@ -152,10 +155,10 @@ def _wait(act: "Activation", number: str, entry: Entry) -> None:
         act.set_timer(f"{TIMER}start:{number}", due_ms)
 
 
-def _start(act: "Activation", number: str, walk: dict[str, Any], run: int) -> None:
+def _start(act: "Activation", number: str, walk: dict[str, Any], run: int, version: int) -> None:
     walk.update(
-        run=run, state=WALKING, started_ms=act.now, ended_ms=0, after="", visited=0, offered=0,
-        next_ms=act.now, walk="",
+        run=run, version=version, state=WALKING, started_ms=act.now, ended_ms=0, after="",
+        visited=0, offered=0, next_ms=act.now, walk="",
     )  # fmt: skip
     act.note(STATE, _journey_of(act.entity), "begun")
     act.set_timer(f"{TIMER}walk:{number}", act.now + 1)
@@ -177,7 +180,8 @@ def _ask(act: "Activation", number: str, walk: dict[str, Any], journey: "Journey
     entry = journey.tasks[int(number)]
     limit = min(limits.BROADCAST_SLICE, max(1, entry.per_minute // (60 * act.shards)))
     walk_id = walk["walk"] = act.next_id()
-    request = f"{entry.kind}/{journey.name}/{number}/{walk['run']}"
+    # The same in all shards, so that somebody who moves to another one is not entered twice.
+    request = f"{entry.kind}/{journey.name}/{number}/{walk['run']}/{walk['version']}"
     act.forward(
         walk_id,
         commands.walk(entity.key, walk_id, journey.name, number, walk["after"], limit, request),

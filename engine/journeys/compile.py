@@ -23,6 +23,8 @@ class Journey:
         at_once: How many instances of it a person may have at a time.
         exits: Its exit rules.
         publish: What becomes of the runs of older versions.
+        priority: How much its messages count, if not all can be sent.
+        watches: Whether an exit rule or a step waits for a condition.
         first: The step at which a run starts.
         steps: Steps by name.
         listens: The events that it may react to, as keys.
@@ -32,7 +34,8 @@ class Journey:
 
     __slots__ = (
         "again", "at_once", "conditions", "entries", "exits", "first", "listens",
-        "listens_segments", "name", "publish", "status", "steps", "tasks", "version",
+        "listens_segments", "name", "priority", "publish", "status", "steps", "tasks", "version",
+        "watches",
     )  # fmt: skip
 
     def __init__(self, model: JourneyModel, version: int) -> None:
@@ -41,6 +44,7 @@ class Journey:
         self.status = model.status
         self.again = compile_again(model.again)
         self.at_once = model.at_once
+        self.priority = model.priority
         self.publish = Publish(model.publish, model.steps)
         entries = [entry.compile() for entry in model.entry]
         self.entries: dict[str, dict[str, tuple[Entry, ...]]] = {kind: {} for kind in ENTRY_KINDS}
@@ -55,6 +59,7 @@ class Journey:
             name: step.compile(name, key_path) for name, step in model.steps.items()
         }
         steps = self.steps.values()
+        self.watches = bool(self.exits.by_condition) or any(step.watches for step in steps)
         events = [*self.entries["event"], *self.exits.by_event]
         self.listens = dict.fromkeys(
             [*events, *(event for step in steps for event in step.listens)]

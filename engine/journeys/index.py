@@ -18,7 +18,7 @@ class JourneyIndex:
         versions: All kept versions of each journey, oldest first.
         events: Events that some version reacts to, each with the journeys that it may begin.
         segments: The same for segments.
-        watches: Whether any version has an exit rule that waits for a condition.
+        watches: Whether any version has an exit rule, or a step, that waits for a condition.
         tasks: The journeys that a schedule or a broadcast begins, by name.
     """
 
@@ -61,6 +61,6 @@ def make_index(journeys: Mapping[Pin, Journey], newest: Iterable[Pin]) -> Journe
         versions=versions,
         events=events,
         segments=segments,
-        watches=any(journey.exits.by_condition for journey in journeys.values()),
+        watches=any(journey.watches for journey in journeys.values()),
         tasks=tuple(name for name, journey in found.items() if journey.tasks),
     )

@@ -54,6 +54,7 @@ class JourneyModel(Strict):
     entry: EntryField
     again: AgainField = ALWAYS
     at_once: Annotated[int, Field(ge=1, le=limits.INSTANCES)] = limits.INSTANCES
+    priority: Annotated[int, Field(ge=0, le=100)] = 0
     exit: Annotated[list[ExitField], Field(max_length=limits.EXITS)] = Field(default_factory=list)
     steps: Steps
 
@@ -65,7 +66,8 @@ class JourneyModel(Strict):
             yield from rule.uses(f"exit[{number}]")
         for name, step in self.steps.items():
             for use in step.uses():
-                yield Use(use.kind, use.name, f"step {name!r}: {use.where}", use.channel)
+                where = f"step {name!r}: {use.where}"
+                yield Use(use.kind, use.name, where, use.channel, use.part)
 
 
 def check_journey(model: JourneyModel, where: str) -> Iterator[Issue]:

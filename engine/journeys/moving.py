@@ -12,12 +12,12 @@ from engine.journeys.compile import Journey
 from engine.journeys.exits import Exit
 from engine.journeys.instance import COMPLETED, FAILED, Instance
 from engine.journeys.model import PAUSED
-from engine.journeys.steps.registry import END, TIMER, Move
+from engine.journeys.steps.registry import END, LOOK_TIMER, TIMER, Move
 
 if TYPE_CHECKING:
     from engine.activation import Activation
 
-EXIT_TIMER = "x:"
+EXIT_TIMER = LOOK_TIMER
 
 
 def is_paused(act: "Activation", name: str) -> bool:

@@ -78,7 +78,7 @@ def on_timer(act: "Activation", instance_id: str) -> None:
     if journey is None:
         end(act, instance, FAILED, f"version {instance.version} of the journey is gone")
         return
-    if journey.exits.by_condition and look(act, instance, journey):
+    if journey.watches and look(act, instance, journey):
         return
     move = instance.held
     if move is not None:

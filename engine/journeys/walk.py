@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from engine import commands, limits
 from engine.commands import Command
+from engine.identity.record import MERGED_INTO
 from engine.journeys.entries import Entry
 from engine.slots import ANONYMOUS, PROFILES, parse_key
 
@@ -49,8 +50,8 @@ def answer(shard: "Shard", asked: Command) -> list[Command]:
                 is_last = True
                 break
             cursor = entity.key
-            if entity.kind not in PROFILES:
-                continue
+            if entity.kind not in PROFILES or MERGED_INTO in entity.state:
+                continue  # who became a part of somebody is asked as that one
             visited += 1
             if entity.program_version != program.version or _takes(entry, entity, shard.now):
                 found.append(

@@ -1,14 +1,14 @@
-"""Exit rules that wait for a condition: when each instance looks again.
+"""Exit rules and steps that wait for a condition: when each instance looks again.
 
 After whatever may have changed an entity, and at the very moment at which time alone may make a
-condition true, its instances look at those rules of theirs.
+condition true, its instances look at those rules of theirs, and at the step at which they stand.
 """
 
 from typing import TYPE_CHECKING
 
 from engine.journeys.compile import Journey
 from engine.journeys.instance import Instance
-from engine.journeys.moving import EXIT_TIMER, leave_by
+from engine.journeys.moving import EXIT_TIMER, advance, leave_by
 
 if TYPE_CHECKING:
     from engine.activation import Activation
@@ -19,16 +19,23 @@ def look_all(act: "Activation") -> None:
     journeys = act.program.journeys
     for instance in list(act.entity.instances.values()):
         journey = journeys.get(instance.pin)
-        if journey is not None and journey.exits.by_condition:
+        if journey is not None and journey.watches:
             look(act, instance, journey)
 
 
 def look(act: "Activation", instance: Instance, journey: Journey) -> bool:
-    """Lets one instance look; True if that ended it."""
+    """Lets one instance look; True if that ended it, or moved it on."""
     rule, next_ms = journey.exits.look(act)
     if rule is not None:
         leave_by(act, instance, rule)
         return True
+    step = journey.steps[instance.step]
+    if step.watches and instance.held is None:
+        move, step_ms = step.look(act, instance)
+        if move is not None:
+            advance(act, instance, journey, move)
+            return True
+        next_ms = min((ms for ms in (next_ms, step_ms) if ms is not None), default=None)
     token = EXIT_TIMER + instance.id
     if next_ms is None:
         act.clear_timer(token)

@@ -4,7 +4,8 @@ Up to the beginning of the period one shard is played under the definitions of i
 state is copied; one copy goes on as it was, the other takes the changed definitions, evaluates
 everyone, and goes on with the same commands. Nothing is sent: on the changed side a sender that
 obeys takes every message at once. Receipts of the past reach it as they came; a message that was
-made then and is made again has the same id only as long as nothing before it differs.
+made then and is made again has the same id only as long as nothing before it differs. A merge of
+two people in these days brings what really was of them.
 """
 
 from bisect import bisect_right
@@ -14,14 +15,17 @@ from typing import Any, Final, NamedTuple
 
 from engine import commands, definitions
 from engine.commands import Command
+from engine.definition_kinds import JOURNEY
 from engine.definitions import Document
 from engine.entities import Row
 from engine.issues import DefinitionError
+from engine.journeys import walk
 from engine.program import EMPTY, Program
 from engine.reasons import Reason
 from engine.shard import Effects, Shard
 from engine.simulation.past import Definitions
 from engine.simulation.sender import Sender
+from engine.slots import parse_key
 
 ENTERED: Final = "entered"
 SENT: Final = "sent"
@@ -37,6 +41,7 @@ _ALL_ROWS: Final = 2**31
 _REFRESHED: Final = 500
 
 Moment = tuple[int, Sequence[Command]]
+Place = tuple[int, int]
 
 
 class Happened(NamedTuple):
@@ -61,17 +66,17 @@ class Side:
     """One of two copies of a shard, and what its journeys do.
 
     Args:
-        shards: How many shards there are.
+        place: Which shard it is, and how many there are.
         workspace: The workspace that is looked at.
         rows: The entities with which it begins.
     """
 
-    def __init__(self, shards: int, workspace: str, rows: dict[str, Row] | None = None) -> None:
+    def __init__(self, place: Place, workspace: str, rows: dict[str, Row] | None = None) -> None:
         self._rows: dict[str, Row] = {}
         self._keys: list[str] = []
         self.hold(rows or {})
         self.workspace = workspace
-        self.shard = Shard(0, shards, self._load, self._scan)
+        self.shard = Shard(*place, self._load, self._scan)
         self._feed: list[list[Any]] = []
         self._happened: list[Happened] = []
         self._messages: dict[tuple[str, str], int] = {}
@@ -138,8 +143,8 @@ class Side:
 class Changed(Side):
     """The side that takes changed definitions; its messages go to a sender that obeys."""
 
-    def __init__(self, shards: int, workspace: str, rows: dict[str, Row]) -> None:
-        super().__init__(shards, workspace, rows)
+    def __init__(self, place: Place, workspace: str, rows: dict[str, Row]) -> None:
+        super().__init__(place, workspace, rows)
         self._sender = Sender()
         self._own: frozenset[tuple[str, str]] = frozenset()
 
@@ -151,8 +156,10 @@ class Changed(Side):
         """
         definitions.check(documents, self.program)
         self._own = frozenset((document.kind, document.name) for document in documents)
-        wire = definitions.to_wire(documents)
-        self.shard.install(self.workspace, self.program.version + 1, wire)
+        wire, version = definitions.to_wire(documents), self.program.version + 1
+        self.play(now_ms, ())
+        install = commands.install("backtest", "", self.workspace, version, wire)
+        self._settle(self._apply(now_ms, [install]))
         self._refresh_all(now_ms)
 
     def play(self, now_ms: int, chunk: Sequence[Command]) -> None:
@@ -160,10 +167,20 @@ class Changed(Side):
         while (due_ms := self.shard.next_due_ms()) is not None and due_ms <= now_ms:
             self._settle(self._apply(max(due_ms, self.shard.now), ()))
         own = [self._install(one) if one[0] == commands.INSTALL else one for one in chunk]
+        own = [one for one in own if not self._begins_a_changed_journey(one)]
         if own:
-            self._settle(self._apply(now_ms, [command for command in own if command is not None]))
+            self._settle(self._apply(now_ms, own))
 
-    def _install(self, command: Command) -> Command | None:
+    def _begins_a_changed_journey(self, command: Command) -> bool:
+        """Whether a command of the past belongs to a broadcast that is walked anew here."""
+        return bool(
+            command[0] == commands.ENTER
+            and command[6] >= 0
+            and (JOURNEY, command[3]) in self._own
+            and parse_key(command[1]).workspace == self.workspace
+        )
+
+    def _install(self, command: Command) -> Command:
         """A version of the past's definitions, without what was changed."""
         workspace = command[4]
         program = self.shard.programs.get(workspace, EMPTY)
@@ -183,7 +200,10 @@ class Changed(Side):
             self.play(now_ms, chunk)
 
     def _settle(self, effects: Effects) -> None:
-        """Sends what is to be sent, until nothing is."""
+        """Sends what is to be sent and answers the broadcasts of changed journeys.
+
+        All else that goes to other entities came in as a command in those days already.
+        """
         waiting = [effects]
         while waiting:
             effects = waiting.pop()
@@ -196,6 +216,10 @@ class Changed(Side):
                 receipts += self._sender.cancel(offer, self.shard.now)
             if receipts:
                 waiting.append(self._apply(self.shard.now, receipts))
+            for _, _, _, forward in effects.forwards:
+                if forward[0] == commands.WALK and (JOURNEY, forward[3]) in self._own:
+                    found = walk.answer(self.shard, forward)
+                    waiting.append(self._apply(self.shard.now, found))
 
 
 class Backtest:
@@ -205,7 +229,7 @@ class Backtest:
         documents: The changed definitions.
         from_ms: When they come into force; None for as soon as all that they use is defined.
         to_ms: When it ends; what happens then is left out.
-        shards: How many shards there are.
+        place: Which shard it is, and how many there are.
         workspace: The workspace of the definitions.
         before: Versions of definitions from before the first moment that is played.
         alone: Whether there is nothing to compare with, so that one side is enough.
@@ -221,7 +245,7 @@ class Backtest:
         documents: Sequence[Document],
         from_ms: int | None,
         to_ms: int,
-        shards: int,
+        place: Place,
         workspace: str,
         before: Iterable[Definitions] = (),
         alone: bool = False,
@@ -229,12 +253,12 @@ class Backtest:
         self._documents = documents
         self.from_ms = from_ms
         self._to_ms = to_ms
-        self._shards = shards
+        self._place = place
         self._workspace = workspace
         self._before = list(before)
         self._alone = alone
         self._installed: list[tuple[str, int, bytes]] = [*self._before]
-        self.real = Side(shards, workspace)
+        self.real = Side(place, workspace)
         self.changed: Changed | None = None
         for workspace, version, wire in self._before:
             self.real.shard.install(workspace, version, wire)
@@ -293,7 +317,7 @@ class Backtest:
         rows = {row[0]: row for row in real.shard.take_rows(_ALL_ROWS)}
         real.shard.rows_stored(rows.values())
         real.hold(rows)
-        changed = self.changed = Changed(self._shards, self._workspace, rows)
+        changed = self.changed = Changed(self._place, self._workspace, rows)
         for workspace, version, wire in self._installed:
             changed.shard.install(workspace, version, wire)
         due = [(key, row[2]) for key, row in sorted(rows.items()) if row[2] is not None]

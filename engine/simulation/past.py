@@ -13,7 +13,7 @@ from engine import commands
 from engine.commands import Command
 from engine.entity import Entity
 from engine.shard import Shard
-from engine.slots import parse_key
+from engine.slots import parse_key, shard_of, slot_of
 
 
 class Recorded(NamedTuple):
@@ -71,7 +71,8 @@ class Past:
         self.workspace = parse_key(key).workspace
         self.first_ms: int | None = None
         self.played = 0
-        self.shard = Shard(0, shards, lambda key: None, lambda after, limit: [])
+        shard = shard_of(slot_of(key), shards)
+        self.shard = Shard(shard, shards, lambda key: None, lambda after, limit: [])
         for workspace, version, documents in definitions:
             if workspace == self.workspace:
                 self.shard.install(workspace, version, documents)

@@ -5,13 +5,14 @@ once, each with its file and line; nothing is run before all of it is good.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, ClassVar, Final
+from typing import Annotated, Any, ClassVar, Final
 
 import yaml
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, WithJsonSchema, field_validator
 
 from engine import definitions, documents
 from engine.issues import DefinitionError, Issue, did_you_mean, listed
+from engine.json_schema import marked
 from engine.messages import CHANNELS, SMS
 from engine.schema import Strict, issues_of, refusal
 from engine.simulation.expectations import Then
@@ -20,6 +21,7 @@ from engine.simulation.moments import START, MomentField
 from engine.simulation.sender import HOLD, SEND, outcome_of
 
 Values = dict[str, Any]
+Written = Annotated[Values, WithJsonSchema(marked("Definition"))]
 Read = Callable[[str], str]
 _LANES: Final = [
     {"lane": f"simulated-{channel}", "channel": channel, "carrier": "sandbox",
@@ -55,7 +57,7 @@ class ScenarioFile(Strict):
     about: str = ""
     row: str = ""
     start: MomentField = START
-    definitions: list[Values | str] = Field(default_factory=list)
+    definitions: list[Written | str] = Field(default_factory=list)
     templates: dict[str, str] = Field(default_factory=dict)
     sender: str | dict[str, str] = SEND
     scenarios: list[Scenario] = Field(min_length=1)

@@ -86,9 +86,27 @@ def _forwards(world: World, key: str, fields: Fields) -> None:
     world.let_forwards_go(fields["do"] == "go")
 
 
+def _consent(world: World, key: str, fields: Fields) -> Command:
+    """A person says what they want to get; without a topic it is of the channel itself."""
+    request = fields.get("request") or f"r{world.shard.seq}"
+    said = (str(fields["channel"]), str(fields.get("topic") or "all"), str(fields["status"]))
+    return commands.consent(key, request, [said], str(fields.get("by") or ""))
+
+
+def _erase(world: World, key: str, fields: Fields) -> Command:
+    """All that is kept of a person is erased."""
+    request = fields.get("request") or f"r{world.shard.seq}"
+    return commands.erase(key, request, bool(fields.get("suppress")))
+
+
+def _suppress(world: World, key: str, fields: Fields) -> Command:
+    """Nothing is taken of a person any more; with `lift` that ends."""
+    return commands.suppress(key, f"r{world.shard.seq}", not fields.get("lift"))
+
+
 _MESSAGE: Final = (
     "address", "request", "channel", "to", "purpose", "template", "body", "subject", "data",
-    "validity_ms", "lane", "resend_unknown",
+    "validity_ms", "lane", "resend_unknown", "topic", "tags", "priority",
 )  # fmt: skip
 
 VERBS: Final[dict[str, Verb]] = {
@@ -96,6 +114,11 @@ VERBS: Final[dict[str, Verb]] = {
     "release": Verb(_release),
     "enter": Verb(_enter, ("journey", "context", "request"), needed=("journey",)),
     "stop": Verb(_stop, ("journey", "why", "request"), needed=("journey",)),
+    "consent": Verb(
+        _consent, ("channel", "topic", "status", "by", "request"), needed=("channel", "status")
+    ),
+    "erase": Verb(_erase, ("suppress", "request")),
+    "suppress": Verb(_suppress, ("lift",)),
     "restart": Verb(_restart),
     "sender": Verb(_sender, ("does", "with"), needed=("does",)),
     "forwards": Verb(_forwards, ("do",), needed=("do",)),

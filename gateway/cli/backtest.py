@@ -151,7 +151,8 @@ def _over_store(
         if not history.complete:
             cut_off.append(history.first_ms)
         begin_ms = max(from_ms, history.first_ms) if from_ms else None
-        part = Backtest(documents, begin_ms, to_ms, shards, workspace, history.definitions)
+        place = shard, shards
+        part = Backtest(documents, begin_ms, to_ms, place, workspace, history.definitions)
         _play(part, _moments(history))
         then, now = part.end()
         begins.append(part.from_ms or to_ms)
@@ -181,7 +182,7 @@ def _over_file(
     first = next(events, None)
     if first is None:
         raise CliError("there is no event in the file", "", REFUSED)
-    part = Backtest(documents, max(from_ms, first[0]), to_ms, 1, workspace, alone=True)
+    part = Backtest(documents, max(from_ms, first[0]), to_ms, (0, 1), workspace, alone=True)
     last_ms = _play(part, chain((first,), events))
     end_ms = to_ms if to_ms < _NEVER_MS else last_ms + 1
     _, changed = part.end(end_ms)

@@ -26,6 +26,7 @@ from gateway.pb.denrei.v1 import (
     instances_pb2_grpc,
     messages_pb2_grpc,
     profiles_pb2_grpc,
+    segments_pb2_grpc,
     system_pb2_grpc,
 )
 
@@ -75,6 +76,7 @@ class Client:
         self.definitions: Any = definitions_pb2_grpc.DefinitionsServiceStub(channel)
         self.messages: Any = messages_pb2_grpc.MessagesServiceStub(channel)
         self.instances: Any = instances_pb2_grpc.InstancesServiceStub(channel)
+        self.segments: Any = segments_pb2_grpc.SegmentsServiceStub(channel)
         self.system: Any = system_pb2_grpc.SystemServiceStub(channel)
 
     def __enter__(self) -> Self:

@@ -148,7 +148,7 @@ def _between_profiles(operation: str, command: commands.Command) -> dict[str, An
     if operation == "link":
         return {"target": command[3], "by": command[4], "via": command[5]}
     if operation == "merge":
-        return {"source": command[2], "parts": _unpacked(command[4])}
+        return {"source": command[2], "parts": _unpacked(command[5])}
     if operation == "kept":
         return {"asked": command[3], "owner": command[4]}
     if operation == "pass":

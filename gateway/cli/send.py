@@ -19,7 +19,9 @@ app = typer.Typer()
 _POLL_S = 0.1
 # Outcomes after which nothing better comes by itself.
 _WAITING = (Reason.QUEUED, Reason.THROTTLED, Reason.SENT)
-_GOOD = (Reason.QUEUED, Reason.THROTTLED, Reason.SENT, Reason.DELIVERED, Reason.READ)
+_GOOD = (
+    Reason.HELD, Reason.QUEUED, Reason.THROTTLED, Reason.SENT, Reason.DELIVERED, Reason.READ,
+)  # fmt: skip
 
 
 @app.command()

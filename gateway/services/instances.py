@@ -1,6 +1,7 @@
 """InstancesService: runs through journeys, of one person or of a journey."""
 
 import uuid
+from typing import Any, Final
 
 from engine import commands, limits
 from engine.slots import shard_of, slot_of
@@ -11,6 +12,13 @@ from gateway.binding import Call
 from gateway.pb.denrei.v1 import instances_pb2
 from gateway.properties import from_json, from_msgpack
 from gateway.seams import Router
+
+# The state of all shards together is the first of these that one of them has.
+_BROADCAST_STATES: Final = {
+    "walking": instances_pb2.Broadcast.WALKING,
+    "cancelled": instances_pb2.Broadcast.CANCELLED,
+    "done": instances_pb2.Broadcast.DONE,
+}
 
 
 class InstancesService:
@@ -52,6 +60,22 @@ class InstancesService:
         return instances_pb2.ListInstancesResponse(
             instances=[views.instance(key, values) for values in page],
             next_page_token=pages.token([start + limit], *scope) if more else "",
+        )
+
+    async def list_broadcasts(
+        self, request: instances_pb2.ListBroadcastsRequest, call: Call
+    ) -> instances_pb2.ListBroadcastsResponse:
+        """Tells how far a journey's broadcasts have come: one question to each shard."""
+        journey = names.reference(request.parent, "journey", "parent")
+        if not journey:
+            raise errors.invalid("parent", "parent is empty; write journeys/{name}")
+        args = {"workspace": call.workspace, "journey": journey}
+        told: dict[int, list[dict[str, Any]]] = {}
+        for shard in range(self._router.shards):
+            for one in await self._router.query(shard, "broadcasts", args, call.remaining_s()):
+                told.setdefault(one["number"], []).append(one)
+        return instances_pb2.ListBroadcastsResponse(
+            broadcasts=[_broadcast(number, told[number]) for number in sorted(told)]
         )
 
     async def enter_journey(
@@ -124,6 +148,27 @@ class InstancesService:
             instances=[views.instance(values["entity"], values) for values in answer["items"]],
             next_page_token=pages.token(following, *scope) if more else "",
         )
+
+
+def _broadcast(number: int, told: list[dict[str, Any]]) -> instances_pb2.Broadcast:
+    """One broadcast, from what each shard tells of it."""
+    states = {one.get("state", "") for one in told}
+    state = next((state for state in _BROADCAST_STATES if state in states), "")
+    ended = [one.get("ended_ms", 0) for one in told]
+    return instances_pb2.Broadcast(
+        number=number,
+        state=_BROADCAST_STATES.get(state, instances_pb2.Broadcast.STATE_UNSPECIFIED),
+        visited=sum(one.get("visited", 0) for one in told),
+        offered=sum(one.get("offered", 0) for one in told),
+        start_time=views.time(_first(told, "started_ms")),
+        end_time=views.time(max(ended) if all(ended) else 0),
+        due_time=views.time(_first(told, "due_ms")),
+    )
+
+
+def _first(told: list[dict[str, Any]], name: str) -> int:
+    """The earliest of the times that are set; 0 if none is."""
+    return min((ms for one in told if (ms := one.get(name, 0))), default=0)
 
 
 def _context(request: instances_pb2.EnterJourneyRequest) -> bytes:

@@ -51,6 +51,24 @@ def test_definitions_are_applied_together_or_not_at_all(
     assert "did you mean 'thank'?" in done.stderr
 
 
+def test_a_segment_is_shown_and_a_journey_entered(shop: RunningInstance, tmp_path: Path) -> None:
+    path = tmp_path / "trial.yaml"
+    path.write_text(
+        "segment: on-trial\nwhen: {trait: trial, is: true}\n---\n"
+        "journey: trial\nentry: {api: true}\nsteps:\n"
+        "  mark: {update: {set: {trial: true}}, then: wait}\n  wait: {delay: 7d}\n"
+    )
+    denrei("apply", path, "--store", shop.store)
+    entered = denrei_json("enter", "cli-trial", "trial", "--store", shop.store)
+    assert entered == {}, "ACCEPTED is the number 0"
+    refused = denrei("enter", "cli-trial", "trial", "--store", shop.store, code=5)
+    assert "under way" in refused.stderr
+    assert denrei_json("segment", "on-trial", "--store", shop.store)["members"] == "1"
+    listed = denrei("segment", "on-trial", "--members", "--store", shop.store).stdout
+    assert listed.startswith("users/cli-trial  since ")
+    denrei("segment", "nobody", "--store", shop.store, code=5)
+
+
 def test_a_message_is_sent_and_its_outcome_shown(shop: RunningInstance) -> None:
     arguments = ("+15005550199", "--channel", "sms", "--body", "hi", "--id", "cli-1")
     sent = denrei_json("send", *arguments, "--wait", "20", "--store", shop.store)

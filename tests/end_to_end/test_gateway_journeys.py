@@ -1,10 +1,12 @@
 """Journeys over the contract: begun and stopped by the API."""
 
+import asyncio
 from pathlib import Path
 
 import msgpack
 from grpc import StatusCode
 
+from gateway.pb.denrei.v1 import events_pb2 as e
 from gateway.pb.denrei.v1 import instances_pb2 as i
 from gateway.pb.denrei.v1 import reason_pb2 as r
 from tests.support.gateway_client import Client, over_engine
@@ -14,6 +16,13 @@ from tests.support.local_engine import LocalEngine
 TRIAL = """
 journey: trial
 entry: {api: true, key: properties.plan}
+steps:
+  wait: {delay: 7d}
+"""
+
+NEWS = """
+journey: news
+entry: {broadcast: {trait: a, is: 1}}
 steps:
   wait: {delay: 7d}
 """
@@ -75,5 +84,29 @@ def test_what_cannot_be_entered_or_stopped_is_refused_with_its_reason(tmp_path: 
         (run,) = await runs(client)
         long = i.StopInstanceRequest(name=run.name, why="x" * 201)
         assert (await refused(client.instances.StopInstance(long))).reason == "TOO_LONG"
+
+    over_engine(tmp_path, scenario)
+
+
+def test_how_far_a_broadcast_has_come_is_told(tmp_path: Path) -> None:
+    async def scenario(client: Client, engine: LocalEngine) -> None:
+        await client.publish(
+            *(e.Event(type=e.IDENTIFY, user_id=f"u{n}", traits_json=b'{"a": 1}') for n in range(8))
+        )
+        await client.apply(NEWS)
+        request = i.ListBroadcastsRequest(parent="journeys/news")
+        while True:
+            (told,) = (await client.instances.ListBroadcasts(request)).broadcasts
+            if told.state == i.Broadcast.DONE:
+                break
+            await asyncio.sleep(0.01)
+            engine.clock.advance(1_000)
+        assert (told.number, told.visited, told.offered) == (0, 8, 8)
+        assert told.start_time.ToMilliseconds() <= told.end_time.ToMilliseconds()
+        assert not told.HasField("due_time")
+        nothing = i.ListBroadcastsRequest(parent="journeys/other")
+        assert not (await client.instances.ListBroadcasts(nothing)).broadcasts
+        wrong = await refused(client.instances.ListBroadcasts(i.ListBroadcastsRequest()))
+        assert wrong.code is StatusCode.INVALID_ARGUMENT
 
     over_engine(tmp_path, scenario)

@@ -297,6 +297,20 @@ agreeing = st.one_of(
         ("event", "u1", "a1", "identify", "k1"), ("event", "", "a1", "buy", "k1"),
     ]
 )  # fmt: skip
+@example(  # u2 has taken u1 in, and only then hears that u1 asks for it
+    [
+        ("event", "u1", "", "alias", "u2"), ("event", "u1", "", "alias", "u3"),
+        ("event", "u2", "", "alias", "u1"), ("event", "u3", "", "alias", "u1"),
+        ("deliver", 5, False), ("deliver", 8, False), ("deliver", 7, False),
+    ]
+)  # fmt: skip
+@example(
+    [
+        ("event", "u1", "", "alias", "u1"), ("event", "u1", "", "alias", "u2"),
+        ("event", "u1", "", "alias", "u3"), ("event", "u2", "", "alias", "u1"),
+        ("event", "u3", "", "alias", "u1"), ("deliver", 6, False), ("deliver", 8, False),
+    ]
+)  # fmt: skip
 def test_everything_arrives_once_and_in_order(actions: list[Any]) -> None:
     network = Network(at_once=False)
     play(network, actions)

@@ -31,6 +31,14 @@ CONDITIONS = st.sampled_from(
     )
 )
 
+WATCHED = st.sampled_from(
+    (
+        {"trait": "n", "at_least": 2},
+        {"event": "X", "at_least": 2, "within": "3h"},
+        {"not": {"event": "Y", "at_least": 1, "within": "90m"}},
+    )
+)
+
 
 def branches(resets: bool) -> st.SearchStrategy[list[dict[str, Any]]]:
     event: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
@@ -40,7 +48,8 @@ def branches(resets: bool) -> st.SearchStrategy[list[dict[str, Any]]]:
         {"segment": st.just("seg"), "on": st.sampled_from(("entered", "left")), "then": TARGETS}
     )
     already = st.fixed_dictionaries({"already": CONDITIONS, "then": TARGETS})
-    kinds = [event, segment, already]
+    when = st.fixed_dictionaries({"when": WATCHED, "then": TARGETS})
+    kinds = [event, segment, already, when]
     if resets:
         kinds.append(st.fixed_dictionaries({"event": EVENTS, "reset": st.just(True)}))
     return st.lists(st.one_of(kinds), min_size=1, max_size=3)

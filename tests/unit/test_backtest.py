@@ -65,7 +65,7 @@ def _moments() -> Iterator[Moment]:
 def _run(text: str, from_h: float = 0.5, to_h: float = 24) -> tuple[list[Happened], list[Happened]]:
     documents = definitions.parse(text)
     part = Backtest(
-        documents, START.ms + int(from_h * HOUR), START.ms + int(to_h * HOUR), 1, "default"
+        documents, START.ms + int(from_h * HOUR), START.ms + int(to_h * HOUR), (0, 1), "default"
     )
     for moment in _moments():
         if not part.play(moment):
@@ -111,6 +111,19 @@ steps: {hi: {message: {purpose: marketing, channel: sms, template: nudge}}}
     assert len(found) == PEOPLE
 
 
+def test_a_broadcast_begins_with_everyone_of_its_audience() -> None:
+    text = """
+journey: news
+entry: {broadcast: {trait: phone, exists: true}, speed: 60/min}
+steps: {hi: {message: {purpose: marketing, channel: sms, template: nudge}}}
+"""
+    real, changed = _run(text)
+    found = [one for one in changed if one.name == "news"]
+    assert [one.what for one in found] == ["entered"] * PEOPLE
+    assert found[0].ms < START.ms + 0.51 * HOUR
+    assert not [one for one in real if one.name == "news"]
+
+
 def test_what_could_not_be_sent_says_why() -> None:
     _, changed = _run(
         CART.replace("channel: sms", "channel: email")
@@ -133,7 +146,7 @@ def test_changed_definitions_are_checked_against_those_of_the_time() -> None:
 def test_definitions_from_before_what_is_kept_are_in_force() -> None:
     wire = definitions.to_wire(definitions.parse(CART + "---" + REST))
     part = Backtest(
-        definitions.parse(QUICK), START.ms, START.ms + 24 * HOUR, 1, "default",
+        definitions.parse(QUICK), START.ms, START.ms + 24 * HOUR, (0, 1), "default",
         [Definitions("default", 7, wire)],
     )  # fmt: skip
     for now_ms, chunk in list(_moments())[1:]:

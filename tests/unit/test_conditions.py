@@ -256,6 +256,8 @@ def test_consents() -> None:
         ({"list": [5]}, "holds the number 5, which is not a user id"),
         ({"list": ["x"] * (limits.LIST_USERS + 1)}, "has 10001 ids, more than 10000"),
         ({"everyone": False}, "everyone"),
+        ({"consent": "news", "channel": "mail"}, "the text 'mail' is not a channel"),
+        ({"consent": "news", "channel": "sms", "is": "yes"}, "Input should be 'subscribed'"),
         ({"event": "X", "where": {"trait": "t", "is": 1}}, "reads their properties and nothing"),
         ({"event": "X", "where": {"event": "Y"}}, "reads their properties and nothing"),
         ({"event": "X", "where": {"segment": "s"}}, "reads their properties and nothing"),

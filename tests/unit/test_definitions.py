@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from engine import limits
+from engine.definition_kinds import KINDS
 from engine.definitions import DefinitionError, Document, check, from_wire, parse, to_wire
+from engine.issues import listed
 from engine.program import EMPTY, Program, advance
 
 DEFINED = """
@@ -84,11 +86,11 @@ TEXTS = [
     (
         "journy: x",
         (
-            "f.yaml:1: the definition has none of journey, segment, template, lane or identity; "
+            f"f.yaml:1: the definition has none of {listed(KINDS)}; "
             "did you mean 'journey'?"
         ),
     ),
-    ("\n\n---\nx: 1", "f.yaml:4: the definition has none of journey, segment, template, lane or identity"),
+    ("\n\n---\nx: 1", f"f.yaml:4: the definition has none of {listed(KINDS)}"),
     (
         "journey: j\nsegment: s",
         "f.yaml:1: the definition is journey and segment at once; divide it with '---'",

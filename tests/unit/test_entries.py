@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import hypothesis.strategies as st
 import msgpack
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from journey_helpers import Town
 from pydantic_core import PydanticCustomError
 
@@ -512,6 +512,7 @@ def naive(fields: list[str], shown: datetime) -> bool:
     )
 
 
+@settings(max_examples=60, deadline=None)
 @given(
     st.tuples(*FIELDS),
     st.sampled_from(["UTC", "Asia/Kolkata"]),

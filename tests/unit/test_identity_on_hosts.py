@@ -2,6 +2,8 @@
 
 import asyncio
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import msgpack
 import pytest
@@ -12,6 +14,9 @@ from engine.entity import Entity
 from engine.identity.record import IDENTITY, MERGED_INTO
 from engine.reasons import Reason
 from engine.slots import shard_of, slot_of
+from gateway.pb.denrei.v1 import messages_pb2, profiles_pb2, reason_pb2
+from gateway.services.messages import MessagesService
+from gateway.services.profiles import ProfilesService
 from tests.support.local_engine import LocalEngine
 
 VISITORS = 12
@@ -81,3 +86,33 @@ async def test_a_merge_survives_the_death_of_either_side(tmp_path: Path, impatie
             assert found.traits == {"seen": int(visitor.rpartition("a")[2]), "late": True}
             assert "parked" not in found.state[IDENTITY]
         assert not engine.failures
+
+
+async def test_readers_find_a_profile_and_its_messages_by_every_id_it_has(tmp_path: Path) -> None:
+    engine = LocalEngine(tmp_path, shards=2, hosts=2)
+    visitor, user = far_apart(1)
+    other, id_ = visitor.split("/", 2)[2], user.split("/", 2)[2]
+    call: Any = SimpleNamespace(workspace="default", remaining_s=lambda: 5.0)
+    async with engine:
+        await engine.apply('lane: main\nchannel: sms\ncarrier: sandbox\nprefixes: ["+"]')
+        spec = {"channel": "sms", "body": "hi", "purpose": "otp", "to": "+4915112345678"}
+        first = [identify(visitor, 1, utm="ad", plan="free"), identify(user, 1, plan="pro")]
+        await engine.submit([*first, commands.send(visitor, "r1", msgpack.packb(spec))])
+        (message,) = person(engine, visitor).messages.values()
+        await engine.submit([commands.receipt(visitor, message.id, Reason.SENT, 1, True)])
+        await engine.submit([track(user, 2, other)])
+        while person(engine, user).traits.get("utm") is None:
+            await asyncio.sleep(0.001)
+        profiles, messages = ProfilesService(engine.router), MessagesService(engine.router)
+        for name in (f"anonymousUsers/{other}", f"users/{id_}"):
+            found = await profiles.get_profile(profiles_pb2.GetProfileRequest(name=name), call)
+            assert found.name == f"users/{id_}"
+            assert dict(found.traits) == {"utm": "ad", "plan": "pro"}
+            (known,) = found.identifiers
+            assert (known.kind, known.id, known.state) == ("anonymous", other, known.MERGED)
+            (merge,) = found.merges
+            assert (merge.source, merge.via) == (f"anonymous/{other}", "event")
+            assert dict(merge.moved) == {"traits": 1, "messages": 1}
+            assert list(merge.kept_traits) == ["plan"]
+            of = messages_pb2.GetMessageRequest(name=f"{name}/messages/{message.id}")
+            assert (await messages.get_message(of, call)).status == reason_pb2.SENT

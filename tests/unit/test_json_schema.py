@@ -12,11 +12,13 @@ from typer.testing import CliRunner
 from engine import documents
 from engine.definition_kinds import KINDS
 from engine.json_schema import generate
+from engine.simulation.json_schema import scenario_schema
 from gateway.cli.apply import NO_DEFINITIONS
 from gateway.cli.main import app
 from tests.support.docs import ROOT, pages, snippets
 
 SCHEMA = Draft202012Validator(generate())
+SCENARIOS = Draft202012Validator(scenario_schema())
 
 
 @cache
@@ -115,6 +117,40 @@ def test_it_finds_what_is_plainly_wrong(value: Any) -> None:
     assert _errors(value)
 
 
+def _scenario_files() -> list[Any]:
+    files = [
+        *(ROOT / "tests/semantics").glob("**/*.yaml"),
+        *ROOT.glob("examples/**/*.scenario.yaml"),
+    ]
+    return [pytest.param(path, id=str(path.relative_to(ROOT))) for path in sorted(files)]
+
+
+@pytest.mark.parametrize("path", _scenario_files())
+def test_the_schema_of_scenarios_takes_all_that_pass(path: Path) -> None:
+    ((value, _),) = documents.read(path.read_text(), str(path))
+    assert [error.message for error in SCENARIOS.iter_errors(value)] == []
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"scenarios": []},
+        {"scenarios": [{"name": "x", "then": []}]},
+        {"scenarios": [{"name": "x", "then": [{"at": "0s", "inn": []}]}]},
+        {"scenarios": [{"name": "x", "when": [{"at": "0s"}], "then": [{"at": "0s"}]}]},
+        {
+            "scenarios": [
+                {"name": "x", "when": [{"at": "0s", "command": "relase"}], "then": [{"at": "0s"}]}
+            ]
+        },
+        {"definitions": [{"segment": "x"}], "scenarios": [{"name": "x", "then": [{"at": "0s"}]}]},
+    ],
+    ids=str,
+)
+def test_the_schema_of_scenarios_finds_what_is_plainly_wrong(value: Any) -> None:
+    assert not SCENARIOS.is_valid(value)
+
+
 def test_what_is_shown_while_one_writes_has_no_fields_of_python() -> None:
     assert "Attributes:" not in json.dumps(generate())
 
@@ -124,6 +160,8 @@ def test_the_command_writes_it() -> None:
     assert (done.exit_code, json.loads(done.output)) == (0, generate())
     done = CliRunner().invoke(app, ["schema", "--kind", "journey"])
     assert json.loads(done.output) == generate("journey")
+    done = CliRunner().invoke(app, ["schema", "--kind", "scenario"])
+    assert json.loads(done.output) == scenario_schema()
     done = CliRunner().invoke(app, ["schema", "--kind", "jurney"])
     assert (done.exit_code, "did you mean 'journey'?" in done.output) == (2, True)
 

@@ -48,8 +48,8 @@ def test_what_is_good_has_no_warnings() -> None:
         (
             CART.replace("exit: [{event: Order Completed}]\n", ""),
             (
-                "journey 'cart': it waits at step 'wait' and has no exit rule: nobody leaves before "
-                "its end; add 'exit', say for the event that it wants"
+                "journey 'cart': it waits at step 'wait' and has no exit rule: nobody leaves "
+                "before its end; add 'exit', say for the event that it wants"
             ),
         ),
         (

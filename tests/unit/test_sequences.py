@@ -110,3 +110,16 @@ def test_what_is_refused(condition: Any, message: str) -> None:
     with pytest.raises(ValidationError) as error:
         read(condition)
     assert message in str(error.value)
+
+
+def test_of_several_carts_the_one_that_began_last_counts() -> None:
+    condition = compiled({**A_THEN_B, "within": "10h", "same": "properties.cart"})
+    name_a, name_b = [window.name for window in condition.windows]
+    windows: dict[str, list[Any]] = {
+        name_a: [[1 * HOUR, "x"], [2 * HOUR, "z"], [4 * HOUR, "y"]],
+        name_b: [[2 * HOUR, "x"], [5 * HOUR, "y"]],
+    }
+    assert condition.check(Facts(windows=windows), 6 * HOUR) == (True, 14 * HOUR)
+    windows[name_b] = [[2 * HOUR, "x"], [5 * HOUR, "z"]]  # too late for z, and none for y
+    assert condition.check(Facts(windows=windows), 6 * HOUR) == (True, 11 * HOUR)
+    assert condition.check(Facts(windows=windows), 11 * HOUR) == (False, None)

@@ -1,6 +1,7 @@
 """Random branches and experiments: shares are kept, people too."""
 
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 from journey_helpers import Town
@@ -141,5 +142,5 @@ def test_a_person_has_one_place_in_each_cycle() -> None:
     town.track("Go")
     town.at("5h")
     moments = [ms for ms, _, _, _ in town.only().trail]
-    gaps = {later - sooner for sooner, later in zip(moments[1:], moments[2:], strict=False)}
+    gaps = {later - sooner for sooner, later in pairwise(moments[1:])}
     assert gaps == {3_600_000}

@@ -131,7 +131,7 @@ ERRORS = [
     (
         "a: {hold: 1d, on: [{segmnt: vip}]}",
         (
-            "step 'a': on[0]: is not a branch: it has none of event, segment or already; "
+            "step 'a': on[0]: is not a branch: it has none of event, segment, already or when; "
             "did you mean 'segment'?"
         ),
     ),
@@ -148,6 +148,17 @@ ERRORS = [
         "step 'a': on[0].already: there is no segment 'vpi'; did you mean 'vip'?",
     ),
     (
+        "a: {hold: 1d, on: [{when: {property: x, is: 1}}]}",
+        (
+            "step 'a': on[0].when: 'when' has no event whose property it could read; "
+            "use {event: ..., where: ...}, {already: ...}, or a trait"
+        ),
+    ),
+    (
+        "a: {hold: 1d, on: [{when: {trait: x, is: 1}, then: a}]}",
+        "the loop 'a' → 'a' never waits; put a delay or a hold into it",
+    ),
+    (
         "a: {hold: 1d, on: [{segment: vip, on: leave}]}",
         "step 'a': on[0].on: must be entered or left, not the text 'leave'",
     ),
@@ -162,6 +173,18 @@ ERRORS = [
     (
         "a: {hold: 1d, on: [{event: X, as: first}]}",
         "step 'a': on[0].as: 'first' is the event that began the run; choose another name",
+    ),
+    (
+        "a: {hold: 1d, on: [{event: X, as: pay-ment}]}",
+        "step 'a': on[0].as: templates cannot write 'pay-ment'; use letters, digits and '_'",
+    ),
+    (
+        "a: {message: {purpose: marketing, channel: sms, template: hi}, only_if: {segment: vpi}}",
+        "step 'a': only_if: there is no segment 'vpi'; did you mean 'vip'?",
+    ),
+    (
+        "a: {message: {purpose: marketing, channel: sms, template: hi}, only_fi: {segment: vip}}",
+        "step 'a': 'only_fi' is not a field of a message step; did you mean 'only_if'?",
     ),
     (
         "a: {hold: 1d, on: [{already: {trait: x, is: 1}, then: a}]}",

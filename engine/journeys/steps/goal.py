@@ -13,10 +13,10 @@ from engine import limits
 from engine.durations import render, up_to
 from engine.journeys.instance import Instance
 from engine.journeys.steps.branches import (
-    AlreadyBranchModel,
     AnyBranch,
     Branch,
     BranchStep,
+    asked_on_arrival,
     names_kept,
 )
 from engine.journeys.steps.registry import (
@@ -26,7 +26,6 @@ from engine.journeys.steps.registry import (
     Step,
     StepModel,
     StepName,
-    park,
     register,
 )
 from engine.schema import refusal
@@ -63,7 +62,7 @@ class GoalModel(StepModel):
 
     def at_once(self) -> Iterator[str]:
         """The step after a goal that may be reached already."""
-        if isinstance(self.goal, AlreadyBranchModel):
+        if any(asked_on_arrival([self.goal])):
             yield self.then
 
     def uses(self) -> Iterator[Use]:
@@ -89,10 +88,7 @@ class _Goal(BranchStep):
         self._else = (model.else_, f"the goal was not reached within {render(model.within)}")
 
     def enter(self, act: "Activation", instance: Instance, journey: "Journey") -> Move | None:
-        if self.arrived(act, instance) is not None:
-            return self.taken(act, instance, self._already[0])
-        park(act, instance, act.now + self._within_ms)
-        return None
+        return self.arrive(act, instance, self._within_ms)
 
     def taken(self, act: "Activation", instance: Instance, branch: Branch) -> Move | None:
         """Records the conversion and moves on."""

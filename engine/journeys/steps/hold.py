@@ -14,10 +14,10 @@ from engine import limits
 from engine.durations import render, up_to
 from engine.journeys.instance import Instance
 from engine.journeys.steps.branches import (
-    AlreadyBranchModel,
     Branch,
     Branches,
     BranchStep,
+    asked_on_arrival,
     names_kept,
     uses_of,
 )
@@ -63,7 +63,7 @@ class HoldModel(StepModel):
 
     def at_once(self) -> Iterator[str]:
         """The steps of what may hold already."""
-        yield from (branch.then for branch in self.on if isinstance(branch, AlreadyBranchModel))
+        yield from asked_on_arrival(self.on)
 
     def uses(self) -> Iterator[Use]:
         """The segments that the branches read."""
@@ -89,10 +89,10 @@ class _Hold(BranchStep):
 
     def enter(self, act: "Activation", instance: Instance, journey: "Journey") -> Move | None:
         instance.memory = 0
-        move = self.arrived(act, instance)
-        if move is None:
-            park(act, instance, act.now + self._hold_ms)
-        return move
+        if self._asked:
+            return self.arrive(act, instance, self._hold_ms)
+        park(act, instance, act.now + self._hold_ms)
+        return None
 
     def taken(self, act: "Activation", instance: Instance, branch: Branch) -> Move | None:
         """Moves on, or begins the time anew."""

@@ -9,6 +9,8 @@ does not hold at that moment.
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
+from pydantic import Field
+
 from engine import limits
 from engine.conditions import Compiled, Condition
 from engine.conditions.operators import resolver
@@ -39,6 +41,8 @@ class MessageFields(Strict):
     lane: DefinitionName | None = None
     validity: Annotated[int, up_to(DELAY_MS)] = limits.VALIDITY_MS
     resend_unknown: bool = False
+    topic: Annotated[str, Field(min_length=1, max_length=limits.NAME_CHARS)] | None = None
+    tags: Annotated[list[DefinitionName], Field(max_length=limits.MESSAGE_TAGS)] = []
 
 
 @register
@@ -59,6 +63,8 @@ class MessageModel(OneWayModel):
         yield Use("template", fields.template, "message.template", fields.channel)
         if fields.lane:
             yield Use("lane", fields.lane, "message.lane", fields.channel)
+        if fields.topic:
+            yield Use("policy", "default", "message.topic", part=fields.topic)
 
     def compile(self, name: str, key_path: str) -> Step:
         """Compiles the step."""
@@ -67,13 +73,17 @@ class MessageModel(OneWayModel):
 
 
 class _Message(Step):
-    __slots__ = ("_fields", "_find", "_from_event", "_only_if", "_then", "_to")
+    __slots__ = (
+        "_fields", "_find", "_from_event", "_tags", "_then", "_to", "_topic", "only_if",
+    )  # fmt: skip
 
     def __init__(
         self, name: str, fields: MessageFields, only_if: Compiled | None, then: str
     ) -> None:
         super().__init__(name, conditions=() if only_if is None else (only_if,))
-        self._only_if = only_if
+        self.only_if = only_if
+        self._tags = tuple(sorted(set(fields.tags)))
+        self._topic = fields.topic or ""
         root, _, path = (fields.to or "").partition(".")
         self._find = resolver(path) if path else None
         self._from_event = root == "properties"
@@ -95,7 +105,7 @@ class _Message(Step):
             why = f"TEMPLATE_MISSING, no {channel} template {name!r}"
             return self._not_sent(act, instance, why)
         newest = act.properties_of(instance.newest)
-        only_if = self._only_if
+        only_if = self.only_if
         if only_if is not None and not only_if.check(act.entity, act.now, newest)[0]:
             return self._not_sent(act, instance, f"only_if does not hold, {only_if.words}")
         to = ""  # the profile's address for the channel
@@ -103,8 +113,9 @@ class _Message(Step):
             to = text_of(self._find(newest if self._from_event else act.entity.traits))
             if not to:
                 return self._not_sent(act, instance, f"NO_ADDRESS, there is no {self._to}")
+        context = _context(act, instance, newest)
         try:
-            rendered = template.render(_context(act, instance, newest))
+            rendered = template.render(context)
         except RenderError as error:
             why = f"template {name!r}: {error}"
             request = SendRequest(channel, to, purpose, "", template=name, instance=instance.id)
@@ -124,12 +135,22 @@ class _Message(Step):
                 resend_unknown,
                 instance.id,
                 rendered.warnings,
+                self._tags,
+                self._topic,
+                journey.priority,
+                context,
             )
         )
-        if reason is not Reason.QUEUED:
-            instance.record(act.now, "not sent", f"{reason.name}, {channel} template {name!r}")
+        if reason is not Reason.QUEUED and reason is not Reason.HELD:
+            why = act.why(message_id) if reason > Reason.HELD else ""
+            words = f"{reason.name}, {channel} template {name!r}"
+            instance.record(act.now, "not sent", f"{words}: {why}" if why else words)
             return f"the message was not sent: {reason.name}"
         instance.messages = (*instance.messages, message_id)[-limits.MESSAGES :]
+        if reason is Reason.HELD:
+            words = _words(channel, name, message_id, rendered)
+            instance.record(act.now, "held", f"{words}: {act.why(message_id)}")
+            return "the message is held"
         instance.record(act.now, "sent", _words(channel, name, message_id, rendered))
         return "the message is queued"
 

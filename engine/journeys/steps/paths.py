@@ -12,11 +12,10 @@ from pydantic import Field, model_validator
 from engine.durations import render, up_to
 from engine.journeys.instance import Instance
 from engine.journeys.steps.branches import (
-    AlreadyBranchModel,
     Branch,
     Branches,
     BranchStep,
-    holds_already,
+    asked_on_arrival,
     names_kept,
     uses_of,
 )
@@ -27,7 +26,6 @@ from engine.journeys.steps.registry import (
     Step,
     StepModel,
     StepName,
-    park,
     register,
 )
 from engine.schema import refusal
@@ -63,7 +61,7 @@ class PathsModel(StepModel):
     def at_once(self) -> Iterator[str]:
         """The steps of what may hold already; ranked, all wait to the end."""
         if not self.ranked:
-            yield from (path.then for path in self.paths if isinstance(path, AlreadyBranchModel))
+            yield from asked_on_arrival(self.paths)
 
     def uses(self) -> Iterator[Use]:
         """The segments that the paths read."""
@@ -87,10 +85,7 @@ class _Unranked(BranchStep):
         self._else = (model.else_, f"nothing of it was done within {render(model.within)}")
 
     def enter(self, act: "Activation", instance: Instance, journey: "Journey") -> Move | None:
-        move = self.arrived(act, instance)
-        if move is None:
-            park(act, instance, act.now + self._within_ms)
-        return move
+        return self.arrive(act, instance, self._within_ms)
 
     def taken(self, act: "Activation", instance: Instance, branch: Branch) -> Move | None:
         """Moves on at once."""
@@ -117,17 +112,13 @@ class _Ranked(BranchStep):
 
     def enter(self, act: "Activation", instance: Instance, journey: "Journey") -> Move | None:
         instance.memory = 0
-        park(act, instance, act.now + self._within_ms)
-        for branch in self._already:
-            if self._is_better(instance, branch) and holds_already(act, instance, branch):
-                self.taken(act, instance, branch)
-        return None
+        return self.arrive(act, instance, self._within_ms)
 
     def on_event(self, act: "Activation", instance: Instance, event: "EventView") -> Move | None:
         """Keeps the event as the newest only if its path is the best so far."""
         branch: Branch
         for branch in self.listens[event.name]:
-            if not self._is_better(instance, branch):
+            if not self.is_open(instance, branch):
                 continue
             if branch.match is not None and branch.match.matches(act, instance, event):
                 instance.newest = event.raw
@@ -142,7 +133,7 @@ class _Ranked(BranchStep):
         """As for an event."""
         branch: Branch
         for branch in self.listens_segments[name]:
-            if branch.segment == (name, entered) and self._is_better(instance, branch):
+            if branch.segment == (name, entered) and self.is_open(instance, branch):
                 return self.taken(act, instance, branch)
         return None
 
@@ -156,5 +147,6 @@ class _Ranked(BranchStep):
         best = instance.memory
         return self._moves[-best] if best else self._else
 
-    def _is_better(self, instance: Instance, branch: Branch) -> bool:
+    def is_open(self, instance: Instance, branch: Branch) -> bool:
+        """Whether it is better than the best so far."""
         return len(self._moves) - branch.number > instance.memory

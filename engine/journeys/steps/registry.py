@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 END: Final = "end"
 TIMER: Final = "j:"
+LOOK_TIMER: Final = "x:"  # for the moment at which time alone may make a condition true
 FIRST: Final = "first"  # the event that began a run, where kept events are named
 NO_EVENTS: Final[Mapping[str, Any]] = {}
 
@@ -40,9 +41,10 @@ class Step:
         conditions: What it asks, so that the program knows what to keep for it.
         listens_segments: The names of segments whose entering or leaving it waits for; the values
             are its own.
+        watches: Whether it waits for conditions; see `look`.
     """
 
-    __slots__ = ("conditions", "listens", "listens_segments", "name")
+    __slots__ = ("conditions", "listens", "listens_segments", "name", "watches")
 
     def __init__(
         self,
@@ -50,11 +52,13 @@ class Step:
         listens: Mapping[str, Any] = NO_EVENTS,
         conditions: tuple[Compiled, ...] = (),
         listens_segments: Mapping[str, Any] = NO_EVENTS,
+        watches: bool = False,
     ) -> None:
         self.name = name
         self.listens = listens
         self.conditions = conditions
         self.listens_segments = listens_segments
+        self.watches = watches
 
     def enter(self, act: "Activation", instance: Instance, journey: "Journey") -> Move | None:
         """What happens on arrival: a move on, or None after `park`."""
@@ -69,6 +73,14 @@ class Step:
     ) -> Move | None:
         """What a segment of `listens_segments` does when the person enters or leaves it."""
         return None
+
+    def look(self, act: "Activation", instance: Instance) -> tuple[Move | None, int | None]:
+        """What the conditions that it waits for do, after anything may have changed them.
+
+        Returns:
+            A move on, or None to stay; and when time alone may make one true, or None.
+        """
+        return None, None
 
     def on_timer(self, act: "Activation", instance: Instance) -> Move | None:
         """What the timer does; `act.now` is the very moment at which it was due."""

@@ -27,13 +27,15 @@ from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior_
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x64\x65nrei/v1/instances.proto\x12\tdenrei.v1\x1a\x16\x64\x65nrei/v1/reason.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x94\x01\n\x13\x45nterJourneyRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07journey\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x19\n\x0f\x63ontext_msgpack\x18\x03 \x01(\x0cH\x00\x12\x16\n\x0c\x63ontext_json\x18\x04 \x01(\x0cH\x00\x12\x12\n\nrequest_id\x18\x05 \x01(\tB\t\n\x07\x63ontext\":\n\x14\x45nterJourneyResponse\x12\"\n\x07outcome\x18\x01 \x01(\x0e\x32\x11.denrei.v1.Reason\"6\n\x13StopInstanceRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0b\n\x03why\x18\x02 \x01(\t\"(\n\x12GetInstanceRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"d\n\x14ListInstancesRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0f\n\x07journey\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"X\n\x15ListInstancesResponse\x12&\n\tinstances\x18\x01 \x03(\x0b\x32\x13.denrei.v1.Instance\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x80\x04\n\x08Instance\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07journey\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12\x0b\n\x03key\x18\x04 \x01(\t\x12\x0c\n\x04step\x18\x05 \x01(\t\x12(\n\x05state\x18\x06 \x01(\x0e\x32\x19.denrei.v1.Instance.State\x12\x0e\n\x06status\x18\x07 \x01(\t\x12.\n\nenter_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x64ue_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x05trail\x18\x0b \x03(\x0b\x32\x18.denrei.v1.Instance.Move\x1aY\n\x04Move\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04step\x18\x02 \x01(\t\x12\x0c\n\x04what\x18\x03 \x01(\t\x12\x0b\n\x03why\x18\x04 \x01(\t\"_\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0b\n\x07RUNNING\x10\x01\x12\r\n\tCOMPLETED\x10\x02\x12\n\n\x06\x45XITED\x10\x03\x12\n\n\x06\x46\x41ILED\x10\x04\x12\x0b\n\x07STOPPED\x10\x05\x32\xbf\x02\n\x10InstancesService\x12\x41\n\x0bGetInstance\x12\x1d.denrei.v1.GetInstanceRequest\x1a\x13.denrei.v1.Instance\x12R\n\rListInstances\x12\x1f.denrei.v1.ListInstancesRequest\x1a .denrei.v1.ListInstancesResponse\x12O\n\x0c\x45nterJourney\x12\x1e.denrei.v1.EnterJourneyRequest\x1a\x1f.denrei.v1.EnterJourneyResponse\x12\x43\n\x0cStopInstance\x12\x1e.denrei.v1.StopInstanceRequest\x1a\x13.denrei.v1.Instanceb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x64\x65nrei/v1/instances.proto\x12\tdenrei.v1\x1a\x16\x64\x65nrei/v1/reason.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"-\n\x15ListBroadcastsRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"B\n\x16ListBroadcastsResponse\x12(\n\nbroadcasts\x18\x01 \x03(\x0b\x32\x14.denrei.v1.Broadcast\"\xba\x02\n\tBroadcast\x12\x0e\n\x06number\x18\x01 \x01(\x05\x12)\n\x05state\x18\x02 \x01(\x0e\x32\x1a.denrei.v1.Broadcast.State\x12\x0f\n\x07visited\x18\x03 \x01(\x03\x12\x0f\n\x07offered\x18\x04 \x01(\x03\x12.\n\nstart_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x64ue_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"D\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0b\n\x07WALKING\x10\x01\x12\x08\n\x04\x44ONE\x10\x02\x12\r\n\tCANCELLED\x10\x03\"\x94\x01\n\x13\x45nterJourneyRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07journey\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x19\n\x0f\x63ontext_msgpack\x18\x03 \x01(\x0cH\x00\x12\x16\n\x0c\x63ontext_json\x18\x04 \x01(\x0cH\x00\x12\x12\n\nrequest_id\x18\x05 \x01(\tB\t\n\x07\x63ontext\":\n\x14\x45nterJourneyResponse\x12\"\n\x07outcome\x18\x01 \x01(\x0e\x32\x11.denrei.v1.Reason\"6\n\x13StopInstanceRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0b\n\x03why\x18\x02 \x01(\t\"(\n\x12GetInstanceRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"d\n\x14ListInstancesRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0f\n\x07journey\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"X\n\x15ListInstancesResponse\x12&\n\tinstances\x18\x01 \x03(\x0b\x32\x13.denrei.v1.Instance\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x80\x04\n\x08Instance\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07journey\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12\x0b\n\x03key\x18\x04 \x01(\t\x12\x0c\n\x04step\x18\x05 \x01(\t\x12(\n\x05state\x18\x06 \x01(\x0e\x32\x19.denrei.v1.Instance.State\x12\x0e\n\x06status\x18\x07 \x01(\t\x12.\n\nenter_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x64ue_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x05trail\x18\x0b \x03(\x0b\x32\x18.denrei.v1.Instance.Move\x1aY\n\x04Move\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04step\x18\x02 \x01(\t\x12\x0c\n\x04what\x18\x03 \x01(\t\x12\x0b\n\x03why\x18\x04 \x01(\t\"_\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0b\n\x07RUNNING\x10\x01\x12\r\n\tCOMPLETED\x10\x02\x12\n\n\x06\x45XITED\x10\x03\x12\n\n\x06\x46\x41ILED\x10\x04\x12\x0b\n\x07STOPPED\x10\x05\x32\x96\x03\n\x10InstancesService\x12\x41\n\x0bGetInstance\x12\x1d.denrei.v1.GetInstanceRequest\x1a\x13.denrei.v1.Instance\x12R\n\rListInstances\x12\x1f.denrei.v1.ListInstancesRequest\x1a .denrei.v1.ListInstancesResponse\x12U\n\x0eListBroadcasts\x12 .denrei.v1.ListBroadcastsRequest\x1a!.denrei.v1.ListBroadcastsResponse\x12O\n\x0c\x45nterJourney\x12\x1e.denrei.v1.EnterJourneyRequest\x1a\x1f.denrei.v1.EnterJourneyResponse\x12\x43\n\x0cStopInstance\x12\x1e.denrei.v1.StopInstanceRequest\x1a\x13.denrei.v1.Instanceb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gateway.pb.denrei.v1.instances_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_LISTBROADCASTSREQUEST'].fields_by_name['parent']._loaded_options = None
+  _globals['_LISTBROADCASTSREQUEST'].fields_by_name['parent']._serialized_options = b'\342A\001\002'
   _globals['_ENTERJOURNEYREQUEST'].fields_by_name['parent']._loaded_options = None
   _globals['_ENTERJOURNEYREQUEST'].fields_by_name['parent']._serialized_options = b'\342A\001\002'
   _globals['_ENTERJOURNEYREQUEST'].fields_by_name['journey']._loaded_options = None
@@ -44,24 +46,32 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETINSTANCEREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002'
   _globals['_LISTINSTANCESREQUEST'].fields_by_name['parent']._loaded_options = None
   _globals['_LISTINSTANCESREQUEST'].fields_by_name['parent']._serialized_options = b'\342A\001\002'
-  _globals['_ENTERJOURNEYREQUEST']._serialized_start=131
-  _globals['_ENTERJOURNEYREQUEST']._serialized_end=279
-  _globals['_ENTERJOURNEYRESPONSE']._serialized_start=281
-  _globals['_ENTERJOURNEYRESPONSE']._serialized_end=339
-  _globals['_STOPINSTANCEREQUEST']._serialized_start=341
-  _globals['_STOPINSTANCEREQUEST']._serialized_end=395
-  _globals['_GETINSTANCEREQUEST']._serialized_start=397
-  _globals['_GETINSTANCEREQUEST']._serialized_end=437
-  _globals['_LISTINSTANCESREQUEST']._serialized_start=439
-  _globals['_LISTINSTANCESREQUEST']._serialized_end=539
-  _globals['_LISTINSTANCESRESPONSE']._serialized_start=541
-  _globals['_LISTINSTANCESRESPONSE']._serialized_end=629
-  _globals['_INSTANCE']._serialized_start=632
-  _globals['_INSTANCE']._serialized_end=1144
-  _globals['_INSTANCE_MOVE']._serialized_start=958
-  _globals['_INSTANCE_MOVE']._serialized_end=1047
-  _globals['_INSTANCE_STATE']._serialized_start=1049
-  _globals['_INSTANCE_STATE']._serialized_end=1144
-  _globals['_INSTANCESSERVICE']._serialized_start=1147
-  _globals['_INSTANCESSERVICE']._serialized_end=1466
+  _globals['_LISTBROADCASTSREQUEST']._serialized_start=130
+  _globals['_LISTBROADCASTSREQUEST']._serialized_end=175
+  _globals['_LISTBROADCASTSRESPONSE']._serialized_start=177
+  _globals['_LISTBROADCASTSRESPONSE']._serialized_end=243
+  _globals['_BROADCAST']._serialized_start=246
+  _globals['_BROADCAST']._serialized_end=560
+  _globals['_BROADCAST_STATE']._serialized_start=492
+  _globals['_BROADCAST_STATE']._serialized_end=560
+  _globals['_ENTERJOURNEYREQUEST']._serialized_start=563
+  _globals['_ENTERJOURNEYREQUEST']._serialized_end=711
+  _globals['_ENTERJOURNEYRESPONSE']._serialized_start=713
+  _globals['_ENTERJOURNEYRESPONSE']._serialized_end=771
+  _globals['_STOPINSTANCEREQUEST']._serialized_start=773
+  _globals['_STOPINSTANCEREQUEST']._serialized_end=827
+  _globals['_GETINSTANCEREQUEST']._serialized_start=829
+  _globals['_GETINSTANCEREQUEST']._serialized_end=869
+  _globals['_LISTINSTANCESREQUEST']._serialized_start=871
+  _globals['_LISTINSTANCESREQUEST']._serialized_end=971
+  _globals['_LISTINSTANCESRESPONSE']._serialized_start=973
+  _globals['_LISTINSTANCESRESPONSE']._serialized_end=1061
+  _globals['_INSTANCE']._serialized_start=1064
+  _globals['_INSTANCE']._serialized_end=1576
+  _globals['_INSTANCE_MOVE']._serialized_start=1390
+  _globals['_INSTANCE_MOVE']._serialized_end=1479
+  _globals['_INSTANCE_STATE']._serialized_start=1481
+  _globals['_INSTANCE_STATE']._serialized_end=1576
+  _globals['_INSTANCESSERVICE']._serialized_start=1579
+  _globals['_INSTANCESSERVICE']._serialized_end=1985
 # @@protoc_insertion_point(module_scope)

@@ -12,6 +12,46 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class ListBroadcastsRequest(_message.Message):
+    __slots__ = ("parent",)
+    PARENT_FIELD_NUMBER: _ClassVar[int]
+    parent: str
+    def __init__(self, parent: _Optional[str] = ...) -> None: ...
+
+class ListBroadcastsResponse(_message.Message):
+    __slots__ = ("broadcasts",)
+    BROADCASTS_FIELD_NUMBER: _ClassVar[int]
+    broadcasts: _containers.RepeatedCompositeFieldContainer[Broadcast]
+    def __init__(self, broadcasts: _Optional[_Iterable[_Union[Broadcast, _Mapping]]] = ...) -> None: ...
+
+class Broadcast(_message.Message):
+    __slots__ = ("number", "state", "visited", "offered", "start_time", "end_time", "due_time")
+    class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        STATE_UNSPECIFIED: _ClassVar[Broadcast.State]
+        WALKING: _ClassVar[Broadcast.State]
+        DONE: _ClassVar[Broadcast.State]
+        CANCELLED: _ClassVar[Broadcast.State]
+    STATE_UNSPECIFIED: Broadcast.State
+    WALKING: Broadcast.State
+    DONE: Broadcast.State
+    CANCELLED: Broadcast.State
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    VISITED_FIELD_NUMBER: _ClassVar[int]
+    OFFERED_FIELD_NUMBER: _ClassVar[int]
+    START_TIME_FIELD_NUMBER: _ClassVar[int]
+    END_TIME_FIELD_NUMBER: _ClassVar[int]
+    DUE_TIME_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    state: Broadcast.State
+    visited: int
+    offered: int
+    start_time: _timestamp_pb2.Timestamp
+    end_time: _timestamp_pb2.Timestamp
+    due_time: _timestamp_pb2.Timestamp
+    def __init__(self, number: _Optional[int] = ..., state: _Optional[_Union[Broadcast.State, str]] = ..., visited: _Optional[int] = ..., offered: _Optional[int] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., due_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
 class EnterJourneyRequest(_message.Message):
     __slots__ = ("parent", "journey", "context_msgpack", "context_json", "request_id")
     PARENT_FIELD_NUMBER: _ClassVar[int]

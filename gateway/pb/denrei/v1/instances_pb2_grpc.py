@@ -45,6 +45,11 @@ class InstancesServiceStub:
                 request_serializer=denrei_dot_v1_dot_instances__pb2.ListInstancesRequest.SerializeToString,
                 response_deserializer=denrei_dot_v1_dot_instances__pb2.ListInstancesResponse.FromString,
                 _registered_method=True)
+        self.ListBroadcasts = channel.unary_unary(
+                '/denrei.v1.InstancesService/ListBroadcasts',
+                request_serializer=denrei_dot_v1_dot_instances__pb2.ListBroadcastsRequest.SerializeToString,
+                response_deserializer=denrei_dot_v1_dot_instances__pb2.ListBroadcastsResponse.FromString,
+                _registered_method=True)
         self.EnterJourney = channel.unary_unary(
                 '/denrei.v1.InstancesService/EnterJourney',
                 request_serializer=denrei_dot_v1_dot_instances__pb2.EnterJourneyRequest.SerializeToString,
@@ -70,6 +75,13 @@ class InstancesServiceServicer:
 
     def ListInstances(self, request, context):
         """Lists instances of one user, of one journey, or both.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListBroadcasts(self, request, context):
+        """Tells how far a journey's broadcasts and schedules have come.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -103,6 +115,11 @@ def add_InstancesServiceServicer_to_server(servicer, server):
                     servicer.ListInstances,
                     request_deserializer=denrei_dot_v1_dot_instances__pb2.ListInstancesRequest.FromString,
                     response_serializer=denrei_dot_v1_dot_instances__pb2.ListInstancesResponse.SerializeToString,
+            ),
+            'ListBroadcasts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListBroadcasts,
+                    request_deserializer=denrei_dot_v1_dot_instances__pb2.ListBroadcastsRequest.FromString,
+                    response_serializer=denrei_dot_v1_dot_instances__pb2.ListBroadcastsResponse.SerializeToString,
             ),
             'EnterJourney': grpc.unary_unary_rpc_method_handler(
                     servicer.EnterJourney,
@@ -170,6 +187,33 @@ class InstancesService:
             '/denrei.v1.InstancesService/ListInstances',
             denrei_dot_v1_dot_instances__pb2.ListInstancesRequest.SerializeToString,
             denrei_dot_v1_dot_instances__pb2.ListInstancesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListBroadcasts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/denrei.v1.InstancesService/ListBroadcasts',
+            denrei_dot_v1_dot_instances__pb2.ListBroadcastsRequest.SerializeToString,
+            denrei_dot_v1_dot_instances__pb2.ListBroadcastsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -26,8 +26,8 @@ if _version_not_supported:
 
 
 class ProfilesServiceStub:
-    """Reads profiles, and releases those in quarantine. Scope: read for GetProfile, admin for
-    ReleaseProfile.
+    """Reads profiles, erases them, and keeps what people have agreed to. Scope: read for GetProfile,
+    send for SetConsents, admin for the others.
     """
 
     def __init__(self, channel):
@@ -46,15 +46,36 @@ class ProfilesServiceStub:
                 request_serializer=denrei_dot_v1_dot_profiles__pb2.ReleaseProfileRequest.SerializeToString,
                 response_deserializer=denrei_dot_v1_dot_profiles__pb2.Profile.FromString,
                 _registered_method=True)
+        self.EraseProfile = channel.unary_unary(
+                '/denrei.v1.ProfilesService/EraseProfile',
+                request_serializer=denrei_dot_v1_dot_profiles__pb2.EraseProfileRequest.SerializeToString,
+                response_deserializer=denrei_dot_v1_dot_profiles__pb2.EraseProfileResponse.FromString,
+                _registered_method=True)
+        self.SuppressProfile = channel.unary_unary(
+                '/denrei.v1.ProfilesService/SuppressProfile',
+                request_serializer=denrei_dot_v1_dot_profiles__pb2.SuppressProfileRequest.SerializeToString,
+                response_deserializer=denrei_dot_v1_dot_profiles__pb2.SuppressProfileResponse.FromString,
+                _registered_method=True)
+        self.ExportProfile = channel.unary_stream(
+                '/denrei.v1.ProfilesService/ExportProfile',
+                request_serializer=denrei_dot_v1_dot_profiles__pb2.ExportProfileRequest.SerializeToString,
+                response_deserializer=denrei_dot_v1_dot_profiles__pb2.ExportProfileResponse.FromString,
+                _registered_method=True)
+        self.SetConsents = channel.unary_unary(
+                '/denrei.v1.ProfilesService/SetConsents',
+                request_serializer=denrei_dot_v1_dot_profiles__pb2.SetConsentsRequest.SerializeToString,
+                response_deserializer=denrei_dot_v1_dot_profiles__pb2.SetConsentsResponse.FromString,
+                _registered_method=True)
 
 
 class ProfilesServiceServicer:
-    """Reads profiles, and releases those in quarantine. Scope: read for GetProfile, admin for
-    ReleaseProfile.
+    """Reads profiles, erases them, and keeps what people have agreed to. Scope: read for GetProfile,
+    send for SetConsents, admin for the others.
     """
 
     def GetProfile(self, request, context):
-        """Gets a profile as it is now. NOT_FOUND if nothing was ever heard of this id.
+        """Gets a profile as it is now. NOT_FOUND if nothing was ever heard of this id. If the id is a part
+        of another profile by now, that one is returned, under its own name.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -64,6 +85,37 @@ class ProfilesServiceServicer:
         """Lets a profile out of quarantine: its events are taken and its timers run again. One that is
         not in quarantine stays as it is, so the call may be repeated. If the defect is still there,
         the next command that meets it puts the profile back.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EraseProfile(self, request, context):
+        """Erases all that is kept of a person, whichever of their ids is named; what has not left is
+        called back. A line without personal data stays in the trail. docs/privacy.md says what is gone
+        when.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SuppressProfile(self, request, context):
+        """Takes nothing of a person any more and sends them nothing, or ends that.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportProfile(self, request, context):
+        """Everything that is kept of a person, as one JSON document in pieces. NOT_FOUND if nothing was
+        ever heard of this id.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetConsents(self, request, context):
+        """Keeps what a person has said they want to get, by channel and topic.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -82,6 +134,26 @@ def add_ProfilesServiceServicer_to_server(servicer, server):
                     request_deserializer=denrei_dot_v1_dot_profiles__pb2.ReleaseProfileRequest.FromString,
                     response_serializer=denrei_dot_v1_dot_profiles__pb2.Profile.SerializeToString,
             ),
+            'EraseProfile': grpc.unary_unary_rpc_method_handler(
+                    servicer.EraseProfile,
+                    request_deserializer=denrei_dot_v1_dot_profiles__pb2.EraseProfileRequest.FromString,
+                    response_serializer=denrei_dot_v1_dot_profiles__pb2.EraseProfileResponse.SerializeToString,
+            ),
+            'SuppressProfile': grpc.unary_unary_rpc_method_handler(
+                    servicer.SuppressProfile,
+                    request_deserializer=denrei_dot_v1_dot_profiles__pb2.SuppressProfileRequest.FromString,
+                    response_serializer=denrei_dot_v1_dot_profiles__pb2.SuppressProfileResponse.SerializeToString,
+            ),
+            'ExportProfile': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportProfile,
+                    request_deserializer=denrei_dot_v1_dot_profiles__pb2.ExportProfileRequest.FromString,
+                    response_serializer=denrei_dot_v1_dot_profiles__pb2.ExportProfileResponse.SerializeToString,
+            ),
+            'SetConsents': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetConsents,
+                    request_deserializer=denrei_dot_v1_dot_profiles__pb2.SetConsentsRequest.FromString,
+                    response_serializer=denrei_dot_v1_dot_profiles__pb2.SetConsentsResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'denrei.v1.ProfilesService', rpc_method_handlers)
@@ -91,8 +163,8 @@ def add_ProfilesServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ProfilesService:
-    """Reads profiles, and releases those in quarantine. Scope: read for GetProfile, admin for
-    ReleaseProfile.
+    """Reads profiles, erases them, and keeps what people have agreed to. Scope: read for GetProfile,
+    send for SetConsents, admin for the others.
     """
 
     @staticmethod
@@ -139,6 +211,114 @@ class ProfilesService:
             '/denrei.v1.ProfilesService/ReleaseProfile',
             denrei_dot_v1_dot_profiles__pb2.ReleaseProfileRequest.SerializeToString,
             denrei_dot_v1_dot_profiles__pb2.Profile.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EraseProfile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/denrei.v1.ProfilesService/EraseProfile',
+            denrei_dot_v1_dot_profiles__pb2.EraseProfileRequest.SerializeToString,
+            denrei_dot_v1_dot_profiles__pb2.EraseProfileResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SuppressProfile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/denrei.v1.ProfilesService/SuppressProfile',
+            denrei_dot_v1_dot_profiles__pb2.SuppressProfileRequest.SerializeToString,
+            denrei_dot_v1_dot_profiles__pb2.SuppressProfileResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportProfile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/denrei.v1.ProfilesService/ExportProfile',
+            denrei_dot_v1_dot_profiles__pb2.ExportProfileRequest.SerializeToString,
+            denrei_dot_v1_dot_profiles__pb2.ExportProfileResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetConsents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/denrei.v1.ProfilesService/SetConsents',
+            denrei_dot_v1_dot_profiles__pb2.SetConsentsRequest.SerializeToString,
+            denrei_dot_v1_dot_profiles__pb2.SetConsentsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -32,6 +32,7 @@ class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     INSTANCES_FULL: _ClassVar[Reason]
     INTERNAL: _ClassVar[Reason]
     OUT_OF_TURN: _ClassVar[Reason]
+    PERSON_SUPPRESSED: _ClassVar[Reason]
     JOURNEY_NOT_LIVE: _ClassVar[Reason]
     ENTRY_REFUSED: _ClassVar[Reason]
     ALREADY_RUNNING: _ClassVar[Reason]
@@ -55,6 +56,12 @@ class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     RENDER_FAILED: _ClassVar[Reason]
     READ: _ClassVar[Reason]
     THROTTLED: _ClassVar[Reason]
+    HELD: _ClassVar[Reason]
+    NO_CONSENT: _ClassVar[Reason]
+    SUPPRESSED: _ClassVar[Reason]
+    QUIET_HOURS: _ClassVar[Reason]
+    FREQUENCY_CAP: _ClassVar[Reason]
+    LOWER_PRIORITY: _ClassVar[Reason]
 ACCEPTED: Reason
 DUPLICATE: Reason
 INVALID_ARGUMENT: Reason
@@ -80,6 +87,7 @@ NO_ADDRESS: Reason
 INSTANCES_FULL: Reason
 INTERNAL: Reason
 OUT_OF_TURN: Reason
+PERSON_SUPPRESSED: Reason
 JOURNEY_NOT_LIVE: Reason
 ENTRY_REFUSED: Reason
 ALREADY_RUNNING: Reason
@@ -103,6 +111,12 @@ UNDELIVERED: Reason
 RENDER_FAILED: Reason
 READ: Reason
 THROTTLED: Reason
+HELD: Reason
+NO_CONSENT: Reason
+SUPPRESSED: Reason
+QUIET_HOURS: Reason
+FREQUENCY_CAP: Reason
+LOWER_PRIORITY: Reason
 
 class Rejection(_message.Message):
     __slots__ = ("index", "reason", "field", "message", "retry")

@@ -1,0 +1,232 @@
+"""Messages that wait: kept, and asked about anew at the very moment at which their wait ends.
+
+Everything is asked anew then, and the content is made anew from its template, so that what goes out
+is true when it goes out. Of several whose wait ends at one moment the one of the highest priority
+comes first. A message that waits is cancelled with its run, like one that waits in a lane.
+"""
+
+from typing import TYPE_CHECKING, Any, Final
+
+from engine import limits, zones
+from engine.governance import caps
+from engine.governance.judge import Verdict, judge
+from engine.governance.waiting import STATE, TIMER, Waiting, waiting_of
+from engine.messages import Message, SendRequest
+from engine.packing import pack, unpack
+from engine.reasons import Reason
+from engine.templates import RenderError
+
+if TYPE_CHECKING:
+    from engine.activation import Activation
+
+_PROFILE: Final = "profile"  # of a template's context, what is live
+
+
+def hold(act: "Activation", id_: str, request: SendRequest, verdict: Verdict) -> Verdict | None:
+    """Lets a new message wait.
+
+    Returns:
+        None; or why it may not, if too many wait already.
+    """
+    entity = act.entity
+    if len(entity.state.get(STATE) or ()) >= limits.HELD_MESSAGES:
+        why = f"{verdict.why}; {limits.HELD_MESSAGES} messages wait already"
+        return Verdict(verdict.reason, why)
+    instance = entity.instances.get(request.instance)
+    one = Waiting(
+        id_, 0, request.priority,
+        caps.label_of(request.channel, request.purpose, request.topic, request.tags),
+        request.to, request.lane, _context(request),
+    )  # fmt: skip
+    if instance is not None:
+        one.journey, one.version, one.step = instance.journey, instance.version, instance.step
+    _wait(act, one, verdict.until_ms)
+    act.note("message", id_, f"held: {verdict.why}")
+    return None
+
+
+def _context(request: SendRequest) -> bytes:
+    context = request.context
+    if context is None:
+        return b""
+    packed = pack({name: value for name, value in context.items() if name != _PROFILE})
+    return packed if len(packed) <= limits.HELD_CONTEXT_BYTES else b""
+
+
+def _wait(act: "Activation", one: Waiting, until_ms: int) -> None:
+    one.due_ms = until_ms
+    act.entity.state.setdefault(STATE, {})[one.id] = pack(one)
+    act.set_timer(TIMER + one.id, until_ms)
+
+
+def _forget(act: "Activation", id_: str) -> bool:
+    """Lets a message wait no more; False if it did not."""
+    state = act.entity.state
+    kept = state.get(STATE)
+    if not kept or kept.pop(id_, None) is None:
+        return False
+    if not kept:
+        del state[STATE]
+    act.clear_timer(TIMER + id_)
+    return True
+
+
+def cancel(act: "Activation", id_: str, why: str) -> bool:
+    """Cancels a message that waits; False if it does not wait."""
+    if not _forget(act, id_):
+        return False
+    at = act.entity.kept.where(id_)
+    if at >= 0:
+        _end(act, at, act.entity.kept.at(at), Reason.CANCELLED, why)
+    return True
+
+
+def set_timers(act: "Activation") -> None:
+    """Sets the timers of the messages that wait, after they were lost in a quarantine."""
+    for one in waiting_of(act.entity.state):
+        # Not before now: a row's timers lie after the entry that it is stamped with.
+        act.set_timer(TIMER + one.id, max(one.due_ms, act.now + 1))
+
+
+def on_timer(act: "Activation", subject: str) -> None:
+    """Lets go, or not, all messages whose wait ends now."""
+    due = [
+        one for one in waiting_of(act.entity.state) if one.due_ms <= act.now or one.id == subject
+    ]
+    went: list[Waiting] = []
+    for one in sorted(due, key=lambda one: -one.priority):
+        _forget(act, one.id)
+        at = act.entity.kept.where(one.id)
+        if at >= 0 and _let_go(act, at, act.entity.kept.at(at), one, went):
+            went.append(one)
+
+
+def _let_go(
+    act: "Activation", at: int, message: Message, one: Waiting, went: list[Waiting]
+) -> bool:
+    """Asks everything anew; True if the message goes out."""
+    entity = act.entity
+    if message.expires_ms <= act.now:
+        return _end(act, at, message, Reason.EXPIRED, "its validity ended while it was held")
+    why = _unwanted(act, one)
+    if why:
+        return _end(act, at, message, Reason.CANCELLED, why)
+    request = _request(message, one)
+    message.to = act.address_of(request)
+    if not message.to:
+        return _end(act, at, message, Reason.NO_ADDRESS, "the profile's address is gone")
+    message.lane = act.routes.lane_for(message.channel, message.to, one.lane)
+    if not message.lane:
+        return _end(act, at, message, Reason.NO_ROUTE, f"no {message.channel} lane takes it")
+    verdict = judge(act, request, message.expires_ms)
+    if verdict is not None and verdict.cap is not None:
+        verdict = _gave_way(verdict, one, went)
+    if verdict is None and len(entity.outbox) >= limits.OUTBOX:
+        why = f"{limits.OUTBOX} effects are not settled yet"
+        later_ms = act.now + limits.HELD_RETRY_MS
+        verdict = Verdict(Reason.OUTBOX_FULL, why, later_ms)
+    if verdict is not None and verdict.until_ms:
+        return _hold_again(act, at, message, one, verdict)
+    if verdict is not None:
+        return _end(act, at, message, verdict.reason, verdict.why)
+    try:
+        _render(act, message, one)
+    except RenderError as error:
+        why = f"template {message.template!r}: {error}"
+        return _end(act, at, message, Reason.RENDER_FAILED, why)
+    return _queue(act, at, message, one)
+
+
+def _unwanted(act: "Activation", one: Waiting) -> str:
+    """Why the step that sent it would not send it now, or an empty text."""
+    journey = act.program.journeys.get((one.journey, one.version)) if one.journey else None
+    step: Any = journey.steps.get(one.step) if journey is not None else None
+    only_if = getattr(step, "only_if", None)
+    if only_if is None:
+        return ""
+    properties = (unpack(one.context).get("event") or {}) if one.context else {}
+    if only_if.check(act.entity, act.now, properties)[0]:
+        return ""
+    return f"only_if no longer holds, {only_if.words}"
+
+
+def _request(message: Message, one: Waiting) -> SendRequest:
+    return SendRequest(
+        message.channel, one.to, message.purpose, message.body, lane=one.lane,
+        tags=message.tags, topic=message.topic, priority=one.priority,
+    )  # fmt: skip
+
+
+def _gave_way(verdict: Verdict, one: Waiting, went: list[Waiting]) -> Verdict:
+    """Names the message that has just taken the last place, if it did so by its priority."""
+    cap = verdict.cap
+    for other in went:
+        if other.priority > one.priority and cap is not None and cap.takes(other.label):
+            first = f"message {other.id} of priority {other.priority} went first"
+            return verdict._replace(reason=Reason.LOWER_PRIORITY, why=f"{verdict.why}; {first}")
+    return verdict
+
+
+def _render(act: "Activation", message: Message, one: Waiting) -> None:
+    if not one.context:
+        return
+    template = act.program.templates.get(message.template)
+    if template is None or template.channel != message.channel:
+        msg = "it is gone"
+        raise RenderError(msg)
+    context = unpack(one.context)
+    context[_PROFILE] = act.entity.traits
+    message.body, message.subject, message.warnings = template.render(context)
+
+
+def _queue(act: "Activation", at: int, message: Message, one: Waiting) -> bool:
+    entity = act.entity
+    entity.outbox[message.id] = None
+    message.record(Reason.QUEUED, act.now)
+    entity.kept.put(at, message)
+    act.effects.sends.append(message.offer(entity.key, entity.workspace))
+    act.sent(one.label)
+    words = f"its wait is over, {message.channel} to {message.to}"
+    _tell(act, message, Reason.QUEUED, words, "sent")
+    return True
+
+
+def _hold_again(
+    act: "Activation", at: int, message: Message, one: Waiting, verdict: Verdict
+) -> bool:
+    until_ms = max(verdict.until_ms, act.now + 1)
+    if until_ms >= message.expires_ms:
+        zone = zones.zone_of(act.entity)[0]
+        why = f"{verdict.why}; its validity ends at {zones.shown(message.expires_ms, zone)}"
+        return _end(act, at, message, Reason.EXPIRED, why)
+    history = message.history
+    if len(history) >= limits.MESSAGE_HISTORY:
+        del history[1]
+    history.append((act.now, int(Reason.HELD), "", verdict.why))
+    act.entity.kept.put(at, message)
+    _wait(act, one, until_ms)
+    act.note("message", message.id, f"held: {verdict.why}")
+    return False
+
+
+def _end(act: "Activation", at: int, message: Message, reason: Reason, why: str) -> bool:
+    """Writes that a message will not be sent; always False, for `_let_go` to give."""
+    message.record(reason, act.now, "", why)
+    act.entity.kept.put(at, message)
+    words = f"not sent: {reason.name}, {why}"
+    act.note("message", message.id, words)
+    _tell(act, message, reason, f"{reason.name}, {why}", "not sent")
+    return False
+
+
+def _tell(act: "Activation", message: Message, reason: Reason, why: str, what: str) -> None:
+    """Counts an outcome, and writes it into the trail of the run, if that goes on still."""
+    outcomes = act.effects.outcomes
+    outcomes[reason] = outcomes.get(reason, 0) + 1
+    if act.feed is not None and reason is Reason.QUEUED:
+        words = f"{reason.name} {message.channel} to {message.to} {message.body}"
+        act.tell("message", message.id, words)
+    instance = act.entity.instances.get(message.instance)
+    if instance is not None:
+        of = f"{message.channel} template {message.template!r}, message {message.id}"
+        instance.record(act.now, what, f"{of}: {why}")
