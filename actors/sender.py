@@ -173,6 +173,9 @@ class SenderCore:
         if epoch > known_epoch:
             self._epochs[shard] = epoch
             await self._writer.epoch(shard, epoch)
+            if epoch < self._epochs[shard]:  # a newer owner came meanwhile
+                self.counts["stale"] += 1
+                return "stale_epoch", b"", 0
         now_ms = self._clock.now_ms()
         admissions = bytearray()
         touched: dict[str, LaneRunner] = {}

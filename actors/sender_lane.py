@@ -142,7 +142,7 @@ class LaneRunner:
         waiting = self.queue.clear() + list(self._retries.values())
         self._retries.clear()
         for message in waiting:
-            self._finish(message, Reason.NO_ROUTE, "", f"lane '{self.lane.name}' was deleted")
+            self._finish_removed(message)
 
     async def land(self) -> None:
         """Stops giving messages away; returns when none is in flight."""
@@ -343,6 +343,9 @@ class LaneRunner:
         self._receipts.end(batch.id)
 
     def _retry(self, message: QueuedMessage, now_ms: int) -> None:
+        if not self.defined:
+            self._finish_removed(message)
+            return
         due_ms = now_ms + backoff.delay_ms(message.failures, f"{self._shared.seed}{message.id}")
         due_ms = max(due_ms, self._paused_until_ms) if message.failures else self._paused_until_ms
         if due_ms >= message.expires_ms:
@@ -368,6 +371,10 @@ class LaneRunner:
         self._paused_until_ms = max(self._paused_until_ms, now_ms + (max(asked) or own_ms))
 
     # Words.
+
+    def _finish_removed(self, message: QueuedMessage) -> None:
+        why = f"lane '{self.lane.name}' was deleted"
+        self._finish(message, Reason.NO_ROUTE, message.code, why)
 
     def _expire(self, message: QueuedMessage) -> None:
         detail = "it waited longer than its validity"

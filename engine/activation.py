@@ -5,6 +5,7 @@ timers, messages and the trail all go through it. So whatever is built on top st
 without having to think of it.
 """
 
+from collections.abc import Container
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
@@ -25,6 +26,7 @@ from engine.slots import shard_of, slot_of
 
 if TYPE_CHECKING:
     from engine.routing import Routes
+    from engine.segment_definition import Segment
     from engine.shard import Effects
 
 
@@ -83,11 +85,12 @@ class Activation:
         shards: How many shards there are.
         follow_ups: What the activation's own doing has led to; see `engine.follow_ups`.
         timers_changed: Whether the entity's earliest timer has to be found again.
+        unsettled: Segments that are evaluated with the event at hand; see `profile.refresh`.
     """
 
     __slots__ = (
         "effects", "entity", "event", "event_time", "feed", "follow_ups", "now", "program",
-        "routes", "shards", "timers_changed",
+        "routes", "shards", "timers_changed", "unsettled",
     )  # fmt: skip
 
     def __init__(self, shards: int) -> None:
@@ -101,6 +104,7 @@ class Activation:
         self.effects: Effects
         self.timers_changed = False
         self.follow_ups: list[tuple[str, Any]] = []
+        self.unsettled: tuple[Segment, ...] = ()
         self.feed: list[list[Any]] | None = None
 
     def set_timer(self, token: str, due_ms: int) -> None:
@@ -295,8 +299,9 @@ class Activation:
     ) -> Message:
         """Makes a message with its first outcome and keeps it; past the limit an old one goes.
 
-        A message that goes out is in the outbox before it comes here, and one that waits is noted
-        as such: neither is ever dropped, or it could not be handed over later.
+        A message that goes out is in the outbox before it comes here, one that waits is noted as
+        such, and so is one that a merged profile handed out: none is ever dropped, or it could not
+        be handed over later, or nobody would hear what became of it.
         """
         entity = self.entity
         message = new_message(id_, request, to, lane, self.now, int(reason), why)
@@ -305,8 +310,13 @@ class Activation:
         if self.feed is not None:
             words = f"{reason.name} {message.channel} to {to} {message.body}"
             self.tell("message", id_, words)
-        waiting = entity.state.get(WAITING)
-        entity.kept.keep(message, {**entity.outbox, **waiting} if waiting else entity.outbox)
+        waiting: Container[str] = entity.outbox
+        state = entity.state
+        if state:
+            held, away = state.get(WAITING), state.get("identity", _NOTHING).get("away")
+            if held or away:
+                waiting = {*entity.outbox, *(held or ()), *(away or ())}
+        entity.kept.keep(message, waiting)
         return message
 
 

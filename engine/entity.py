@@ -19,6 +19,7 @@ from msgspec.msgpack import Decoder
 
 from engine import limits
 from engine.dedup import SeenIds
+from engine.issues import shortened
 from engine.journeys.instance import Instance
 from engine.messages import Message, Messages
 from engine.packing import PackedRun, pack, unpack
@@ -84,6 +85,8 @@ class Entity:
 
     def note(self, now_ms: int, kind: str, subject: str, why: str) -> None:
         """Adds a line to the trail; the oldest lines make room."""
+        if len(why) > limits.WHY_CHARS:
+            why = shortened(why, limits.WHY_CHARS)
         trail = self.trail
         if trail.add(pack((now_ms, kind, subject, why))) > limits.TRAIL:
             trail.drop(0)

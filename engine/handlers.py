@@ -5,11 +5,11 @@ activation only, so it is deterministic like everything that is built on it.
 """
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from engine import catalog, commands, computed, dedup, history, profile
 from engine.activation import Activation, EventView
-from engine.commands import Command
+from engine.commands import ALIAS, GROUP, IDENTIFY, NAMED_TYPES, TRACK, Command
 from engine.follow_ups import follow_up
 from engine.governance import consents, held
 from engine.identity import hooks as identity
@@ -29,18 +29,21 @@ Wake = Callable[[Activation, str], None]
 
 def _event(act: Activation, command: Command) -> int:
     entity = act.entity
-    held = privacy.PRIVACY in entity.state
-    if held and privacy.SUPPRESSED in entity.state:
-        return Reason.PERSON_SUPPRESSED
-    known = identity.IDENTITY in entity.state
-    if known and identity.MERGED_INTO in entity.state:
-        return identity.pass_event(act, command)
-    if held:
-        privacy.come_back(act)
+    state = entity.state
+    known = False
+    if state:  # of most people no feature keeps anything
+        held = privacy.PRIVACY in state
+        if held and privacy.SUPPRESSED in state:
+            return Reason.PERSON_SUPPRESSED
+        known = identity.IDENTITY in state
+        if known and identity.MERGED_INTO in state:
+            return identity.pass_event(act, command)
+        if held:
+            privacy.come_back(act)
     seen = entity.seen.add(command[2], act.now)
     if seen:
         return Reason.DUPLICATE if seen == dedup.SEEN else Reason.USER_RATE
-    if known or command[8] or command[3] == commands.ALIAS:
+    if known or command[8] or command[3] == ALIAS:
         identity.look_at(act, command)
         if identity.hold_back(act, command):
             _take_ready(act)
@@ -49,9 +52,12 @@ def _event(act: Activation, command: Command) -> int:
 
 
 def _take_ready(act: Activation) -> None:
-    """Applies the events that waited for a merge, if none is waited for any more."""
+    """Applies what waited for a merge, if none is waited for any more."""
     for command in identity.take_ready(act):
         follow_up(act)
+        if command[0] != commands.EVENT:
+            _note_refused(act, command[1], COMMANDS[command[0]](act, command))
+            continue
         reason = _take_event(act, command)
         if reason is not Reason.ACCEPTED:
             act.note("event", command[4], f"it was taken, waited, and is refused: {reason.name}")
@@ -63,7 +69,7 @@ def _take_event(act: Activation, command: Command) -> Reason:
     entity = act.entity
     if at_ms > act.now:
         at_ms = act.now
-    if type_ != commands.TRACK:
+    if type_ != TRACK:
         name = profile.event_name(type_, name)
     event = EventView(type_, name, message_id, at_ms, raw, context)
     before = entity.traits
@@ -73,13 +79,10 @@ def _take_event(act: Activation, command: Command) -> Reason:
         if act.feed is not None:
             kind = commands.EVENT_TYPES[type_]
             act.tell("event", kind, event.name or kind)
-        if type_ == commands.IDENTIFY and consents.MARK in context:
-            consents.take_event(act, event)
-        journeys.on_event(act, event)
-        if type_ == commands.GROUP:
-            identity.look_at_group(act, event)
-        elif type_ == commands.IDENTIFY and entity.traits is not before:
-            identity.look_at_traits(act, event.properties, before)
+        if type_ in NAMED_TYPES:
+            journeys.on_event(act, event)
+        else:
+            _look_at_what_is_said(act, event, before)
         if act.program.rules.types:
             identity.look_at_identifiers(act, event)
     else:
@@ -87,6 +90,18 @@ def _take_event(act: Activation, command: Command) -> Reason:
     if event.unreadable:
         act.note("event", event.name, "its properties could not be read: taken as none")
     return reason
+
+
+def _look_at_what_is_said(act: Activation, event: EventView, before: dict[str, Any]) -> None:
+    """Looks at consent, groups and reserved traits in an event that says who somebody is."""
+    type_ = event.type
+    if type_ == IDENTIFY and consents.MARK in event.context_raw:
+        consents.take_event(act, event)
+    journeys.on_event(act, event)
+    if type_ == GROUP:
+        identity.look_at_group(act, event)
+    elif type_ == IDENTIFY and act.entity.traits is not before:
+        identity.look_at_traits(act, event.properties, before)
 
 
 def _send(act: Activation, command: Command) -> int:
@@ -104,12 +119,13 @@ def _send(act: Activation, command: Command) -> int:
 
 def _receipt(act: Activation, command: Command) -> int:
     state = act.entity.state
-    if privacy.PRIVACY in state and privacy.settle_blank(act, command):
-        return Reason.NOT_FOUND
-    if identity.IDENTITY in state:
-        if identity.MERGED_INTO in state:
-            return identity.take_receipt_of_stub(act, command)
-        identity.take_receipt_of_moved(act, command)
+    if state:
+        if privacy.PRIVACY in state and privacy.settle_blank(act, command):
+            return Reason.NOT_FOUND
+        if identity.IDENTITY in state:
+            if identity.MERGED_INTO in state:
+                return identity.take_receipt_of_stub(act, command)
+            identity.take_receipt_of_moved(act, command)
     return take_receipt(act, command)
 
 
@@ -133,13 +149,25 @@ def _passed(act: Activation, command: Command) -> int:
         return inner
     if identity.MERGED_INTO in act.entity.state and inner[0] != commands.MERGE:
         reason: int = identity.pass_on(act, inner)
+    elif (
+        inner[0] != commands.MERGE
+        and identity.await_origin(act, inner)
+        and inner[0] != commands.EVENT  # whose own handler lets it wait
+    ):
+        identity.hold_back(act, inner)
+        _take_ready(act)
+        reason = Reason.ACCEPTED
     else:
         reason = COMMANDS[inner[0]](act, inner)
     identity.passed_is_taken(act, command)
-    if reason not in _NO_NEWS:
-        why = f"a command that {command[3]} passed on was refused: {Reason(reason).name}"
-        act.note("identity", "", why)
+    _note_refused(act, command[3], reason)
     return Reason.ACCEPTED
+
+
+def _note_refused(act: Activation, sender: str, reason: int) -> None:
+    if reason not in _NO_NEWS:
+        why = f"a command that {sender} passed on was refused: {Reason(reason).name}"
+        act.note("identity", "", why)
 
 
 _NO_NEWS: Final = frozenset({Reason.ACCEPTED, Reason.DUPLICATE, Reason.NOT_FOUND})
@@ -218,6 +246,8 @@ def _release(act: Activation, command: Command) -> int:
             # Not before now: a row's timers lie after the entry that it is stamped with.
             act.set_timer(TIMER + id_, max(instance.due_ms, act.now + 1))
     held.set_timers(act)
+    identity.wait_again(act)
+    identity.tell_members_again(act)
     return Reason.ACCEPTED
 
 

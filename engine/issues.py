@@ -59,6 +59,11 @@ def listed(words: Iterable[str]) -> str:
     return f"{', '.join(most)} or {last}" if most else last
 
 
+def shortened(text: str, chars: int) -> str:
+    """A text of at most so many characters; the end of a longer one goes."""
+    return text if len(text) <= chars else f"{text[: chars - 1]}…"
+
+
 def kind_of(value: Any) -> str:
     """What a value is, in the words of someone who writes YAML."""
     if value is None:

@@ -60,6 +60,8 @@ INSTANCE_TRAIL: Final = 100
 INSTANCE_TRAIL_HEAD: Final = 10  # lines of its beginning that are always kept
 INSTANCE_TRAIL_LEFT_OUT: Final = 10  # lines that go at a time
 INSTANCE_MOVES: Final = 50
+WORDS_CHARS: Final = 500  # of a condition, as trails tell it
+WHY_CHARS: Final = 1_000  # of a line in a trail
 HOLD_RESETS: Final = 100  # times that one hold begins its time anew
 EXPERIMENTS: Final = 50  # whose variants a person keeps
 GOALS: Final = 50  # whose conversions a person keeps
@@ -78,6 +80,7 @@ OUTBOX: Final = 100
 CONSENTS: Final = 200  # channels and topics of which a person may have said something
 HELD_MESSAGES: Final = 20  # that wait for the end of quiet hours or for room under a cap
 HELD_CONTEXT_BYTES: Final = 16 * 1024  # past it a message that waits is not rendered again
+HELD_LEAST_MS: Final = 1_000  # that a message waits which was asked about and has to wait on
 HELD_RETRY_MS: Final = 60_000  # until a message is tried again that found the outbox full
 ERROR_CHARS: Final = 500
 
@@ -102,15 +105,15 @@ ACCOUNT_SLICE_MS: Final = 1_000
 STUB_OUTBOX: Final = 1_000  # commands that a merged profile has passed on and that are not settled
 
 # What computed traits keep of one person. Each may have COMPUTED_SHARE values or entries, and up to
-# COMPUTED_EVENTS while all together have no more than COMPUTED_ENTRIES; past it the oldest entry of a
-# window goes, or a value that is new is not taken, and the trail says so.
+# COMPUTED_EVENTS while all together have no more than COMPUTED_ENTRIES; past it the oldest entry of
+# a window goes, or a value that is new is not taken, and the trail says so.
 COMPUTED_EVENTS: Final = 1_000
-COMPUTED_ENTRIES: Final = 2_000
-COMPUTED_SHARE: Final = 10
+COMPUTED_ENTRIES: Final = 1_500
+COMPUTED_SHARE: Final = 5
 COMPUTED_VALUE_BYTES: Final = 200  # of one value that is kept
 COMPUTED_ITEMS: Final = 100  # of one list in an event
 COMPUTED_NUMBER: Final = 2**63  # what is added or compared, either way from 0
-OVERRULED_MS: Final = 24 * 3_600_000  # after so long the trail tells again that a value was not taken
+OVERRULED_MS: Final = 24 * 3_600_000  # after so long the trail tells it again
 
 # What one workspace may define: past these a definition is refused with where and why.
 DEFINITIONS: Final = 2_000
@@ -122,6 +125,7 @@ EXITS: Final = 20
 ENTRIES: Final = 10
 BROADCAST_PER_MINUTE: Final = 10_000  # people, if a journey does not say
 BROADCAST_MOST_PER_MINUTE: Final = 600_000
+BROADCAST_RUNS: Final = 1_000_000  # to which a broadcast's runs may be counted up
 BROADCAST_SLICE: Final = 100  # people who are asked at a time, in a shard
 BROADCAST_SCAN: Final = 100  # people who are looked at for that
 BROADCAST_REST_MS: Final = 20  # between slices

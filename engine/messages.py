@@ -228,6 +228,8 @@ class Messages(PackedRun):
         that ends like one comes an outcome of `Reason`, all of which are 40 and more.
         """
         head = _ID_HEAD + id_.encode()
+        if len(head) != _HEAD_BYTES:
+            return -1  # no message's id: queries bring what people typed
         found = self.rfind(head)
         while found >= 0:
             start = found - 3
@@ -264,6 +266,7 @@ class Messages(PackedRun):
 
 _unpack: Final = Decoder(Message).decode
 _ID_HEAD: Final = b"\xd9\x20"  # of a text of 32 bytes
+_HEAD_BYTES: Final = len(_ID_HEAD) + 32
 _FIELDS: Final = 40  # fewer, so that their number is no outcome of `Reason`
 
 

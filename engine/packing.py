@@ -26,7 +26,6 @@ unpack_chunks: Final = Decoder(list[bytes]).decode
 # What a packed array begins with: up to 15 values, their number added; more, then two bytes of it.
 _FIX_ARRAY: Final = 0x90
 ARRAY_16: Final = 0xDC
-_NONE: Final = Raw(bytes((_FIX_ARRAY,)))
 # What a byte string begins with, if its length takes one, two or four bytes.
 BYTES_8: Final = 0xC4
 BYTES_16: Final = 0xC5
@@ -47,8 +46,11 @@ class PackedRun(bytearray):
 
     __slots__ = ("number",)
 
-    def __init__(self, array: Raw = _NONE) -> None:
+    def __init__(self, array: Raw | None = None) -> None:
         """A run from its `array()`; an empty one if none is given."""
+        if array is None:
+            self.number = 0
+            return
         view = memoryview(array)
         if view[0] == ARRAY_16:
             super().__init__(view[3:])

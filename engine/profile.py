@@ -12,15 +12,15 @@ that it reads changed before the other.
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import msgpack
-
 from engine import computed, event_context, limits
 from engine.activation import Activation, EventView
 from engine.commands import ALIAS, GROUP, IDENTIFY, NAMED_TYPES, PAGE, SCREEN
 from engine.conditions import held
 from engine.conditions.context import FACT as CONTEXT
 from engine.conditions.windows import trim
+from engine.entity import Entity
 from engine.journeys import refresh as journeys
+from engine.packing import pack
 from engine.privacy.record import is_gone
 from engine.reasons import Reason
 from engine.segment_definition import SEGMENT_TIMER, Segment
@@ -47,22 +47,13 @@ def take_event(act: Activation, event: EventView) -> Reason:
     Returns:
         ACCEPTED, or TRAITS_FULL if the traits would pass their limits (nothing was changed).
     """
-    changed: tuple[str, ...] | list[str] = ()
-    if event.type == IDENTIFY:
-        if event.raw:
-            reason, changed = set_traits(act, event.properties)
-            if reason is not Reason.ACCEPTED:
-                return reason
-    elif event.type == GROUP:
-        changed = _set_group(act, event.name)
-    elif event.type == ALIAS:
-        act.note("alias", event.name, "the other id was recorded")
     program = act.program
     index = program.index
+    changed: Sequence[str] = ()
     touched: Sequence[Segment] = ()
-    if index.keeps_context and event.context_raw:
-        touched = _take_context(act, event)
     if event.type in NAMED_TYPES:
+        if index.keeps_context and event.context_raw:
+            touched = _take_context(act, event)
         name = event.name
         kept = index.by_event.get(name)
         if kept is not None:
@@ -72,12 +63,33 @@ def take_event(act: Activation, event: EventView) -> Reason:
                     touched = _both(touched, window.segments) if touched else window.segments
         traits = program.computed_by_event.get(name)
         if traits is not None:
-            changed = [*changed, *computed.take_event(act, event, traits)]
+            changed = computed.take_event(act, event, traits)
+    else:
+        reason, changed = _take_what_is_said(act, event)
+        if reason is not Reason.ACCEPTED:
+            return reason
+        if index.keeps_context and event.context_raw:
+            touched = _take_context(act, event)
     if changed:
         touched = _both(touched, _readers(act, changed))
+    if act.unsettled:
+        touched = _both(touched, act.unsettled)
+        act.unsettled = ()
     if touched:
         settle(act, touched)
     return Reason.ACCEPTED
+
+
+def _take_what_is_said(act: Activation, event: EventView) -> tuple[Reason, Sequence[str]]:
+    """Takes in what is said of a person rather than done; gives the traits that changed."""
+    type_ = event.type
+    if type_ == IDENTIFY:
+        return set_traits(act, event.properties) if event.raw else (Reason.ACCEPTED, ())
+    if type_ == GROUP:
+        return Reason.ACCEPTED, _set_group(act, event.name)
+    if type_ == ALIAS:
+        act.note("alias", event.name, "the other id was recorded")
+    return Reason.ACCEPTED, ()
 
 
 def traits_changed(act: Activation, names: Iterable[str]) -> None:
@@ -103,10 +115,10 @@ def settle(act: Activation, touched: Sequence[Segment]) -> None:
 
     Cost: 0.3 µs and up for each segment; nothing moves in most.
     """
-    index = act.program.index
-    entity = act.entity
-    if entity.due_ms is not None and entity.due_ms <= act.now:
+    due_ms = act.entity.due_ms
+    if due_ms is not None and due_ms <= act.now:
         touched = [*touched, *_due(act)]  # a timer is at work: more may change at this moment
+    index = act.program.index
     waiting = index.sorted(touched) if touched.__class__ is list else touched
     while waiting:
         for segment in waiting:
@@ -126,15 +138,36 @@ def on_timer(act: Activation, name: str) -> None:
     settle(act, (segment,) if segment is not None else ())
 
 
-def refresh(act: Activation) -> None:
-    """Brings an entity's segments and windows in line with the definitions of now."""
+def settle_rest(act: Activation) -> None:
+    """Evaluates what `refresh` left for an event that was then not taken."""
+    touched, act.unsettled = act.unsettled, ()
+    if touched:
+        settle(act, touched)
+
+
+def refresh(act: Activation, is_event: bool = False) -> None:
+    """Brings an entity's segments and windows in line with the definitions of now.
+
+    Args:
+        act: The activation.
+        is_event: Whether an event is at hand. Somebody of whom nothing was known is then evaluated
+            with it (or in `settle_rest`): they never were somebody who has done nothing.
+    """
     entity = act.entity
     program = act.program
     index = program.index
+    if not entity.program_version and entity.kind in PROFILES and _is_unknown(entity):
+        entity.program_version = program.version
+        if index.held:
+            held.refresh(entity, index.held, act.now)
+        if is_event:
+            act.unsettled = index.of_the_unknown
+        elif index.of_the_unknown:
+            settle(act, index.of_the_unknown)
+        return
     if is_gone(entity):
         entity.program_version = program.version
         return
-    is_new = not entity.program_version and not (entity.traits or entity.windows or entity.state)
     if entity.instances or entity.state or entity.kind == TASK:
         journeys.refresh(act)
     entity.program_version = program.version
@@ -152,7 +185,19 @@ def refresh(act: Activation) -> None:
     }
     computed.refresh(act)
     held.refresh(entity, index.held, act.now)
-    settle(act, index.of_the_unknown if is_new else tuple(program.segments.values()))
+    settle(act, tuple(program.segments.values()))
+
+
+def _is_unknown(entity: Entity) -> bool:
+    """Whether nothing is kept of somebody that definitions could bear on."""
+    return not (
+        entity.state
+        or entity.traits
+        or entity.windows
+        or entity.segments
+        or entity.instances
+        or entity.timers
+    )
 
 
 def _evaluate(act: Activation, segment: Segment) -> bool:
@@ -205,11 +250,13 @@ def _readers(act: Activation, traits: Iterable[str]) -> Sequence[Segment]:
     """The segments that read some traits; what those have held is noted first."""
     index = act.program.index
     touched: Sequence[Segment] = ()
+    by_trait, held_by_trait = index.by_trait, index.held_by_trait
     for trait in traits:
-        comparisons = index.held_by_trait.get(trait)
-        if comparisons is not None:
-            held.update(act.entity, comparisons, act.now)
-        touched = _both(touched, index.by_trait.get(trait, ()))
+        if held_by_trait and trait in held_by_trait:
+            held.update(act.entity, held_by_trait[trait], act.now)
+        readers = by_trait.get(trait)
+        if readers is not None:
+            touched = _both(touched, readers) if touched else readers
     return touched
 
 
@@ -241,24 +288,29 @@ def set_traits(act: Activation, traits: dict[str, Any]) -> tuple[Reason, list[st
     if own and not own.keys().isdisjoint(traits):
         traits = computed.without_own(act, traits)
     mine = act.entity.traits
-    changed = [name for name, value in traits.items() if not _is_same(mine.get(name), value)]
+    changed = [
+        name
+        for name, value in traits.items()
+        if (known := mine.get(name)) != value
+        or (value.__class__ is not str and not _is_same(known, value))
+    ]
     if not changed:
         return Reason.ACCEPTED, changed
     merged = {**mine, **traits}
     for name in [name for name, value in merged.items() if value is None]:
         del merged[name]  # the Segment Spec's way to unset a trait
     bound = {n: value for n, value in merged.items() if n not in own} if own else merged
-    if len(bound) > limits.TRAITS or len(msgpack.packb(bound)) > limits.TRAIT_BYTES:
+    if len(bound) > limits.TRAITS or len(pack(bound)) > limits.TRAIT_BYTES:
         return Reason.TRAITS_FULL, []
     act.entity.traits = merged
     return Reason.ACCEPTED, changed
 
 
 def _is_same(known: Any, value: Any) -> bool:
-    """Whether a trait has this very value already; to Python 1 is True and 1.0, to us it is not."""
-    if known != value or known.__class__ is not value.__class__:
+    """Whether equal values are the same; to Python 1 is True and 1.0, to us it is not."""
+    if known.__class__ is not value.__class__:
         return False
-    return value.__class__ not in (list, dict) or msgpack.packb(known) == msgpack.packb(value)
+    return value.__class__ not in (list, dict) or pack(known) == pack(value)
 
 
 def _set_group(act: Activation, group_id: str) -> list[str]:

@@ -15,10 +15,10 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from engine import limits
+from engine.computed.definition import ComputedTrait, by_event
 from engine.definition_kinds import JOURNEY, KINDS, LANE, SEGMENT, TEMPLATE, TRAIT
 from engine.governance.policy import DEFAULT, POLICY, Policy
 from engine.identity.rules import IDENTITY, RULES, Rules, rules_of
-from engine.computed.definition import ComputedTrait, by_event
 from engine.issues import DefinitionError, Issue
 from engine.journeys.compile import Journey
 from engine.journeys.index import JourneyIndex, make_index

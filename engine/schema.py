@@ -51,6 +51,8 @@ def _event_name(value: Any) -> str:
         raise refusal("is empty; write the name of an event")
     if len(value) > limits.NAME_CHARS:
         raise refusal(f"is longer than {limits.NAME_CHARS} characters")
+    if any(ord(character) < 32 for character in value):
+        raise refusal(f"{value!r} holds a control character, which no event's name does")
     return value
 
 

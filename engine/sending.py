@@ -95,9 +95,9 @@ def _request(act: Activation, values: dict[str, Any]) -> SendRequest:
         validity_ms=values.get("validity_ms") or limits.VALIDITY_MS,
         lane=values.get("lane", ""),
         resend_unknown=bool(values.get("resend_unknown")),
-        tags=tuple(values.get("tags") or ()),
-        topic=values.get("topic") or "",
-        priority=values.get("priority") or 0,
+        tags=tuple(map(str, values.get("tags") or ())),
+        topic=str(values.get("topic") or ""),
+        priority=int(values.get("priority") or 0),
     )
 
 

@@ -151,8 +151,11 @@ class Shard:
         waiting = len(entity.outbox)
         try:
             if entity.program_version != program.version and not entity.error:
-                profile.refresh(act)
-            result = handler(act, command)
+                profile.refresh(act, operation == commands.EVENT)
+                result = handler(act, command)
+                profile.settle_rest(act)
+            else:
+                result = handler(act, command)
             if act.follow_ups:
                 follow_up(act)
         except Exception as error:
@@ -169,6 +172,7 @@ class Shard:
         entity.timers = {}
         self._act.timers_changed = True
         self._act.follow_ups.clear()
+        self._act.unsettled = ()
 
     # --- definitions ------------------------------------------------------------------------
 
@@ -244,7 +248,8 @@ class Shard:
         timers = entity.timers
         try:
             if entity.program_version != program.version:
-                act.now = self.now
+                # Nothing was due between these definitions and now, so nothing is too late.
+                act.now = min(self.now, entity.due_ms or self.now)
                 profile.refresh(act)
             while timers:
                 due_ms, token = min((due_ms, token) for token, due_ms in timers.items())
@@ -349,7 +354,9 @@ class Shard:
                     command = commands.unpack_command(forward[1])
                     effects.forwards.append((key, effect_id, forward[0], command))
                     continue
-                message = messages[effect_id]
+                message = messages.get(effect_id)
+                if message is None:
+                    continue  # a bug came between the two, and the entity is in quarantine
                 offer = message.offer(key, entity.workspace)
                 (effects.cancels if message.cancelled else effects.sends).append(offer)
         return effects

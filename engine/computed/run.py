@@ -27,7 +27,7 @@ Records = dict[str, list[Any]]
 def take_event(act: "Activation", event: "EventView", traits: Iterable[ComputedTrait]) -> list[str]:
     """Takes an event into the traits that read it; gives the names of those that changed.
 
-    Cost: 1 to 3 µs for a trait that the event passes into.
+    Cost: 2 to 10 µs for a trait that the event passes into, by its function.
     """
     entity = act.entity
     changed: list[str] = []
@@ -65,10 +65,11 @@ def refresh(act: "Activation") -> None:
     """
     entity, defined = act.entity, act.program.computed
     records: Records = entity.state.get(STATE) or {}
+    changed = False
     for name, record in list(records.items()):
         trait = defined.get(name)
         if trait is None:
-            entity.traits.pop(name, None)
+            changed |= _write(entity.traits, name, None)
             del records[name]
         elif record[0] != trait.mark or len(record) > PART:
             _unite(act, trait, records)
@@ -77,13 +78,15 @@ def refresh(act: "Activation") -> None:
             act.clear_timer(token)
     if not records:
         entity.state.pop(STATE, None)
-    if records or entity.traits:
-        for name, trait in defined.items():
-            if name in records:
-                _settle(act, trait)
-            elif name in entity.traits:
-                del entity.traits[name]
-                act.note("computed", name, "unset what was there: it is computed from now on")
+    for name, trait in defined.items() if records or entity.traits else ():
+        if name in records:
+            changed |= _settle(act, trait)
+        elif name in entity.traits:
+            changed = True
+            del entity.traits[name]
+            act.note("computed", name, "unset what was there: it is computed from now on")
+    if changed and act.program.journey_index.watches:
+        act.follow_ups.append(("look", None))
 
 
 def without_own(act: "Activation", traits: Mapping[str, Any]) -> dict[str, Any]:

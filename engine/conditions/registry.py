@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Protocol, Typ
 
 from pydantic import PlainValidator
 
-from engine.issues import did_you_mean, kind_of, listed
+from engine import limits
+from engine.issues import did_you_mean, kind_of, listed, shortened
 from engine.schema import Strict, refusal
 
 if TYPE_CHECKING:
@@ -71,6 +72,10 @@ class Compiled:
     segments: tuple[str, ...] = ()
     facts: tuple[str, ...] = ()
     reads_properties: bool = False
+
+    def __post_init__(self) -> None:
+        words = shortened(self.words, limits.WORDS_CHARS)
+        object.__setattr__(self, "words", words)
 
 
 class ConditionModel(Strict):

@@ -194,7 +194,7 @@ def _queue(act: "Activation", at: int, message: Message, one: Waiting) -> bool:
 def _hold_again(
     act: "Activation", at: int, message: Message, one: Waiting, verdict: Verdict
 ) -> bool:
-    until_ms = max(verdict.until_ms, act.now + 1)
+    until_ms = max(verdict.until_ms, act.now + limits.HELD_LEAST_MS)
     if until_ms >= message.expires_ms:
         zone = zones.zone_of(act.entity)[0]
         why = f"{verdict.why}; its validity ends at {zones.shown(message.expires_ms, zone)}"

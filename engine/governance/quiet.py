@@ -36,7 +36,7 @@ class QuietTime:
     ) -> None:
         self._from = from_
         self._to = to
-        # By zone, at most one for each that there is: the last answer, and from when to when it holds.
+        # By zone, at most one for each that there is: from when to when an answer holds, and it.
         self._known: dict[str, tuple[int, int, int | None]] = {}
         self._days = days
         self.channels = channels
@@ -58,6 +58,7 @@ class QuietTime:
         """From when to when an answer holds, and the answer."""
         today = zones.wall(now_ms, zone).replace(hour=0, minute=0, second=0, microsecond=0)
         holds_ms = zones.instant(today + _DAY, zone)
+        latest: int | None = None
         # An hour that is skipped or shown twice can push a span over the edge of its day.
         for day in (today - _DAY, today, today + _DAY):
             if day.weekday() not in self._days:
@@ -65,11 +66,11 @@ class QuietTime:
             until = day if self._to > self._from else day + _DAY
             start_ms = zones.instant(_at(day, self._from), zone)
             end_ms = zones.instant(_at(until, self._to), zone)
-            if start_ms <= now_ms < end_ms:
-                return now_ms, end_ms, end_ms
-            if now_ms < start_ms < holds_ms:
-                holds_ms = start_ms
-        return now_ms, holds_ms, None
+            if start_ms > now_ms:
+                holds_ms = min(holds_ms, start_ms)
+            elif end_ms > now_ms:
+                latest = max(latest or 0, end_ms)
+        return now_ms, holds_ms if latest is None else min(holds_ms, latest), latest
 
 
 def _at(day: datetime, clock: time) -> datetime:

@@ -23,6 +23,7 @@ from engine.identity.record import (
     AWAY,
     CLAIMS,
     ID_KINDS,
+    IDENTITY,
     LOG,
     MERGED,
     OVER,
@@ -125,7 +126,8 @@ def _take_messages(
         joined.append(message)
     joined.sort(key=lambda message: message.created_ms)
     held = (*parts.state.get(HELD, ()), *entity.state.get(HELD, ()))
-    waiting = {*parts.record.get(AWAY, ()), *entity.outbox, *held}
+    away = (*parts.record.get(AWAY, ()), *entity.state.get(IDENTITY, {}).get(AWAY, ()))
+    waiting = {*away, *entity.outbox, *held}
     entity.kept = Messages()
     for message in joined:
         entity.kept.keep(message, waiting)

@@ -67,6 +67,12 @@ def tell(act: Activation) -> None:
         act.set_timer(TELL_TIMER, act.now + limits.ACCOUNT_SLICE_MS)
 
 
+def tell_again(act: Activation) -> None:
+    """Goes on telling members after a quarantine, in which the timer was lost."""
+    if act.entity.state.get(_MEMBERS):
+        act.set_timer(TELL_TIMER, act.now + limits.ACCOUNT_SLICE_MS)
+
+
 def _take_member(act: Activation, member: str, traits: dict[str, Any]) -> None:
     entity = act.entity
     members = entity.state.setdefault(_MEMBERS, {})

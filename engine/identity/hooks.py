@@ -3,9 +3,18 @@
 from engine.identity.accounts import look_at as look_at_group
 from engine.identity.accounts import take_account
 from engine.identity.accounts import tell as tell_members
+from engine.identity.accounts import tell_again as tell_members_again
 from engine.identity.claims import look_at as look_at_identifiers
 from engine.identity.claims import take_claim
-from engine.identity.links import hold_back, look_at, stop_waiting, take_kept, take_ready
+from engine.identity.links import (
+    await_origin,
+    hold_back,
+    look_at,
+    stop_waiting,
+    take_kept,
+    take_ready,
+    wait_again,
+)
 from engine.identity.record import IDENTITY, MERGED_INTO, merged_into, view
 from engine.identity.reserved import look_at as look_at_traits
 from engine.identity.stub import (
@@ -23,6 +32,7 @@ from engine.identity.stub import (
 __all__ = [
     "IDENTITY",
     "MERGED_INTO",
+    "await_origin",
     "call_back",
     "hold_back",
     "look_at",
@@ -44,5 +54,7 @@ __all__ = [
     "take_receipt_of_moved",
     "take_receipt_of_stub",
     "tell_members",
+    "tell_members_again",
     "view",
+    "wait_again",
 ]

@@ -19,6 +19,7 @@ from engine.identity.record import (
     ASKED,
     BLOCKED,
     FOREIGN,
+    ID_KINDS,
     IDENTITY,
     MERGED,
     OVER,
@@ -32,7 +33,7 @@ from engine.identity.record import (
 from engine.packing import pack
 from engine.privacy.record import erased_ms
 from engine.reasons import Reason
-from engine.slots import ANONYMOUS, USER
+from engine.slots import ANONYMOUS, USER, parse_key
 
 WAIT_TIMER = "i:wait"
 BY_EVENT = "event"
@@ -66,8 +67,28 @@ def hold_back(act: Activation, command: Command) -> bool:
     return True
 
 
+def await_origin(act: Activation, command: Command) -> bool:
+    """Waits for the profile that a command was passed on from, if that has not come in yet.
+
+    Only where a circle ends something may be quicker than the merge that it follows: what a profile
+    passed on behind somebody else's merge stands before its own, which goes around once more.
+    """
+    entity, key = act.entity, command[1]
+    _, kind, id_ = parse_key(key)
+    if key == entity.key or kind not in ID_KINDS:
+        return False
+    record = record_of(entity)
+    if record.get(kind, {}).get(id_) == MERGED:
+        return False
+    waiting = record.setdefault(WAITING, [])
+    if key not in waiting:
+        waiting.append(key)
+        wait_from_now(act)
+    return True
+
+
 def take_ready(act: Activation) -> list[Command]:
-    """The events that waited, in their order, once nothing is waited for; they are forgotten."""
+    """What waited, in its order, once nothing is waited for; it is forgotten."""
     record = act.entity.state.get(IDENTITY)
     if not record or WAITING in record:
         return []
@@ -86,6 +107,12 @@ def wait_from_now(act: Activation) -> None:
     """Bounds the wait for those who were asked."""
     wait_ms = limits.MERGE_WAIT_EVENT_TIME_MS if act.event_time else limits.MERGE_WAIT_MS
     act.set_timer(WAIT_TIMER, act.now + wait_ms)
+
+
+def wait_again(act: Activation) -> None:
+    """Bounds a wait whose timer was lost in a quarantine."""
+    if act.entity.state.get(IDENTITY, {}).get(WAITING):
+        wait_from_now(act)
 
 
 def take_kept(act: Activation, command: Command) -> Reason:

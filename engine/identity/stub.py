@@ -43,7 +43,7 @@ from engine.packing import pack
 from engine.reasons import Reason
 
 # What may be refused while too much is under way: its client still has it.
-_FROM_CLIENTS = frozenset({commands.EVENT, commands.SEND})
+_FROM_CLIENTS = frozenset({commands.EVENT, commands.SEND, commands.STOP, commands.CONSENT})
 
 
 def take_link(act: Activation, command: Command) -> Reason:
@@ -95,10 +95,16 @@ def pass_event(act: Activation, command: Command) -> Reason:
 
 def pass_on(act: Activation, command: Command) -> Reason:
     """Passes a command on; OUTBOX_FULL if too much is under way and the command can wait."""
-    if command[0] in _FROM_CLIENTS and len(act.entity.outbox) >= limits.STUB_OUTBOX:
+    if len(act.entity.outbox) >= limits.STUB_OUTBOX and _is_from_client(command):
         return Reason.OUTBOX_FULL
     _send(act, command)
     return Reason.ACCEPTED
+
+
+def _is_from_client(command: Command) -> bool:
+    if command[0] == commands.ENTER:
+        return command[5:6] == ("api",)  # a schedule and a broadcast do not ask again
+    return command[0] in _FROM_CLIENTS
 
 
 def take_merge(act: Activation, command: Command) -> Reason:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from engine import commands, limits
 from engine.commands import Command
-from engine.journeys.entries import SCHEDULE, Entry
+from engine.journeys.entries import BROADCAST, SCHEDULE, Entry
 from engine.journeys.model import ARCHIVED
 from engine.reasons import Reason
 from engine.slots import TASK, shard_of, slot_of
@@ -59,14 +59,15 @@ def progress(entity: "Entity") -> list[dict[str, Any]]:
     """How far each schedule and broadcast of a task is, for a query.
 
     Returns:
-        For each: its `number`, `run`, the journey's `version` when it began, `state` (walking, done or
-        cancelled), `started_ms`, `ended_ms`, `visited` people, of whom so many were `offered`,
+        For each: its `number`, `run`, the journey's `version` when it began, `state` (walking, done
+        or cancelled), `started_ms`, `ended_ms`, `visited` people, of whom so many were `offered`,
         and the next time it is due (`due_ms`, or 0).
     """
     found = []
     for number, walk in entity.state.get(STATE, {}).get("walks", {}).items():
         told = {name: value for name, value in walk.items() if name not in ("after", "walk")}
-        found.append({"number": int(number), **told, "due_ms": entity.timers.get(f"{TIMER}start:{number}", 0)})
+        due_ms = entity.timers.get(f"{TIMER}start:{number}", 0)
+        found.append({"number": int(number), **told, "due_ms": due_ms})
     return found
 
 
@@ -77,11 +78,16 @@ def refresh(act: "Activation") -> None:
     journey = act.program.journey_index.newest.get(name)
     state = entity.state.setdefault(STATE, {"version": -1, "walks": {}})
     version = journey.version if journey is not None else 0
-    if state["version"] == version:
+    released = entity.program_version < 0  # from quarantine, where it lost its timers
+    if state["version"] == version and not released:
         return
     state["version"] = version
     tasks = journey.tasks if journey is not None else ()
     walks: dict[str, Any] = state["walks"]
+    for walk in walks.values() if released else ():
+        entity.outbox.pop(walk.get("walk", ""), None)  # its answer was refused, or will be
+        if walk.get("walk"):
+            walk["walk"] = ""
     gone = journey is None or journey.status == ARCHIVED
     for number, walk in walks.items():
         if (gone or int(number) >= len(tasks)) and walk.get("state") == WALKING:
@@ -95,6 +101,10 @@ def refresh(act: "Activation") -> None:
     for at, entry in enumerate(tasks):
         number = str(at)
         walk = walks.setdefault(number, {"run": 0})
+        if walk["run"] and _kind_of(walk) != entry.kind:  # what stood here before is gone
+            if walk.get("state") == WALKING:
+                _end(act, number, walk, CANCELLED)
+            walk["run"] = 0
         if entry.kind == SCHEDULE:
             _wait(act, number, entry)
         elif walk["run"] < entry.run and walk.get("state") != WALKING:
@@ -135,13 +145,16 @@ def take_walked(act: "Activation", command: Command) -> Reason:
     journey = act.program.journey_index.newest.get(_journey_of(entity))
     if journey is None or not journey.begins or int(number) >= len(journey.tasks):
         return Reason.ACCEPTED  # nobody was entered: the same people come when it goes on
+    entry = journey.tasks[int(number)]
     walk["after"] = after
     walk["visited"] += visited
     walk["offered"] += offered
     if is_last:
         _end(act, number, walk, DONE)
+        if entry.kind == BROADCAST and walk["run"] < entry.run:  # counted up meanwhile
+            _start(act, number, walk, entry.run, journey.version)
         return Reason.ACCEPTED
-    pause_ms = _pause_ms(journey.tasks[int(number)], offered, act.shards)
+    pause_ms = _pause_ms(entry, offered, act.shards)
     # What was missed in a pause or a crash is not made good by a burst.
     begun_ms = max(walk["next_ms"], act.now - limits.BROADCAST_LATE_MS)
     walk["next_ms"] = max(begun_ms + pause_ms, act.now + limits.BROADCAST_REST_MS)
@@ -191,6 +204,11 @@ def _ask(act: "Activation", number: str, walk: dict[str, Any], journey: "Journey
 def _pause_ms(entry: Entry, offered: int, shards: int) -> int:
     """How long a slice of so many people takes at the entry's speed, on one shard of several."""
     return offered * 60_000 * shards // entry.per_minute
+
+
+def _kind_of(walk: dict[str, Any]) -> str:
+    """Whose a walk that was begun is: the run of a schedule is the time at which it was due."""
+    return SCHEDULE if walk["run"] > limits.BROADCAST_RUNS else BROADCAST
 
 
 def _journey_of(entity: "Entity") -> str:

@@ -151,7 +151,7 @@ class BroadcastEntry(EntryModel):
     kind: ClassVar[str] = BROADCAST
     broadcast: Audience
     speed: Speed = limits.BROADCAST_PER_MINUTE
-    run: Annotated[int, Field(ge=1, le=1_000_000)] = 1
+    run: Annotated[int, Field(ge=1, le=limits.BROADCAST_RUNS)] = 1
 
     def uses(self, place: str) -> Iterator[Use]:
         """The segments that the audience reads."""

@@ -11,6 +11,7 @@ from msgspec import Struct
 from msgspec.msgpack import Decoder
 
 from engine import limits
+from engine.issues import shortened
 from engine.packing import pack
 
 RUNNING: Final = "running"
@@ -91,6 +92,8 @@ class Instance(Struct, array_like=True, eq=False, gc=False):
 
     def record(self, now_ms: int, what: str, why: str) -> None:
         """Adds a line about the step at which it stands."""
+        if len(why) > limits.WHY_CHARS:
+            why = shortened(why, limits.WHY_CHARS)
         trail = self.trail
         trail.append((now_ms, self.step, what, why))
         if len(trail) > limits.INSTANCE_TRAIL:

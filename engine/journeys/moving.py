@@ -52,7 +52,7 @@ def walk(act: "Activation", instance: Instance, journey: Journey, move: Move | N
         if moves > limits.INSTANCE_MOVES:
             end(act, instance, FAILED, f"more than {limits.INSTANCE_MOVES} moves at once")
             return
-        if _spins(instance, act.now):
+        if len(instance.trail) >= limits.INSTANCE_LINES_PER_S and _spins(instance, act.now):
             lines = limits.INSTANCE_LINES_PER_S
             end(act, instance, FAILED, f"more than {lines} lines of its trail in a second")
             return
@@ -62,8 +62,7 @@ def walk(act: "Activation", instance: Instance, journey: Journey, move: Move | N
 
 
 def _spins(instance: Instance, now_ms: int) -> bool:
-    trail, lines = instance.trail, limits.INSTANCE_LINES_PER_S
-    return len(trail) >= lines and trail[-lines][0] > now_ms - 1_000
+    return instance.trail[-limits.INSTANCE_LINES_PER_S][0] > now_ms - 1_000
 
 
 def leave_by(act: "Activation", instance: Instance, rule: Exit) -> None:

@@ -41,7 +41,7 @@ def on_event(act: "Activation", event: "EventView") -> None:
     if instances:
         journeys = program.journeys
         for instance in list(instances.values()):
-            journey = journeys.get(instance.pin)
+            journey = journeys.get((instance.journey, instance.version))
             if journey is not None and name in journey.listens:
                 _take_event(act, instance, journey, event)
     for journey in entering:

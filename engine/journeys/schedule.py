@@ -23,6 +23,7 @@ _MONTHS: Final = (
 _DAYS: Final = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 _NO_NAMES: Final[Mapping[str, int]] = {}
 _HORIZON_DAYS: Final = 8 * 366 + 1  # a 29 February is at most eight years away
+_YEARS: Final = (1970, 9998)  # in every zone all of them can be told
 _SPEED: Final = re.compile(r"([0-9]{1,9})/(s|min)")
 
 
@@ -83,6 +84,8 @@ def read(value: Any) -> Schedule:
         raise refusal(f"{value[:60]!r} is no time and no cron expression", forms) from None
     if found.tzinfo is not None:
         raise refusal(f"{value!r} has an offset of its own", "leave it out and set 'zone'")
+    if not _YEARS[0] <= found.year <= _YEARS[1]:
+        raise refusal(f"{value!r} lies before {_YEARS[0]} or after {_YEARS[1]}", forms)
     return found
 
 

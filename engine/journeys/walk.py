@@ -41,8 +41,8 @@ def answer(shard: "Shard", asked: Command) -> list[Command]:
     if entry is None:
         return [commands.walked(key, walk_id, number, after, 0, 0, False)]
     found: list[Command] = []
-    visited, is_last = 0, False
-    while visited < limits.BROADCAST_SCAN and len(found) < limit and not is_last:
+    looked, visited, is_last = 0, 0, False
+    while looked < limits.BROADCAST_SCAN and len(found) < limit and not is_last:
         page = shard.scan(cursor, _PAGE)
         is_last = not page
         for entity in page:
@@ -50,6 +50,7 @@ def answer(shard: "Shard", asked: Command) -> list[Command]:
                 is_last = True
                 break
             cursor = entity.key
+            looked += 1
             if entity.kind not in PROFILES or MERGED_INTO in entity.state:
                 continue  # who became a part of somebody is asked as that one
             visited += 1

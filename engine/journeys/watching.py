@@ -33,15 +33,21 @@ def look(act: "Activation", instance: Instance, journey: Journey) -> bool:
     if step.watches and instance.held is None:
         move, step_ms = step.look(act, instance)
         if move is not None:
+            _look_again(act, instance, next_ms)  # the rules wait on, wherever it stands
             advance(act, instance, journey, move)
             return True
         next_ms = min((ms for ms in (next_ms, step_ms) if ms is not None), default=None)
+    _look_again(act, instance, next_ms)
+    return False
+
+
+def _look_again(act: "Activation", instance: Instance, next_ms: int | None) -> None:
+    """Sets the timer for the moment at which time alone may make a condition true."""
     token = EXIT_TIMER + instance.id
     if next_ms is None:
         act.clear_timer(token)
     elif act.entity.timers.get(token) != next_ms:
         act.set_timer(token, next_ms)
-    return False
 
 
 def on_timer(act: "Activation", instance_id: str) -> None:

@@ -67,7 +67,9 @@ def take_erase(act: Activation, command: Command) -> Reason:
     record: Record = entity.state.get(IDENTITY, {})
     accounts = [f"{entity.workspace}/{ACCOUNT}/{id_}" for id_ in entity.state.get("groups", ())]
     _empty(act)
-    kept = {"erased_ms": act.now, "request": mark, "gone": True}
+    # Never the same twice, for what is under way is told apart by it; a clock may stand still.
+    since_ms = max(act.now, erased_ms(entity) + 1)
+    kept = {"erased_ms": since_ms, "request": mark, "gone": True}
     suppressed_ms = entity.state.get(SUPPRESSED, act.now if suppress else 0)
     entity.state = {PRIVACY: kept}
     if suppressed_ms:

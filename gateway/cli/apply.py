@@ -1,4 +1,4 @@
-"""`denrei apply`: sends definitions (journeys, segments, templates, lanes) to an instance."""
+"""`denrei apply`: sends definitions (journeys, segments, templates and others) to an instance."""
 
 from pathlib import Path
 from typing import Annotated, Any

@@ -1,4 +1,4 @@
-"""DefinitionsService: journeys, segments, templates and lanes.
+"""DefinitionsService: journeys, segments, computed traits, templates, lanes, and so on.
 
 Definitions are checked here, as a whole and with those that exist, so that a shard never meets
 one that does not hold together. The version that they were checked against goes with the command:

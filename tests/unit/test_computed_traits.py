@@ -5,12 +5,14 @@ from typing import Any
 import pytest
 from journey_helpers import SMS_LANE, Town
 
-from engine import definitions, limits
+from engine import commands, definitions, limits
 from engine.computed import numbers, values
 from engine.computed.functions import FUNCTIONS
+from engine.definition_kinds import KINDS
 from engine.definitions import DefinitionError
 from engine.program import EMPTY, advance
 from engine.simulation.world import World
+from gateway import names
 
 DAY = 86_400_000
 
@@ -87,6 +89,11 @@ def test_every_function_has_its_field_and_compiles() -> None:
         assert list(program.computed_by_event) == ["A"]
 
 
+def test_the_contract_knows_the_kind() -> None:
+    assert names.definition("traits/orders_90d") == ("trait", "orders_90d")
+    assert set(names.DEFINITION_KINDS) == set(KINDS)
+
+
 # --- Numbers and values -------------------------------------------------------------------------
 
 
@@ -131,6 +138,33 @@ def test_values_are_told_apart_and_ordered() -> None:
     found = [values.of_key(key) for key in values.in_order(keys)]
     assert found == [False, True, 2.5, 9, 10, "10", "a", "b"]
     assert [value.__class__ for value in found[:2]] == [bool, bool]
+
+
+def test_of_one_moment_the_order_of_values_decides() -> None:
+    compute = "{%s: {event: A, property: p%s}}"
+    spans = {"ever": "", "within": ", within: 1d", "session": ", session: 1h"}
+    texts = [
+        trait(compute % (which, span), f"{which}_{name}")
+        for which in ("first", "last")
+        for name, span in spans.items()
+    ]
+    for order in ("bca", "abc", "cab"):
+        town = Town("\n---\n".join(texts))
+        for value in order:
+            town.track("A", p=value)
+        expected = {f"first_{name}": "a" for name in spans}
+        assert town.person().traits == {**expected, **{f"last_{name}": "c" for name in spans}}
+
+
+def test_one_and_true_are_two_values() -> None:
+    town = Town(trait("{last: {event: A, property: p}}") + "\n---\n" + trait(
+        "{unique_list: {event: A, property: p, within: 1h}}", "all"))  # fmt: skip
+    town.track("A", p=1)
+    assert town.person().traits["t"] is not True
+    town.at("1h")
+    town.track("A", p=True)
+    assert town.person().traits["t"] is True
+    assert town.person().traits["all"][0] is True
 
 
 # --- Limits -------------------------------------------------------------------------------------
@@ -308,6 +342,25 @@ steps:
     town.at("23h59m59s")
     assert town.running()
     town.at("1d")
+    assert not town.running()
+
+
+def test_an_exit_rule_sees_that_a_trait_was_deleted() -> None:
+    town = Town(
+        f"""
+{trait("{count: {event: A}}", "active")}
+---
+journey: j
+entry: {{event: A}}
+exit: [{{when: {{trait: active, exists: false}}}}]
+steps:
+  wait: {{delay: 7d}}
+"""
+    )
+    town.track("A")
+    assert town.running()
+    town.define("", ("trait", "active"))
+    town.apply(commands.refresh("w/user/ann"))
     assert not town.running()
 
 

@@ -274,3 +274,10 @@ def test_what_is_refused(condition: Any, message: str) -> None:
     with pytest.raises(ValidationError) as error:
         read(condition)
     assert message in str(error.value)
+
+
+def test_the_words_of_a_condition_are_bounded() -> None:
+    parts = [{"trait": f"t{n}", "is": "x" * 2_000} for n in range(20)]
+    words = read({"not": {"all": parts}}).compile().words
+    assert len(words) == limits.WORDS_CHARS
+    assert words.endswith("…")

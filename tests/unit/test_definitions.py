@@ -617,3 +617,8 @@ def test_no_text_makes_anything_but_issues() -> None:
     found = [refused(DEFINED[:end]) for end in range(0, len(DEFINED), 23)]
     assert sum(map(bool, found)) > 20
     assert all(what for issues in found for what in issues)
+
+
+def test_no_event_is_called_by_a_control_character() -> None:
+    with pytest.raises(DefinitionError, match="holds a control character"):
+        check(parse('segment: s\nwhen: {event: "a\\x1fb"}'), EMPTY)

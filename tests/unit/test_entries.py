@@ -15,10 +15,11 @@ from pydantic_core import PydanticCustomError
 
 from engine import commands, definitions, limits
 from engine.issues import DefinitionError
-from engine.journeys import again, broadcast, schedule
+from engine.journeys import again, broadcast, schedule, walk
 from engine.journeys.publish import report
 from engine.program import EMPTY
 from engine.reasons import Reason
+from engine.simulation.world import World
 from engine.slots import shard_of, slot_of
 
 STEPS = "steps: {a: {delay: 1d}}"
@@ -538,3 +539,109 @@ def test_a_schedule_is_due_when_a_look_at_every_minute_says_so(
         assert found is None or found >= at_ms + 2 * 86_400_000
     else:
         assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("time", "zone"),
+    [("0001-01-01T00:00", "Asia/Tokyo"), ("9999-12-31T23:59", "America/Los_Angeles")],
+)
+def test_a_schedule_outside_of_the_calendar_is_refused(time: str, zone: str) -> None:
+    entry = f"entry: {{schedule: '{time}', zone: {zone}, audience: {{everyone: true}}}}"
+    with pytest.raises(DefinitionError, match=f"'{time}' lies before 1970 or after 9998"):
+        definitions.check(definitions.parse(f"journey: j\n{entry}\n{STEPS}"), EMPTY)
+
+
+def test_a_task_that_is_released_from_quarantine_goes_on() -> None:
+    town = Town(
+        "journey: j\nentry:\n  - {schedule: '0 9 * * *', audience: {everyone: true}}\n"
+        f"  - {{broadcast: {{everyone: true}}}}\n{STEPS}"
+    )
+    town.at("1s")  # the broadcast asks for its first slice, and nobody answers
+    (task,) = [one for one in town.shard.scan("", 10) if one.kind == "task"]
+    assert task.outbox
+    before = dict(task.timers)
+    task.timers = {}
+    task.due_ms = None
+    task.error = "ValueError: a bug"
+    town.apply(commands.release(task.key))
+    assert task.timers == {**before, "b:walk:1": town.now + 1}
+    assert not task.outbox
+    town.at("2s")
+    assert len(task.outbox) == 1
+
+
+def walks_of(world: World) -> list[str]:
+    """What became of a journey's broadcasts, in turn."""
+    (task,) = [one for one in world.shard.scan("", 10) if one.kind == "task"]
+    assert not task.error
+    return [why for _, kind, _, why in task.trail_lines() if kind == "broadcast"]
+
+
+def news(entry: dict[str, object]) -> list[dict[str, object]]:
+    steps = {"a": {"update": {"add": {"news": 1}}}}
+    return [{"journey": "news", "entry": {**entry, "speed": "60/min"}, "steps": steps}]
+
+
+def test_a_run_that_is_counted_up_while_one_is_under_way_begins_after_it() -> None:
+    world = World()
+    people = [f"u{number}" for number in range(3)]
+    for id_ in people:
+        world.happen({"type": "track", "event": "Seen", "userId": id_})
+    world.define(news({"broadcast": {"everyone": True}}))
+    world.turn_to(world.now + 1_500)
+    world.define(news({"broadcast": {"everyone": True}, "run": 2}))
+    world.turn_to(world.now + 60_000)
+    for id_ in people:
+        person = world.person(id_)
+        assert person is not None
+        assert person.traits == {"news": 2}
+    assert walks_of(world) == ["begun", "done: 3 of 3 people", "begun", "done: 3 of 3 people"]
+
+
+def test_a_broadcast_in_the_place_of_a_schedule_begins_and_the_other_way_round_ends() -> None:
+    world = World()
+    for number in range(3):
+        world.happen({"type": "track", "event": "Seen", "userId": f"u{number}"})
+    everyone = {"everyone": True}
+    world.define(news({"schedule": "* * * * *", "audience": everyone}))
+    world.turn_to(world.now + 60_000)
+    world.define(news({"broadcast": everyone}))
+    world.turn_to(world.now + 500)
+    world.define(news({"schedule": "2030-01-01T00:00", "audience": everyone}))
+    world.turn_to(world.now + 60_000)
+    told = walks_of(world)
+    assert [line.partition(":")[0] for line in told] == ["begun", "cancelled", "begun", "cancelled"]
+
+
+def test_a_slice_of_a_broadcast_looks_at_a_bounded_number_of_entities() -> None:
+    town = Town(f"journey: j\nentry: {{broadcast: {{everyone: true}}}}\n{STEPS}")
+    for number in range(3 * limits.BROADCAST_SCAN):
+        town.apply(commands.refresh(f"w/identifier/{number}"))
+    town.track("Go", "ann")
+    asked = commands.walk("w/task/j/0", "x", "j", "0", "", 10, "r")
+    slices = 0
+    while True:
+        *found, (*_, after, visited, offered, is_last) = walk.answer(town.shard, asked)
+        slices += 1
+        if found or is_last:
+            break
+        asked = (*asked[:5], after, *asked[6:])
+    assert (slices, visited, offered) == (4, 1, 1)
+
+
+def test_who_took_a_path_that_a_new_version_does_not_have_goes_the_highest_way() -> None:
+    def paths(*events: str) -> str:
+        ways = ", ".join(f"{{event: {event}, then: won}}" for event in events)
+        return (
+            f"journey: j\npublish: migrate\nentry: {{event: Go}}\nsteps:\n"
+            f"  a: {{paths: [{ways}], within: 3d, ranked: true, else: lost}}\n"
+            "  won: {delay: 30d}\n  lost: {delay: 30d}"
+        )
+
+    town = Town(paths("Best", "Good", "Fair"))
+    town.track("Go")
+    town.track("Best")
+    town.define(paths("Good"))
+    town.at("4d")
+    assert not town.person().error
+    assert town.only().step == "won"

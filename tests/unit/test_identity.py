@@ -142,6 +142,26 @@ def test_a_message_that_a_sender_has_is_settled_where_it_was_made(town: Families
     assert "away" not in town.peek("user/ann").state["identity"]
 
 
+def test_what_became_of_a_message_that_moved_is_heard_however_many_come_after_it(
+    town: Families,
+) -> None:
+    spec = msgpack.packb({"channel": "sms", "to": "+4915112345678", "body": "hi"})
+    town.track("Viewed", anonymous="a1")
+    town.run(commands.send("w/anonymous/a1", "first", spec))
+    (first,) = town.offers
+    town.track("Viewed", user="ann", anonymous="a1")
+    for number in range(limits.MESSAGES + 1):
+        town.run(commands.send("w/user/ann", f"r{number}", spec))
+        offer = town.offers[-1]
+        town.run(commands.receipt(offer[1], offer[0], Reason.SENT, town.now, True, "sandbox"))
+    town.track("Viewed", anonymous="a2")
+    town.track("Viewed", user="ann", anonymous="a2")
+    town.run(commands.receipt(first[1], first[0], Reason.SENT, town.now, True, "sandbox"))
+    messages = town.peek("user/ann").messages
+    assert messages[first[0]].status == Reason.SENT
+    assert len(messages) == limits.MESSAGES
+
+
 def test_a_message_that_moved_can_still_be_called_back(town: Families) -> None:
     town.identify(anonymous="a1", phone="+4915112345678")
     town.track("Added", anonymous="a1", cart_id="c1")
@@ -209,6 +229,34 @@ def test_aliases_that_contradict_each_other_leave_one_profile(town: Families) ->
     assert not view(town.peek("user/u1"))["parked"]
 
 
+def test_where_a_circle_ends_nothing_is_quicker_than_the_merge_that_it_follows(
+    town: Families,
+) -> None:
+    """What ben passes on behind ann's merge comes to her before his own, which goes around."""
+    town.identify(user="ben", phone="+4915112345678")
+    town.track("Added", user="ben", cart_id="c1")
+    town.pass_time(minutes=60)
+    (offer,) = town.offers
+    town.track("Added", user="ben", cart_id="c2")
+    town.deliver = False
+    town.alias("ben", "ann")
+    town.alias("ann", "ben")
+    visitors = [one for one in town.forwards if "/anonymous/" in one[3][1]]
+    town.forwards = [one for one in town.forwards if one not in visitors]
+    town.deliver_some(2)
+    town.forwards.sort(key=lambda one: one[0])  # ann's merge is the first to arrive
+    town.deliver_some(1)
+    town.forwards += visitors
+    town.run(commands.receipt(offer[1], offer[0], Reason.SENT, town.now, True, "sandbox"))
+    town.track("Bought", user="ben", cart_id="c2")
+    town.deliver_all()
+    ann = town.peek("user/ann")
+    (message,) = ann.messages.values()
+    assert message.status == Reason.SENT
+    assert [(run.key, run.status) for run in ann.ended_instances()] == [("c2", "exited")]
+    assert not {"away", "waiting", "parked"} & set(ann.state["identity"])
+
+
 def test_ids_that_mean_nobody_are_never_merged(town: Families) -> None:
     for id_ in ("null", "0000-0000", "-1", "Anonymous", ""):
         town.track("Viewed", user="ann", anonymous=id_)
@@ -246,6 +294,17 @@ def test_events_wait_for_a_merge_only_so_long(town: Families) -> None:
     ]
     town.deliver_all()
     assert [run.key for run in town.peek("user/ann").instances.values()] == ["c1"]
+
+
+def test_a_quarantine_does_not_make_a_wait_endless(town: Families) -> None:
+    town.deliver = False
+    town.track("Bought", user="ann", anonymous="a1", cart_id="c1")
+    ann = town.peek("user/ann")
+    town.shard._quarantine(ann, ValueError("a bug"))
+    town.apply(commands.release(ann.key))
+    town.pass_time(ms=limits.MERGE_WAIT_MS)
+    assert view(ann)["parked"] == 0
+    assert len(ann.windows["Bought"]) == 1
 
 
 def test_only_so_many_events_wait(town: Families, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -303,6 +362,13 @@ def test_a_stub_takes_no_more_than_it_can_pass_on(
     town.deliver = False
     results = [town.track("Bought", anonymous="a1", message_id=f"x{n}") for n in range(3)]
     assert results == [Reason.ACCEPTED, Reason.ACCEPTED, Reason.OUTBOX_FULL]
+    key = "w/anonymous/a1"
+    spec = msgpack.packb({"channel": "sms", "body": "hi"})
+    asked = [
+        commands.send(key, "r1", spec), commands.enter(key, "r2", "cart"),
+        commands.stop(key, "r3", "cart"), commands.consent(key, "r4", [("sms", "all", "unknown")]),
+    ]  # fmt: skip
+    assert set(town.apply(*asked).results) == {Reason.OUTBOX_FULL}
     town.deliver_all()
     assert town.track("Bought", anonymous="a1", message_id="x2") == Reason.ACCEPTED
 

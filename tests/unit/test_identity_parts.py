@@ -113,6 +113,20 @@ def test_an_account_tells_its_members_a_slice_at_a_time(monkeypatch: pytest.Monk
     assert not town.peek("account/acme").timers
 
 
+def test_an_account_goes_on_telling_after_a_quarantine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "ACCOUNT_SLICE", 1)
+    town = Families()
+    for user in ("ann", "ben"):
+        town.event(commands.GROUP, "acme", user, "", {"plan": user}, "")
+    account = town.peek("account/acme")
+    town.shard._quarantine(account, ValueError("a bug"))
+    town.apply(commands.release(account.key))
+    for _ in range(2):
+        town.pass_time(ms=limits.ACCOUNT_SLICE_MS)
+    assert [town.traits(f"user/{u}")["account"]["plan"] for u in ("ann", "ben")] == ["ben", "ben"]
+    assert not account.timers
+
+
 def test_an_account_knows_only_so_many_members(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "ACCOUNT_MEMBERS", 3)
     town = Families()

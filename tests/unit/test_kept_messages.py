@@ -4,8 +4,9 @@ import random
 
 import msgpack
 import pytest
+from journey_helpers import SMS_LANE, Town
 
-from engine import limits
+from engine import activation, commands, limits
 from engine.entity import FORMAT, Entity
 from engine.journeys.instance import Instance
 from engine.messages import _FIELDS, _RANK, Message, Messages, SendRequest, new_message
@@ -81,6 +82,13 @@ def test_a_message_is_found_changed_and_put_back_whatever_the_texts_say(seed: in
     assert kept.get(id_of(99)) is None
 
 
+def test_a_part_of_an_id_finds_nothing() -> None:
+    kept = Messages()
+    kept.keep(message(7), ())
+    for part in ("", id_of(7)[:31], id_of(7) + "\xac", "é" * 32):
+        assert kept.get(part) is None
+
+
 def test_no_outcome_reads_like_the_number_of_a_messages_fields() -> None:
     assert min(*_RANK, Reason.THROTTLED) >= _FIELDS > len(Message.__struct_fields__) >= 16
 
@@ -129,6 +137,22 @@ def test_a_row_of_a_later_format_is_refused_in_words() -> None:
     values[0] = FORMAT + 1
     with pytest.raises(ValueError, match=rf"format {FORMAT + 1}, this release reads {FORMAT}"):
         Entity.unpack("w/user/ann", 7, pack(values))
+
+
+def test_a_bug_between_an_effect_and_its_message_keeps_no_shard_from_starting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def buggy(*_: object) -> Message:
+        raise ZeroDivisionError
+
+    town = Town(SMS_LANE)
+    spec = pack({"channel": "sms", "to": "+12025550123", "body": "hi"})
+    town.apply(commands.send("w/user/ben", "r1", spec))
+    monkeypatch.setattr(activation, "new_message", buggy)
+    town.apply(commands.send("w/user/ann", "r1", spec))
+    assert town.person("ann").error
+    assert town.person("ann").outbox
+    assert [offer[1] for offer in town.shard.unsettled([]).sends] == ["w/user/ben"]
 
 
 def filled() -> Entity:

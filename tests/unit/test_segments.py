@@ -215,3 +215,50 @@ def test_a_trait_that_python_takes_for_the_same_is_another_value() -> None:
     town.identify(a=[1])
     town.identify(a=[True])
     assert town.person().traits["a"][0] is True
+
+
+def test_what_was_due_before_the_sweep_came_is_not_late() -> None:
+    town = Town("""
+segment: recent
+when: {event: Seen, within: 1h}
+---
+journey: j
+entry: {segment: recent, on: left}
+steps:
+  a: {delay: 10m, then: b}
+  b: {delay: 10m}
+""")
+    town.track("Seen")
+    town.at("30m")
+    town.define("segment: other\nwhen: {event: Other, at_most: 0}")
+    town.at("3h")  # a tick that comes late, to somebody whom nothing has touched since
+    lines = [(ms - town.start, why[:7]) for ms, kind, _, why in town.person().trail_lines()]
+    hour = 3_600_000
+    assert [line for line in lines if line[1] == "left: i"] == [(hour, "left: i")]
+    assert (hour, "entered") in lines  # the other segment: evaluated at that moment too
+    assert [time for time, *_ in town.trail(town.only())] == ["3600s", "4200s", "4800s"]
+
+
+@pytest.mark.parametrize("condition", ["{event: Go, at_most: 0}", "{not: {event: Go}}"])
+def test_whose_first_event_says_otherwise_was_never_in_a_segment(condition: str) -> None:
+    town = Town(
+        f"segment: idle\nwhen: {condition}\n---\n"
+        "journey: j\nentry: {segment: idle}\nsteps: {a: {delay: 1d}}"
+    )
+    town.track("Go", "ann")
+    assert not town.person("ann").instances
+    assert town.notes("segment", "ann") == []
+    town.track("Other", "bob")
+    assert town.person("bob").segments == {"idle": town.now}
+    assert town.running("bob")
+    assert town.shard.sizes == {"w/idle": 1}
+
+
+def test_a_first_event_that_is_refused_leaves_nobody_unevaluated(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limits, "TRAITS", 1)
+    town = Town("segment: idle\nwhen: {event: Go, at_most: 0}")
+    town.identify("ann", a=1, b=2)
+    assert town.person("ann").traits == {}
+    assert town.person("ann").segments == {"idle": town.now}

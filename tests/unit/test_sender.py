@@ -344,6 +344,17 @@ def test_a_cancelled_message_does_not_leave(tmp_path: Path) -> None:
     run(tmp_path, scenario)
 
 
+def test_an_owner_that_is_followed_while_its_epoch_is_written_is_stale(tmp_path: Path) -> None:
+    async def scenario(bench: Bench) -> None:
+        await bench.lanes(main={})
+        older, newer = await asyncio.gather(
+            bench.offer(bench.message(1), epoch=1), bench.offer(bench.message(1), epoch=2)
+        )
+        assert (older, newer) == (["stale_epoch", []], ["ok", [Reason.QUEUED]])
+
+    run(tmp_path, scenario)
+
+
 def test_each_shard_of_a_call_has_an_answer_of_its_own(tmp_path: Path) -> None:
     async def scenario(bench: Bench) -> None:
         await bench.lanes(main={})
@@ -599,6 +610,20 @@ def test_a_deleted_lane_and_a_changed_carrier(tmp_path: Path) -> None:
         await bench.offer(bench.message(4, lane="other"), version=2)
         await bench.until(lambda: len(bench.told()) == 4)
         assert bench.told()[f"{4:032x}"][REASON] == Reason.CARRIER_REJECTED
+
+    run(tmp_path, scenario)
+
+
+def test_what_was_in_flight_when_its_lane_was_deleted_is_not_tried_again(tmp_path: Path) -> None:
+    async def scenario(bench: Bench) -> None:
+        await bench.lanes(main={"options": {"fail": 1.0}})
+        await bench.offer(bench.message(1))
+        await bench.until(lambda: bench.core.status()["lanes"][0]["in_flight"] == 1)
+        await bench.lanes(2)
+        await bench.until(lambda: bool(bench.told()), step_ms=50)
+        receipt = bench.told()[f"{1:032x}"]
+        assert (receipt[REASON], receipt[DETAIL]) == (Reason.NO_ROUTE, "lane 'main' was deleted")
+        assert bench.core._lanes["w/main"].counts["retries"] == 0
 
     run(tmp_path, scenario)
 

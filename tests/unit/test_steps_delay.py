@@ -136,3 +136,20 @@ def test_a_moment_exactly_now_has_come() -> None:
     town.track("Go", at=town.now)
     town.at("1s")
     assert town.only().step == "b"
+
+
+def test_a_run_that_comes_back_at_the_moment_it_waited_for_does_not_wait_again() -> None:
+    town = Town(
+        "journey: j\nentry: {event: Go}\nsteps:\n"
+        "  a: {delay: {until: traits.at}, then: told, past: rest}\n"
+        "  told: {update: {add: {told: 1}}, then: a}\n"
+        "  rest: {delay: 30d, then: a}"
+    )
+    town.identify(at=town.now + DAY_MS)
+    town.track("Go")
+    town.at("2d")
+    assert town.person().traits["told"] == 1
+    assert town.only().step == "rest"
+    town.identify(at=town.now + DAY_MS)  # behind the rest, so it has passed by then
+    town.at("40d")
+    assert town.person().traits["told"] == 1

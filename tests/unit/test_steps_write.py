@@ -153,3 +153,30 @@ def test_an_emitted_event_has_an_id_of_its_own_and_counts_from_now() -> None:
     assert "s" not in town.person().segments  # it left at the very second
     notes = town.notes("segment")
     assert len(notes) == 2
+
+
+def test_many_values_that_are_not_found_are_told_in_few_lines() -> None:
+    values = ", ".join(f"x{n}: {{from: traits.y{n}}}" for n in range(200))
+    town = Town(
+        "journey: j\nentry: {event: Go}\nsteps:\n"
+        f"  a: {{update: {{set: {{{values}}}}}, then: b}}\n  b: {{delay: 1d}}"
+    )
+    town.track("Go")
+    run = town.only()
+    assert run.step == "b"
+    told = [why for _, _, what, why in run.trail if what == "left as it is"]
+    assert len(told) == 11
+    assert told[-1] == "190 more traits"
+
+
+def test_lines_of_trails_are_bounded() -> None:
+    values = ", ".join(f"{n}{'x' * 190}: 1" for n in range(200))
+    town = Town(
+        "journey: j\nentry: {event: Go}\nsteps:\n"
+        f"  a: {{update: {{set: {{{values}}}}}, then: b}}\n  b: {{delay: 1d}}"
+    )
+    town.track("Go")
+    run = town.only()
+    assert max(len(why) for *_, why in run.trail) == limits.WHY_CHARS
+    town.person().note(town.now, "x", "", "y" * 5_000)
+    assert len(town.person().trail_lines()[-1][3]) == limits.WHY_CHARS

@@ -18,6 +18,7 @@ from engine.conditions.operators import resolver
 from engine.durations import UNITS_MS, render, up_to
 from engine.issues import did_you_mean, kind_of
 from engine.journeys.instance import Instance
+from engine.journeys.steps.chance import number_of
 from engine.journeys.steps.registry import DELAY_MS, Move, Step, park
 from engine.schema import Strict, refusal
 
@@ -232,18 +233,24 @@ class _UntilMoment(_InZone):
         target, words = self._past
         if due_ms is None:
             why = f"{words} is not known: no date was found there"
-        elif due_ms < act.now:
+        elif due_ms < act.now or self._has_let_go(instance, due_ms):
             why = f"{words} has passed"
         elif due_ms - act.now > DELAY_MS:
             why = f"{words} is more than {render(DELAY_MS)} ahead"
         else:
-            self._wait(act, instance, due_ms, zone)
+            # Not at once: a row's timers lie after the entry that it is stamped with.
+            self._wait(act, instance, max(due_ms, act.now + 1), zone)
             return None
         instance.record(act.now, "not waited", why)
         return target, why
 
     def on_timer(self, act: "Activation", instance: Instance) -> Move | None:
+        instance.memory = number_of(self.name, act.now)
         return self._then
+
+    def _has_let_go(self, instance: Instance, due_ms: int) -> bool:
+        """Whether a run that loops waited here for this very moment, so that it is over."""
+        return instance.memory == number_of(self.name, due_ms)
 
     def _due(self, act: "Activation", instance: Instance, zone: ZoneInfo) -> int | None:
         value: Any = self._fixed

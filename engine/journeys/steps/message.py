@@ -42,7 +42,9 @@ class MessageFields(Strict):
     validity: Annotated[int, up_to(DELAY_MS)] = limits.VALIDITY_MS
     resend_unknown: bool = False
     topic: Annotated[str, Field(min_length=1, max_length=limits.NAME_CHARS)] | None = None
-    tags: Annotated[list[DefinitionName], Field(max_length=limits.MESSAGE_TAGS)] = []
+    tags: Annotated[list[DefinitionName], Field(max_length=limits.MESSAGE_TAGS)] = Field(
+        default_factory=list
+    )
 
 
 @register

@@ -144,7 +144,7 @@ class _Ranked(BranchStep):
         return None
 
     def on_timer(self, act: "Activation", instance: Instance) -> Move | None:
-        best = instance.memory
+        best = min(instance.memory, len(self._moves))  # an older version may have had more paths
         return self._moves[-best] if best else self._else
 
     def is_open(self, instance: Instance, branch: Branch) -> bool:

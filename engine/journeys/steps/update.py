@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from engine.journeys.compile import Journey
 
 _LARGEST: Final = 2**53  # what every reader of a number can hold exactly
+_TOLD: Final = 10  # of the traits that are left as they are: a run that says too much spins
 
 
 class UpdateFields(Strict):
@@ -93,8 +94,10 @@ class _Update(Step):
             profile.traits_changed(act, changed)
             if act.program.journey_index.watches:
                 act.follow_ups.append(("look", None))
-        for why in left:
+        for why in left[:_TOLD]:
             instance.record(act.now, "left as it is", why)
+        if len(left) > _TOLD:
+            instance.record(act.now, "left as it is", f"{len(left) - _TOLD} more traits")
         if reason is not Reason.ACCEPTED:
             instance.record(act.now, "not updated", f"{reason.name}: the profile is full")
             return self._then, f"the profile was not updated: {reason.name}"
