@@ -188,9 +188,7 @@ def release(key: str) -> Command:
     return (RELEASE, key)
 
 
-def link(
-    key: str, forward_id: str, target: str, by: str, via: str, since_ms: int = 0
-) -> Command:
+def link(key: str, forward_id: str, target: str, by: str, via: str, since_ms: int = 0) -> Command:
     """Asks a profile to become part of another one; see `engine.identity`.
 
     Args:

@@ -66,15 +66,11 @@ class Kind:
 
 
 KINDS: Final = {
-    JOURNEY: Kind(
-        JourneyModel, compile_journey, check_journey, JourneyModel.uses, check_against
-    ),
+    JOURNEY: Kind(JourneyModel, compile_journey, check_journey, JourneyModel.uses, check_against),
     SEGMENT: Kind(SegmentModel, lambda model, _: compile_segment(model), uses=_uses_of_segment),
     TRAIT: Kind(TraitModel, lambda model, _: compile_trait(model)),
     TEMPLATE: Kind(TemplateModel, lambda model, _: compile_template(model), check_template),
     LANE: Kind(LaneModel, lambda model, _: compile_lane(model)),
-    IDENTITY: Kind(
-        IdentityModel, lambda model, _: compile_rules(model), check_against=check_rules
-    ),
+    IDENTITY: Kind(IdentityModel, lambda model, _: compile_rules(model), check_against=check_rules),
     POLICY: Kind(PolicyModel, lambda model, _: compile_policy(model), check_policy),
 }

@@ -85,10 +85,7 @@ TEXTS = [
     ("hello", "f.yaml:1: a definition is a map, not the text 'hello'"),
     (
         "journy: x",
-        (
-            f"f.yaml:1: the definition has none of {listed(KINDS)}; "
-            "did you mean 'journey'?"
-        ),
+        (f"f.yaml:1: the definition has none of {listed(KINDS)}; did you mean 'journey'?"),
     ),
     ("\n\n---\nx: 1", f"f.yaml:4: the definition has none of {listed(KINDS)}"),
     (
@@ -124,8 +121,10 @@ JOURNEYS = [
     ),
     (
         "entry: {evnt: A}\nsteps: {a: {delay: 1d}}",
-        "entry: is not an entry: it has none of event, segment, api, schedule or broadcast; "
-        "did you mean 'event'?",
+        (
+            "entry: is not an entry: it has none of event, segment, api, schedule or broadcast; "
+            "did you mean 'event'?"
+        ),
     ),
     (
         "entry: {event: 5}\nsteps: {a: {delay: 1d}}",
@@ -156,8 +155,10 @@ JOURNEYS = [
     ),
     (
         "entry: {event: A}\nexit: [{event: B, then: x}]\nsteps: {a: {delay: 1d}}",
-        "exit[0]: 'then' is not a field of an exit rule; "
-        "its fields are event, where, same or goal",
+        (
+            "exit[0]: 'then' is not a field of an exit rule; "
+            "its fields are event, where, same or goal"
+        ),
     ),
     (
         "entry: {event: A}\nexit: [" + "{event: B}," * 21 + "]\nsteps: {a: {delay: 1d}}",

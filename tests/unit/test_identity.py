@@ -229,6 +229,22 @@ def test_aliases_that_contradict_each_other_leave_one_profile(town: Families) ->
     assert not view(town.peek("user/u1"))["parked"]
 
 
+def test_a_circle_in_which_both_are_full_ends_too(
+    town: Families, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "STUB_OUTBOX", 5)
+    town.deliver = False
+    town.alias("ben", "ann")
+    town.alias("ann", "ben")
+    town.deliver_some(4)
+    results = [town.track("Bought", user=user) for user in ("ann", "ben") * 5]
+    assert Reason.OUTBOX_FULL in results
+    town.deliver_all()
+    town.pass_time(ms=limits.MERGE_WAIT_MS)
+    bought = [len(town.peek(f"user/{u}").windows.get("Bought", ())) for u in ("ann", "ben")]
+    assert sum(bought) == results.count(Reason.ACCEPTED)
+
+
 def test_where_a_circle_ends_nothing_is_quicker_than_the_merge_that_it_follows(
     town: Families,
 ) -> None:

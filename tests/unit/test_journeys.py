@@ -2,8 +2,8 @@
 
 import msgpack
 import pytest
-from msgspec import structs
 from journey_helpers import SMS_LANE, Town
+from msgspec import structs
 
 from engine import commands, limits
 from engine.activation import Activation
