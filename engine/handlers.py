@@ -148,7 +148,7 @@ def _passed(act: Activation, command: Command) -> int:
     if isinstance(inner, int):
         return inner
     if identity.MERGED_INTO in act.entity.state and inner[0] != commands.MERGE:
-        reason: int = identity.pass_on(act, inner)
+        reason: int = identity.pass_through(act, inner)
     elif (
         inner[0] != commands.MERGE
         and identity.await_origin(act, inner)

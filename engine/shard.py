@@ -251,6 +251,8 @@ class Shard:
                 # Nothing was due between these definitions and now, so nothing is too late.
                 act.now = min(self.now, entity.due_ms or self.now)
                 profile.refresh(act)
+                if act.follow_ups:
+                    follow_up(act)
             while timers:
                 due_ms, token = min((due_ms, token) for token, due_ms in timers.items())
                 if due_ms > until:
@@ -262,8 +264,6 @@ class Shard:
                 TIMERS[kind](act, subject)
                 if act.follow_ups:
                     follow_up(act)
-            if act.follow_ups:
-                follow_up(act)
         except Exception as error:
             self._quarantine(entity, error)
         self.outbox += len(entity.outbox) - waiting
