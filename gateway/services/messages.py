@@ -6,10 +6,12 @@ import uuid
 from typing import Any, Final
 
 import msgpack
+from pydantic_core import PydanticCustomError
 
 from engine import commands, limits
 from engine.errors import DenreiError
 from engine.messages import api_message_id
+from engine.names import read_name
 from engine.reasons import Reason
 from engine.slots import ADDRESS, ANONYMOUS, parse_key, shard_of, slot_of
 from gateway import errors, names, pages, views
@@ -191,6 +193,7 @@ def send_command(request: messages_pb2.SendMessageRequest, workspace: str) -> co
         "validity_ms": _validity_ms(request),
         "lane": names.reference(request.lane, "lane", "lane"),
         "resend_unknown": request.resend_unknown,
+        **_standing(request),
     }
     request_id = request.request_id or uuid.uuid4().hex
     return commands.send(key, request_id, msgpack.packb(spec))
@@ -218,6 +221,24 @@ def _content(request: messages_pb2.SendMessageRequest) -> dict[str, Any]:
     if field:
         raise errors.invalid(field, "data is for a template; a body is sent as it is")
     return {"body": request.body, "subject": request.subject}
+
+
+def _standing(request: messages_pb2.SendMessageRequest) -> dict[str, Any]:
+    """What decides whether it may be sent beside others; only what was given."""
+    check_id(request.topic, "topic", limits.NAME_CHARS)
+    if len(request.tags) > limits.MESSAGE_TAGS:
+        text = f"{len(request.tags)} tags are more than {limits.MESSAGE_TAGS}"
+        raise errors.invalid("tags", text)
+    for number, tag in enumerate(request.tags):
+        try:
+            read_name(tag)
+        except PydanticCustomError as error:
+            raise errors.invalid(f"tags[{number}]", error.message()) from None
+    if not 0 <= request.priority <= 100:
+        raise errors.invalid("priority", f"priority is {request.priority}; write 0 to 100")
+    tags = sorted(set(request.tags))
+    given = {"topic": request.topic, "tags": tags, "priority": request.priority}
+    return {name: value for name, value in given.items() if value}
 
 
 def _validity_ms(request: messages_pb2.SendMessageRequest) -> int:

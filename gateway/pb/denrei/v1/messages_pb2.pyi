@@ -83,7 +83,7 @@ class Message(_message.Message):
     def __init__(self, name: _Optional[str] = ..., channel: _Optional[_Union[Channel, str]] = ..., to: _Optional[str] = ..., purpose: _Optional[_Union[Purpose, str]] = ..., status: _Optional[_Union[_reason_pb2.Reason, str]] = ..., body: _Optional[str] = ..., subject: _Optional[str] = ..., template: _Optional[str] = ..., lane: _Optional[str] = ..., carrier: _Optional[str] = ..., provider_id: _Optional[str] = ..., instance: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., warnings: _Optional[_Iterable[str]] = ..., history: _Optional[_Iterable[_Union[Message.Outcome, _Mapping]]] = ...) -> None: ...
 
 class SendMessageRequest(_message.Message):
-    __slots__ = ("parent", "request_id", "channel", "purpose", "to", "template", "body", "subject", "data_msgpack", "data_json", "validity", "lane", "resend_unknown")
+    __slots__ = ("parent", "request_id", "channel", "purpose", "to", "template", "body", "subject", "data_msgpack", "data_json", "validity", "lane", "resend_unknown", "topic", "tags", "priority")
     PARENT_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     CHANNEL_FIELD_NUMBER: _ClassVar[int]
@@ -97,6 +97,9 @@ class SendMessageRequest(_message.Message):
     VALIDITY_FIELD_NUMBER: _ClassVar[int]
     LANE_FIELD_NUMBER: _ClassVar[int]
     RESEND_UNKNOWN_FIELD_NUMBER: _ClassVar[int]
+    TOPIC_FIELD_NUMBER: _ClassVar[int]
+    TAGS_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
     parent: str
     request_id: str
     channel: Channel
@@ -110,7 +113,10 @@ class SendMessageRequest(_message.Message):
     validity: _duration_pb2.Duration
     lane: str
     resend_unknown: bool
-    def __init__(self, parent: _Optional[str] = ..., request_id: _Optional[str] = ..., channel: _Optional[_Union[Channel, str]] = ..., purpose: _Optional[_Union[Purpose, str]] = ..., to: _Optional[str] = ..., template: _Optional[str] = ..., body: _Optional[str] = ..., subject: _Optional[str] = ..., data_msgpack: _Optional[bytes] = ..., data_json: _Optional[bytes] = ..., validity: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., lane: _Optional[str] = ..., resend_unknown: _Optional[bool] = ...) -> None: ...
+    topic: str
+    tags: _containers.RepeatedScalarFieldContainer[str]
+    priority: int
+    def __init__(self, parent: _Optional[str] = ..., request_id: _Optional[str] = ..., channel: _Optional[_Union[Channel, str]] = ..., purpose: _Optional[_Union[Purpose, str]] = ..., to: _Optional[str] = ..., template: _Optional[str] = ..., body: _Optional[str] = ..., subject: _Optional[str] = ..., data_msgpack: _Optional[bytes] = ..., data_json: _Optional[bytes] = ..., validity: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., lane: _Optional[str] = ..., resend_unknown: _Optional[bool] = ..., topic: _Optional[str] = ..., tags: _Optional[_Iterable[str]] = ..., priority: _Optional[int] = ...) -> None: ...
 
 class SendMessagesRequest(_message.Message):
     __slots__ = ("requests",)
