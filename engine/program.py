@@ -116,17 +116,7 @@ def advance(program: Program, version: int, changes: Iterable[Change]) -> Progra
             journeys[name, version] = made
         else:
             compiled[kind][name] = made
-    now = {
-        (name, history[-1][0])
-        for (kind, name), history in documents.items()
-        if kind == JOURNEY and history[-1][1] is not None
-    }
-    kept = {
-        (name, at)
-        for (kind, name), history in documents.items()
-        if kind == JOURNEY
-        for at, _ in history
-    }
+    now, kept = _journey_pins(documents)
     journeys = {pin: journeys[pin] for pin in sorted(journeys) if pin in kept}
     journey_index = make_index(journeys, [pin for pin in journeys if pin in now])
     asked = (condition for one in journeys.values() for condition in one.conditions)
@@ -148,6 +138,16 @@ def advance(program: Program, version: int, changes: Iterable[Change]) -> Progra
         listened=journey_index.events,
         journey_index=journey_index,
     )
+
+
+def _journey_pins(
+    documents: Mapping[Label, list[tuple[int, Body | None]]],
+) -> tuple[set[tuple[str, int]], set[tuple[str, int]]]:
+    """Name and version of the journeys that are defined now, and of all versions that are kept."""
+    histories = [(name, history) for (kind, name), history in documents.items() if kind == JOURNEY]
+    now = {(name, history[-1][0]) for name, history in histories if history[-1][1] is not None}
+    kept = {(name, at) for name, history in histories for at, _ in history}
+    return now, kept
 
 
 def model_of(kind: str, name: str, body: Body) -> Strict:
