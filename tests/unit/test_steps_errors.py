@@ -167,8 +167,8 @@ ERRORS = [
         "step 'a': 'resets' stands in a hold without a branch that resets; delete it",
     ),
     (
-        "a: {hold: 1d, on: [{event: X, reset: true}], resets: 101}",
-        "step 'a': resets: must be at most 100, not 101",
+        "a: {hold: 1d, on: [{event: X, reset: true}], resets: 1001}",
+        "step 'a': resets: must be at most 1000, not 1001",
     ),
     (
         "a: {hold: 1d, on: [{event: X, as: first}]}",
