@@ -32,13 +32,13 @@ def _event(act: Activation, command: Command) -> int:
     state = entity.state
     known = False
     if state:  # of most people no feature keeps anything
-        held = privacy.PRIVACY in state
-        if held and privacy.SUPPRESSED in state:
+        gone = privacy.PRIVACY in state
+        if gone and privacy.SUPPRESSED in state:
             return Reason.PERSON_SUPPRESSED
         known = identity.IDENTITY in state
         if known and identity.MERGED_INTO in state:
             return identity.pass_event(act, command)
-        if held:
+        if gone:
             privacy.come_back(act)
     seen = entity.seen.add(command[2], act.now)
     if seen:

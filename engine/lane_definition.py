@@ -5,7 +5,6 @@ The model is what a person writes; `Lane` is what routes and senders read.
 
 import re
 from typing import Annotated, Any, ClassVar, Final, Literal
-from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
@@ -15,6 +14,7 @@ from engine.limits import LANE_LIMITS  # since a lane has a field `limits`
 from engine.messages import SMS
 from engine.names import DefinitionName
 from engine.schema import Strict, issues_of, refusal
+from engine.zones import ZONE
 
 WINDOWS_MS: Final = {"s": 1_000, "min": 60_000, "h": 3_600_000, "day": 86_400_000}
 _RATE: Final = re.compile(r"(\d{1,9})/(\w+)")
@@ -37,14 +37,6 @@ def _rate(value: Any) -> str:
     return match[0]
 
 
-def _zone(value: Any) -> str:
-    try:
-        return ZoneInfo(value).key
-    except (TypeError, ValueError, OSError, LookupError):
-        hint = did_you_mean(value, available_timezones()) or "write it like America/Los_Angeles"
-        raise refusal(f"must be a time zone, not {kind_of(value)}", hint) from None
-
-
 class LimitModel(Strict):
     """A rate, or a number for each calendar day of a zone.
 
@@ -53,7 +45,7 @@ class LimitModel(Strict):
 
     noun: ClassVar[str] = "a limit"
     rate: Annotated[str, BeforeValidator(_rate)]
-    zone: Annotated[str, BeforeValidator(_zone)] | None = None
+    zone: Annotated[str, ZONE] | None = None
 
     @model_validator(mode="after")
     def _zone_means_days(self) -> "LimitModel":
