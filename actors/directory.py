@@ -47,7 +47,9 @@ class RayDirectory:
 
     def sender_of(self, workspace: str, channel: str, lane: str) -> str:
         """The sender that a lane lives in."""
-        return placement.sender_of(workspace, channel, lane, self._senders[channel])
+        return placement.sender_of(
+            workspace, channel, lane, self._senders[placement.pool_of(channel)]
+        )
 
     def handle(self, name: str) -> Any:
         """The actor of this name.

@@ -4,9 +4,13 @@ Placement only balances; that a shard has one writer is the store's doing (law 3
 placement costs a retry and never a wrong write.
 """
 
+from typing import Final
 from zlib import crc32
 
+from engine.messages import EMAIL, PHONE_CHANNELS, PUSH, SMS
+
 NAMESPACE = "denrei"
+POOLS: Final = (SMS, EMAIL, PUSH)  # of senders, each named for its first channel
 SUPERVISOR = "supervisor"
 
 
@@ -35,6 +39,14 @@ def shards_of(host: int, shards: int, hosts: int) -> list[int]:
     return [shard for shard in range(shards) if shard * hosts // shards == host]
 
 
+def pool_of(channel: str) -> str:
+    """The pool of senders that a channel's lanes live in.
+
+    All channels to a phone share one, so that one fraud guard sees them all.
+    """
+    return SMS if channel in PHONE_CHANNELS else channel
+
+
 def sender_of(workspace: str, channel: str, lane: str, pool_size: int) -> str:
     """The sender that a lane lives in: a hash of its name."""
-    return sender_name(channel, crc32(f"{workspace}/{lane}".encode()) % pool_size + 1)
+    return sender_name(pool_of(channel), crc32(f"{workspace}/{lane}".encode()) % pool_size + 1)

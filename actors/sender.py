@@ -13,13 +13,14 @@ either still to be sent, or has its last word, or is an unknown outcome; see `se
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import msgpack
 from msgspec.msgpack import Decoder
 
+from actors.carriers.base import Inbound
 from actors.clock import Clock
 from actors.ledger_writer import LedgerWriter
 from actors.sender_book import MessageBook
@@ -76,7 +77,14 @@ class SenderCore:
         guard.restore(state.fraud, state.blocks)
         self._screen = Screen(guard, self._writer)
         self._shared = Shared(
-            clock, self._writer, self._book, self._screen, seed, state.next_batch, fail
+            clock,
+            self._writer,
+            self._book,
+            self._screen,
+            seed,
+            state.next_batch,
+            fail,
+            self._take_inbound,
         )
         self._definitions: dict[str, dict[str, Lane]] = {}
         self._versions: dict[str, int] = {}
@@ -316,6 +324,9 @@ class SenderCore:
             self._book.hold(offer)
             reason = Reason.UNKNOWN_OUTCOME if doubt else Reason.CANCELLED
             self._book.finish(offer, reason, now_ms)
+
+    async def _take_inbound(self, messages: Sequence[Inbound]) -> None:
+        raise NotImplementedError
 
     def _settled(self, message_ids: list[str]) -> None:
         self._book.settled(message_ids, self._clock.now_ms())

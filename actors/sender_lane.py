@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from actors.carriers import registry
-from actors.carriers.base import Carrier, Outcome, SubmitResult
+from actors.carriers.base import Carrier, Outcome, SubmitResult, TakeInbound
 from actors.clock import Clock, Handle
 from actors.ledger_writer import LedgerWriter
 from actors.sender_book import OUTCOME_NAMES, MessageBook
@@ -43,7 +43,7 @@ _log = logging.getLogger("denrei.sender")
 class Shared:
     """What all lanes of a sender use."""
 
-    __slots__ = ("batches", "book", "clock", "fail", "screen", "seed", "writer")
+    __slots__ = ("batches", "book", "clock", "fail", "inbound", "screen", "seed", "writer")
 
     def __init__(
         self,
@@ -54,6 +54,7 @@ class Shared:
         seed: int,
         first_batch: int,
         fail: Callable[[BaseException], object],
+        inbound: TakeInbound,
     ) -> None:
         self.clock = clock
         self.writer = writer
@@ -62,6 +63,7 @@ class Shared:
         self.seed = seed
         self.batches = itertools.count(first_batch)
         self.fail = fail
+        self.inbound = inbound
 
 
 class _Batch:
@@ -207,7 +209,7 @@ class LaneRunner:
         setup = registry.CarrierSetup(self.lane, self.key, self._shared.clock, self._shared.seed)
         try:
             carrier = registry.make(setup)
-            await carrier.start(self._receipts.take)
+            await carrier.start(self._receipts.take, self._shared.inbound)
         except Exception as error:
             self.error = str(error)
             _log.exception("lane %s has no carrier", self.key)

@@ -29,8 +29,9 @@ async def submit(
     sender = lane.sender
     batch = [
         CarrierMessage(
-            each.id, each.channel, sender, each.to, each.subject, each.body, each.units,
-            each.attempt,
+            each.id, each.channel, each.sender or sender, each.to, each.subject, each.body,
+            each.units, each.attempt, each.purpose, each.expires_ms, each.content, each.facts,
+            each.key,
         )
         for each in messages
     ]  # fmt: skip

@@ -20,8 +20,8 @@ from pydantic_settings import (
 )
 
 from actors.clock import make_clock
+from actors.placement import POOLS
 from engine import limits
-from engine.messages import CHANNELS
 
 CONFIG_FILE = "denrei.yaml"
 
@@ -51,8 +51,8 @@ class Settings(BaseSettings):
     )
     gateways: Annotated[int, Field(ge=1, le=limits.GATEWAYS)] = 1
     senders: dict[str, int] = Field(
-        default_factory=lambda: {"sms": 1, "email": 1, "push": 1},
-        description="Sender actors per channel; fixed when a channel is first started on a store.",
+        default_factory=lambda: dict.fromkeys(POOLS, 1),
+        description="Sender actors per pool (sms: all phone channels); fixed at its first start.",
     )
     bind: str = Field("127.0.0.1", description="The address that gateways listen on.")
     grpc_port: Annotated[int, Field(ge=0, le=65_535)] = 50_051
@@ -75,13 +75,13 @@ class Settings(BaseSettings):
     @classmethod
     def _senders(cls, value: dict[str, int]) -> dict[str, int]:
         for channel, count in value.items():
-            if channel not in CHANNELS:
-                msg = f"no channel {channel!r}; there are {', '.join(CHANNELS)}"
+            if channel not in POOLS:
+                msg = f"no pool of senders {channel!r}; there are {', '.join(POOLS)}"
                 raise ValueError(msg)
             if not 1 <= count <= limits.SENDERS_PER_CHANNEL:
                 msg = f"{count} senders for {channel}: choose 1 to {limits.SENDERS_PER_CHANNEL}"
                 raise ValueError(msg)
-        missing = [channel for channel in CHANNELS if channel not in value]
+        missing = [channel for channel in POOLS if channel not in value]
         return {**value, **dict.fromkeys(missing, 1)}
 
     @model_validator(mode="after")

@@ -4,14 +4,14 @@ The model is what a person writes; `Lane` is what routes and senders read.
 """
 
 import re
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from engine import limits
 from engine.issues import DefinitionError, did_you_mean, kind_of
 from engine.limits import LANE_LIMITS  # since a lane has a field `limits`
-from engine.messages import SMS
+from engine.messages import PHONE_CHANNELS, Channel
 from engine.names import DefinitionName
 from engine.schema import Strict, issues_of, refusal
 from engine.zones import ZONE
@@ -64,7 +64,7 @@ class LaneModel(Strict):
 
     noun: ClassVar[str] = "a lane"
     lane: DefinitionName
-    channel: Literal["sms", "email", "push"]
+    channel: Channel
     carrier: DefinitionName
     options: dict[str, Any] = Field(default_factory=dict)
     sender: Annotated[str, Field(max_length=limits.ID_CHARS)] = ""
@@ -78,7 +78,7 @@ class LaneModel(Strict):
         for prefix in self.prefixes:
             if prefix == "*":
                 continue
-            if self.channel != SMS:
+            if self.channel not in PHONE_CHANNELS:
                 raise refusal(f"prefix {prefix!r} on channel {self.channel}", 'write ["*"]')
             if not _PHONE_PREFIX.fullmatch(prefix):
                 hint = f"did you mean '+{prefix.lstrip('+0')}'?" if prefix.isdigit() else ""

@@ -57,7 +57,7 @@ class QueuedMessage(Struct, array_like=True, eq=False, gc=False):
     """A message as a sender holds it, from its admission until its shard has its last receipt.
 
     An offer is unpacked straight into one, without anything made on the way: the fields up to
-    `created_ms` stand in the order of `engine.messages.Message.offer`. Those after it are the
+    `last` stand in the order of `engine.messages.Message.offer`. Those after it are the
     sender's own; an offer never has them.
 
     Attributes:
@@ -69,6 +69,11 @@ class QueuedMessage(Struct, array_like=True, eq=False, gc=False):
             sender's.
         resend_unknown: Whether an unknown outcome is sent again.
         created_ms: When it was made, on its shard's clock.
+        sender: The number or address that it comes from; empty means the lane's.
+        content: The channel's own form of what is richer than text, a JSON object; or empty.
+        facts: What the fraud guard and adapters may know of it: `ip`, `device`, `country` …
+        hop: How many routes were tried before this one.
+        last: Whether no other route is left after this one.
         units: What it costs in the lane's limits.
         shard: The shard of its key.
         attempt: How often it was given to the carrier before.
@@ -90,6 +95,11 @@ class QueuedMessage(Struct, array_like=True, eq=False, gc=False):
     expires_ms: int
     resend_unknown: bool
     created_ms: int
+    sender: str = ""
+    content: str = ""
+    facts: dict[str, str] | None = None
+    hop: int = 0
+    last: bool = True
     units: int = 1
     shard: int = 0
     attempt: int = 0

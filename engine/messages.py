@@ -9,7 +9,7 @@ message is an object just while it is made or changed.
 """
 
 from collections.abc import Container, Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from msgspec import Struct
 from msgspec.msgpack import Decoder
@@ -22,7 +22,12 @@ from engine.reasons import Reason
 SMS: Final = "sms"
 EMAIL: Final = "email"
 PUSH: Final = "push"
-CHANNELS: Final = (SMS, EMAIL, PUSH)
+WHATSAPP: Final = "whatsapp"
+VOICE: Final = "voice"
+RCS: Final = "rcs"
+CHANNELS: Final = (SMS, EMAIL, PUSH, WHATSAPP, VOICE, RCS)
+PHONE_CHANNELS: Final = frozenset({SMS, WHATSAPP, VOICE, RCS})  # whose addresses are numbers
+Channel = Literal["sms", "email", "push", "whatsapp", "voice", "rcs"]
 
 OTP: Final = "otp"
 TRANSACTIONAL: Final = "transactional"
@@ -31,7 +36,14 @@ PURPOSES: Final = (OTP, TRANSACTIONAL, MARKETING)
 
 # The trait that holds a profile's address on each channel (Segment Spec's reserved names, and the
 # device token that SDKs put into the context).
-ADDRESS_TRAITS: Final = {SMS: "phone", EMAIL: "email", PUSH: "push_token"}
+ADDRESS_TRAITS: Final = {
+    SMS: "phone",
+    EMAIL: "email",
+    PUSH: "push_token",
+    WHATSAPP: "phone",
+    VOICE: "phone",
+    RCS: "phone",
+}
 
 # How far along a status is; a receipt may only move a message to a higher rank.
 _RANK: Final[dict[int, int]] = {
@@ -86,6 +98,9 @@ class SendRequest(Struct, eq=False, gc=False):
         priority: How much it counts, 0 to 100, if not all that wait can be sent.
         context: What its template was rendered with, so that it can be rendered again if it has to
             wait; None if it is not of a template.
+        content: The channel's own form of what is richer than text, a JSON object; or empty.
+        facts: What the fraud guard and adapters may know of it: `ip`, `device`, `country` …
+        sender: The number or address that it comes from; empty means the lane's.
     """
 
     channel: str
@@ -103,13 +118,17 @@ class SendRequest(Struct, eq=False, gc=False):
     topic: str = ""
     priority: int = 0
     context: Mapping[str, Any] | None = None
+    content: str = ""
+    facts: dict[str, str] | None = None
+    sender: str = ""
 
 
 class Message(Struct, array_like=True, eq=False, gc=False):
     """One message and its history of `(ms, reason, code, detail)`.
 
     Packed it is an array of these fields in this order, which stores hold: new ones come at the
-    end and have a default.
+    end and have a default. `content`, `facts` and `sender` are as in `SendRequest`; `hop` counts
+    the routes that were tried before the one that it is on.
     """
 
     id: str
@@ -131,7 +150,11 @@ class Message(Struct, array_like=True, eq=False, gc=False):
     status: int
     history: list[Outcome]
     tags: tuple[str, ...] = ()
-    topic: str = ""  # text stays the last field, see `Messages.where`
+    topic: str = ""
+    content: str = ""
+    facts: dict[str, str] | None = None
+    hop: int = 0
+    sender: str = ""  # text stays the last field, see `Messages.where`
 
     def record(self, reason: int, at_ms: int, code: str = "", detail: str = "") -> bool:
         """Takes in an outcome.
@@ -158,10 +181,11 @@ class Message(Struct, array_like=True, eq=False, gc=False):
         return moved
 
     def offer(self, key: str, workspace: str) -> tuple[Any, ...]:
-        """The message as a sender takes it; see `actors.sender`."""
+        """The message as a sender takes it; see `engine.lane_queue.QueuedMessage`."""
         return (
             self.id, key, workspace, self.lane, self.channel, self.to, self.purpose, self.body,
-            self.subject, self.expires_ms, self.resend_unknown, self.created_ms,
+            self.subject, self.expires_ms, self.resend_unknown, self.created_ms, self.sender,
+            self.content, self.facts, self.hop,
         )  # fmt: skip
 
     def view(self) -> dict[str, Any]:
@@ -199,7 +223,7 @@ def new_message(
         id_, request.channel, to, request.purpose, request.body, request.subject,
         request.template, lane, "", "", request.instance, now_ms, now_ms + request.validity_ms,
         request.resend_unknown, request.warnings, False, reason, [(now_ms, reason, "", why)],
-        request.tags, request.topic,
+        request.tags, request.topic, request.content, request.facts, 0, request.sender,
     )  # fmt: skip
 
 

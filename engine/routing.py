@@ -8,7 +8,7 @@ sender's check of the number can say what is wrong with it.
 from collections.abc import Iterable
 
 from engine.lane_definition import Lane
-from engine.messages import SMS
+from engine.messages import PHONE_CHANNELS
 
 
 class Routes:
@@ -43,6 +43,6 @@ class Routes:
         for prefix, lane in routes:
             if to.startswith(prefix):
                 return lane
-        if channel == SMS and not to.startswith("+"):
+        if channel in PHONE_CHANNELS and not to.startswith("+"):
             return routes[0][1]
         return ""

@@ -16,6 +16,9 @@ CHANNELS: Final = {
     "sms": messages_pb2.SMS,
     "email": messages_pb2.EMAIL,
     "push": messages_pb2.PUSH,
+    "whatsapp": messages_pb2.WHATSAPP,
+    "voice": messages_pb2.VOICE,
+    "rcs": messages_pb2.RCS,
 }
 PURPOSES: Final = {
     "otp": messages_pb2.OTP,

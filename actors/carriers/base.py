@@ -25,12 +25,17 @@ class CarrierMessage(Struct, frozen=True, gc=False):
     Attributes:
         id: Its id, 32 hex characters; for carriers that take a client reference.
         channel: `sms`, `email`, `push` …
-        sender: The lane's sender: a number, a name, an address.
+        sender: What it comes from, its own or the lane's: a number, a name, an address.
         to: The address; a phone number in E.164.
         subject: The subject or title; often empty.
         body: The text.
         units: What it counts in the lane's limits: SMS parts, or 1.
         attempt: How often it was given to the carrier before.
+        purpose: `otp`, `transactional` or `marketing`.
+        expires_ms: When it becomes worthless, on the node's clock.
+        content: The channel's own form of what is richer than text, a JSON object; or empty.
+        facts: What is known of it beside: `ip`, `device`, `country` …
+        key: The entity whose message it is, such as `workspace/user/ann`.
     """
 
     id: str
@@ -41,6 +46,11 @@ class CarrierMessage(Struct, frozen=True, gc=False):
     body: str
     units: int
     attempt: int
+    purpose: str = ""
+    expires_ms: int = 0
+    content: str = ""
+    facts: dict[str, str] | None = None
+    key: str = ""
 
 
 @quick_members
@@ -114,15 +124,66 @@ class CarrierReceipt(Struct, frozen=True, gc=False):
     reference: str = ""
 
 
+class Inbound(Struct, frozen=True, gc=False):
+    """A message that somebody sent to us.
+
+    Attributes:
+        provider_id: The carrier's id of it: a repeat has the same.
+        sender: Who sent it: a number in E.164, an address.
+        to: The number or address of ours that it came to.
+        body: The text.
+        at_ms: When it came, on the node's clock.
+        media: Where its pictures and files are.
+        values: What else the carrier told.
+    """
+
+    provider_id: str
+    sender: str
+    to: str
+    body: str
+    at_ms: int
+    media: tuple[str, ...] = ()
+    values: dict[str, str] | None = None
+
+
+class Callback(Struct, frozen=True, gc=False):
+    """An HTTP request that a carrier sent to a lane, as the gateway's door took it in.
+
+    Attributes:
+        method: `POST`, `GET` …
+        url: The whole address as the carrier called it, which some signatures cover.
+        kind: What the address says that it is about, such as `status` or `inbound`.
+        headers: Their names in lower case.
+        body: The bytes.
+    """
+
+    method: str
+    url: str
+    kind: str
+    headers: dict[str, str]
+    body: bytes
+
+
+class CallbackReply(Struct, frozen=True, gc=False):
+    """What the door answers a carrier: 403 to what is forged, 5xx to what shall come again."""
+
+    status: int
+    body: str = ""
+    content_type: str = "text/plain"
+
+
 Deliver = Callable[[Sequence[CarrierReceipt]], Awaitable[None]]
 """Takes receipts in; when it returns they are journaled, so an adapter may then confirm them."""
+
+TakeInbound = Callable[[Sequence[Inbound]], Awaitable[None]]
+"""Takes in what people sent; when it returns it is journaled, so an adapter may then confirm it."""
 
 
 class Carrier(Protocol):
     """An adapter, bound to one lane."""
 
-    async def start(self, deliver: Deliver) -> None:
-        """Connects, or begins to. Receipts go to `deliver`, in batches."""
+    async def start(self, deliver: Deliver, inbound: TakeInbound) -> None:
+        """Connects, or begins to. Receipts go to `deliver`, in batches, and so on."""
 
     async def stop(self) -> None:
         """Disconnects; after it no receipt is delivered."""
@@ -135,6 +196,13 @@ class Carrier(Protocol):
 
         Returns:
             One result a message, in order.
+        """
+
+    async def callback(self, request: Callback) -> CallbackReply:
+        """Takes in what the carrier sent by HTTP, once it is certain that it was the carrier.
+
+        Returns:
+            The answer, when what the request told is journaled.
         """
 
     def status(self) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from engine.governance.caps import Cap, Caps
 from engine.governance.quiet import QuietTime
 from engine.issues import Issue, did_you_mean
 from engine.journeys.steps.delay_until import DAYS, Days, TimeOfDay, Zone
-from engine.messages import CHANNELS, MARKETING
+from engine.messages import CHANNELS, MARKETING, Channel
 from engine.names import DefinitionName
 from engine.schema import Strict, refusal
 
@@ -29,7 +29,6 @@ ALL: Final = "all"  # the topic that stands for a channel itself
 HOLD: Final = "hold"
 DROP: Final = "drop"
 
-Channel = Literal["sms", "email", "push"]
 Consent = Literal["opt_in", "opt_out"]
 Purpose = Literal["transactional", "marketing"]
 _PERIODS: Final = ("day", "week", "month")

@@ -264,7 +264,7 @@ STEPS = [
     (
         "a: {message: {purpose: otp, channel: smss, template: cart_sms}}",
         (
-            "step 'a': message.channel: must be sms, email or push, not the text 'smss'; "
+            "step 'a': message.channel: must be sms, email, push, whatsapp, voice or rcs, not the text 'smss'; "
             "did you mean 'sms'?"
         ),
     ),
@@ -381,7 +381,7 @@ def test_conditions(condition: str, message: str, program: Program) -> None:
 OTHERS = [
     (
         "template: t\nchannel: fax\nbody: x",
-        "channel: must be sms, email or push, not the text 'fax'",
+        "channel: must be sms, email, push, whatsapp, voice or rcs, not the text 'fax'",
     ),
     ("template: t\nchannel: sms", "'body' is missing"),
     ("template: t\nchannel: email\nbody: x", "'subject' is missing: channel email needs it"),

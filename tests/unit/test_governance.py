@@ -71,9 +71,9 @@ def test_a_message_of_an_older_store_is_read() -> None:
     request = SendRequest("sms", "", "marketing", "hi", tags=("a",), topic="news")
     message = new_message("0" * 32, request, "+1", "sms", 5, int(Reason.QUEUED), "")
     fields = [getattr(message, name) for name in message.__struct_fields__]
-    assert fields[-2:] == [("a",), "news"]
+    since = message.__struct_fields__.index("tags")  # the release before had no field from here on
     run = Messages()
-    run.add(pack(fields[:-2]))
+    run.add(pack(fields[:since]))
     run.add(pack(message))
     old, new = run.every()
     assert (old.topic, old.tags, old.body) == ("", (), "hi")

@@ -18,7 +18,7 @@ def message(
 ) -> QueuedMessage:
     return QueuedMessage(
         name, "w/user/u", "w", "main", "sms", "+12025550123", purpose, "hi", "", expires, False,
-        0, units,
+        0, units=units,
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from typing import Any, Self
 import pytest
 
 from actors.carriers import registry
-from actors.carriers.base import CarrierMessage, CarrierReceipt, Outcome
+from actors.carriers.base import CarrierMessage, CarrierReceipt, Inbound, Outcome
 from actors.carriers.sandbox import SandboxCarrier, SeenUnits
 from actors.clock import ManualClock
 from engine import limits
@@ -36,11 +36,14 @@ class Bench:
         self.receipts: list[CarrierReceipt] = []
 
     async def __aenter__(self) -> Self:
-        await self.carrier.start(self.deliver)
+        await self.carrier.start(self.deliver, self.take_inbound)
         return self
 
     async def __aexit__(self, *error: object) -> None:
         await self.carrier.stop()
+
+    async def take_inbound(self, messages: Sequence[Inbound]) -> None:
+        raise AssertionError(messages)  # nobody writes to a sandbox
 
     async def deliver(self, receipts: Sequence[CarrierReceipt]) -> None:
         self.receipts += receipts

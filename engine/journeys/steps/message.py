@@ -18,7 +18,7 @@ from engine.durations import up_to
 from engine.journeys.context import events_of, properties_of, text_of
 from engine.journeys.instance import Instance
 from engine.journeys.steps.registry import DELAY_MS, Move, OneWayModel, Step, register
-from engine.messages import SendRequest
+from engine.messages import Channel, SendRequest
 from engine.names import DefinitionName
 from engine.reasons import Reason
 from engine.schema import Strict, path_under
@@ -35,7 +35,7 @@ class MessageFields(Strict):
 
     noun: ClassVar[str] = "a message"
     purpose: Literal["otp", "transactional", "marketing"]
-    channel: Literal["sms", "email", "push"]
+    channel: Channel
     template: DefinitionName
     to: Annotated[str, path_under("traits", "properties")] | None = None
     lane: DefinitionName | None = None

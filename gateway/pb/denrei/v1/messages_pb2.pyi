@@ -19,6 +19,9 @@ class Channel(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SMS: _ClassVar[Channel]
     EMAIL: _ClassVar[Channel]
     PUSH: _ClassVar[Channel]
+    WHATSAPP: _ClassVar[Channel]
+    VOICE: _ClassVar[Channel]
+    RCS: _ClassVar[Channel]
 
 class Purpose(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -30,6 +33,9 @@ CHANNEL_UNSPECIFIED: Channel
 SMS: Channel
 EMAIL: Channel
 PUSH: Channel
+WHATSAPP: Channel
+VOICE: Channel
+RCS: Channel
 PURPOSE_UNSPECIFIED: Purpose
 OTP: Purpose
 TRANSACTIONAL: Purpose
