@@ -13,6 +13,7 @@ import logging
 from collections.abc import Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any, Protocol
 
+from actors import placement
 from actors.offer_pump import FIRST_PAUSE_S, LONGEST_PAUSE_S, OfferPump, SenderLink
 from actors.offer_queue import Offer
 from actors.router import Router
@@ -20,6 +21,8 @@ from actors.store.errors import Fenced
 from engine import commands, limits
 from engine.errors import DenreiError
 from engine.journeys import walk
+from engine.lanes.definition import account_of
+from engine.program import EMPTY
 from engine.reasons import Reason
 from engine.shard import Effects
 
@@ -88,9 +91,9 @@ class Dispatcher:
         for workspace, _, _ in effects.installed:
             for pump in self._pumps.values():
                 pump.configure_soon(runner, workspace)
-        for pump, offers in self._by_pump(effects.sends):
+        for pump, offers in self._by_pump(runner, effects.sends):
             pump.add(runner.shard.index, offers)
-        for pump, offers in self._by_pump(effects.cancels):
+        for pump, offers in self._by_pump(runner, effects.cancels):
             pump.add_cancels(runner.shard.index, offers)
         for forward in effects.forwards:
             if forward[3][0] == commands.WALK:
@@ -127,17 +130,25 @@ class Dispatcher:
         runner = self._runners[shard]
         effects = runner.shard.unsettled(runner.store.pending())
         sends, cancels = (
-            [o for pump, group in self._by_pump(offers) if pump.name == name for o in group]
+            [o for pump, group in self._by_pump(runner, offers) if pump.name == name for o in group]
             for offers in (effects.sends, effects.cancels)
         )
         return sends, cancels
 
-    def _by_pump(self, offers: Iterable[Offer]) -> list[tuple[OfferPump, list[Offer]]]:
+    def _by_pump(
+        self, runner: "ShardRunner", offers: Iterable[Offer]
+    ) -> list[tuple[OfferPump, list[Offer]]]:
         """Offers by their sender and lane, in their order. Cost: 0.1 µs an offer."""
         lanes: dict[tuple[str, str, str], list[Offer]] = {}
         for offer in offers:
             lanes.setdefault((offer[2], offer[4], offer[3]), []).append(offer)
-        return [(self._pumps[self._pool.sender_of(*lane)], group) for lane, group in lanes.items()]
+        return [(self._pumps[self._home(runner, *lane)], group) for lane, group in lanes.items()]
+
+    def _home(self, runner: "ShardRunner", workspace: str, channel: str, lane: str) -> str:
+        """The sender that a lane lives in: the lanes of an account live together."""
+        program = runner.shard.programs.get(workspace, EMPTY)
+        space, name = placement.home_of(workspace, lane, account_of(program, lane) or "")
+        return self._pool.sender_of(space, channel, name)
 
     async def _walk(self, runner: "ShardRunner", asked: Any) -> None:
         """Answers a task that asks who comes next; see `engine.journeys.walk`.

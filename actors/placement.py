@@ -29,6 +29,16 @@ def sender_name(channel: str, index: int) -> str:
     return f"sender-{channel}-{index}"
 
 
+def caller_name(index: int) -> str:
+    """The actor name of a caller of webhooks; they count from 1."""
+    return f"caller-{index}"
+
+
+def caller_of(receiver: str, callers: int) -> str:
+    """The caller that makes a receiver's webhooks: one knows all that it gets."""
+    return caller_name(crc32(receiver.encode()) % callers + 1)
+
+
 def host_of(shard: int, shards: int, hosts: int) -> str:
     """The host of a shard: contiguous ranges, as even as can be."""
     return host_name(shard * hosts // shards)
@@ -50,3 +60,12 @@ def pool_of(channel: str) -> str:
 def sender_of(workspace: str, channel: str, lane: str, pool_size: int) -> str:
     """The sender that a lane lives in: a hash of its name."""
     return sender_name(pool_of(channel), crc32(f"{workspace}/{lane}".encode()) % pool_size + 1)
+
+
+def home_of(workspace: str, lane: str, account: str) -> tuple[str, str]:
+    """The place by which a lane is given to a sender: a workspace and a name, for `sender_of`.
+
+    All lanes of an account have one place, whosever they are, so that what they share is counted in
+    one sender. A lane keeps its account for ever (`engine.lanes.definition.check_account`).
+    """
+    return ("account", account) if account else (workspace, lane)

@@ -9,10 +9,11 @@ time of its return counts as of the restart, since its submit ended no later tha
 The ledger is a log of batches, not a table of messages: one row a batch with the ids in one blob,
 another with the results, so that a message costs a fraction of a microsecond of SQLite. Inside a
 blob the messages stand in columns, since a list of texts is made and packed in a third of the time
-of a list of rows. A batch is closed when its shards have journaled the last word on each of its
-messages. Closed batches are kept for `limits.SENT_IDS_MS`, for late receipts and repeats, at most
-`limits.SENT_IDS` ids; what they used of their lane is then folded into one row a minute, and that
-is kept for the longest window.
+of a list of rows. What a batch drew on limits that lanes share, or that count by recipient, stands
+in a third blob, for lanes that have such limits (`ledger_draws`). A batch is closed when its shards
+have journaled the last word on each of its messages. Closed batches are kept for
+`limits.SENT_IDS_MS`, for late receipts and repeats, at most `limits.SENT_IDS` ids; what they used
+of their lane is then folded into one row a minute, and that is kept for the longest window.
 """
 
 from __future__ import annotations
@@ -25,17 +26,21 @@ from typing import Any, Final, NamedTuple
 import apsw
 import msgpack
 
+from actors.store import ledger_draws
 from actors.store.connection import open_connection, store_errors, transaction
 from actors.store.errors import ForeignStore
 from actors.store.lock import FileLock
 from engine import limits
+from engine.lanes.meters import Draws
+from engine.lanes.rates import DAY_MS, MINUTE_MS, Use
 from engine.packing import pack
-from engine.rates import DAY_MS, MINUTE_MS, Use
 from engine.reasons import Reason
 
-FORMAT: Final = 2
-# Format 1 had a row a message in its blobs. It is read as it is; what is written is of format 2.
-_FORMAT_OF_ROWS: Final = 1
+FORMAT: Final = 3
+# Format 1 had a row a message in its blobs, and formats before 3 knew no draws. Both are read as
+# they are; a version that knows no draws must not open a ledger that has some.
+_EARLIER: Final = (1, 2)
+_COLUMNS: Final = 2  # what a blob of columns begins with
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS batch (
@@ -78,6 +83,8 @@ class BatchRow(NamedTuple):
         ids: The ids of its messages.
         keys: Whose they are.
         resend_unknown: The places of those of which an unknown outcome is sent again.
+        draws: What it takes of limits that lanes share or that count by value; see
+            `engine.lanes.meters`.
     """
 
     id: int
@@ -88,6 +95,7 @@ class BatchRow(NamedTuple):
     ids: list[str]
     keys: list[str]
     resend_unknown: list[int]
+    draws: Draws | None = None
 
 
 class ResultsRow(NamedTuple):
@@ -138,6 +146,7 @@ class LedgerState:
         messages: All messages of kept batches, oldest first; each once, in its last state.
         unclosed: The batches that are not closed.
         uses: What each lane has sent; what has no return time comes with `now`.
+        draws: The same for limits that lanes share or that count by value: by meter and value.
     """
 
     incarnation: int
@@ -148,6 +157,7 @@ class LedgerState:
     messages: list[Recovered]
     unclosed: list[int]
     uses: dict[str, list[Use]]
+    draws: dict[str, dict[str, list[Use]]]
 
 
 @dataclass(slots=True)
@@ -160,6 +170,7 @@ class LedgerWork:
     closed: list[int] = field(default_factory=list)
     epochs: dict[int, int] = field(default_factory=dict)
     blocks: list[tuple[str, list[Any]]] = field(default_factory=list)
+    learnt: dict[str, list[Use]] = field(default_factory=dict)
     fraud: list[Any] | None = None
 
 
@@ -191,7 +202,7 @@ class Ledger:
             raise
         try:
             with store_errors(path, "open"):
-                self._connection.execute(_SCHEMA).fetchall()
+                self._connection.execute(_SCHEMA + ledger_draws.SCHEMA).fetchall()
                 self._check(owner)
         except BaseException:
             self.close()
@@ -217,6 +228,7 @@ class Ledger:
                 messages=self._messages(),
                 unclosed=[id_ for (id_,) in self._rows("SELECT id FROM batch WHERE NOT closed")],
                 uses=self._uses(now_ms),
+                draws=ledger_draws.read(self._rows, now_ms),
             )  # fmt: skip
             self._kept = self._first("SELECT coalesce(sum(messages), 0) FROM batch")
         return state
@@ -237,14 +249,19 @@ class Ledger:
                      for b in work.batches],
                 )  # fmt: skip
                 rows = [
-                    (b.id, pack((FORMAT, b.ids, b.keys, b.resend_unknown))) for b in work.batches
+                    (b.id, pack((_COLUMNS, b.ids, b.keys, b.resend_unknown))) for b in work.batches
                 ]
                 many("INSERT INTO batch_ids VALUES (?, ?)", rows)
+                drawn = [(b.id, pack(b.draws)) for b in work.batches if b.draws]
+                if drawn:
+                    many("INSERT INTO batch_draws VALUES (?, ?)", drawn)
+            if work.learnt:
+                many(ledger_draws.FOLD, ledger_draws.learnt(work.learnt))
             if work.returned:
                 many("UPDATE batch SET returned_ms = ?2 WHERE id = ?1", work.returned)
             if work.results:
                 rows = [
-                    (r.batch, pack((FORMAT, r.reasons, r.provider_ids, r.words)))
+                    (r.batch, pack((_COLUMNS, r.reasons, r.provider_ids, r.words)))
                     for r in work.results
                 ]
                 many("INSERT OR REPLACE INTO batch_results VALUES (?, ?)", rows)
@@ -261,6 +278,11 @@ class Ledger:
             kept -= self._prune(now_ms, kept)
         self._kept = kept
 
+    def empty_log(self) -> None:
+        """Copies the log into the file and empties it: it holds what was deleted since."""
+        with store_errors(self._path, "tidy"):
+            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+
     def close(self) -> None:
         """Closes the file and lets go of it."""
         try:
@@ -271,7 +293,7 @@ class Ledger:
     def _check(self, owner: str) -> None:
         with transaction(self._connection):
             known = self._state("owner", None)
-            if known in (None, [_FORMAT_OF_ROWS, owner]):
+            if known is None or known in [[earlier, owner] for earlier in _EARLIER]:
                 self._put_state("owner", [FORMAT, owner])
                 known = [FORMAT, owner]
         if known != [FORMAT, owner]:
@@ -332,6 +354,8 @@ class Ledger:
                 break
             gone += messages
             ids.append((id_,))
+            drawn = ledger_draws.folded(self._rows, id_, decided_ms, returned_ms, now_ms)
+            self._connection.executemany(ledger_draws.FOLD, drawn)
             until_ms = -(-returned_ms // MINUTE_MS) * MINUTE_MS
             self._connection.execute(
                 "INSERT INTO lane_use VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET "
@@ -339,10 +363,13 @@ class Ledger:
                 (lane, until_ms, decided_ms, units),
             ).fetchall()
         if ids:
-            for table in ("batch", "batch_ids", "batch_results"):
+            for table in ("batch", "batch_ids", "batch_results", "batch_draws"):
                 self._connection.executemany(f"DELETE FROM {table} WHERE id = ?", ids)
             self._connection.execute(
                 "DELETE FROM lane_use WHERE until_ms < ?", (now_ms - DAY_MS - MINUTE_MS,)
+            ).fetchall()
+            self._connection.execute(
+                "DELETE FROM draw_use WHERE counts_until_ms <= ?", (now_ms,)
             ).fetchall()
         return gone
 
@@ -366,7 +393,7 @@ class Ledger:
 
 def _ids(body: bytes) -> list[SentId]:
     packed = msgpack.unpackb(body)
-    if packed[0] != FORMAT:
+    if packed[0] != _COLUMNS:
         return [SentId(*each) for each in packed]
     _, ids, keys, resend_unknown = packed
     again = set(resend_unknown)
@@ -375,7 +402,7 @@ def _ids(body: bytes) -> list[SentId]:
 
 def _results(body: bytes) -> list[Result]:
     packed = msgpack.unpackb(body, strict_map_key=False)
-    if packed[0] != FORMAT:
+    if packed[0] != _COLUMNS:
         return [(reason, code, detail, id_) for reason, code, detail, id_ in packed]
     _, reasons, provider_ids, words = packed
     pairs = zip(reasons, provider_ids, strict=True)

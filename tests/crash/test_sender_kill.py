@@ -23,7 +23,7 @@ import pytest
 from actors.carriers.base import CarrierMessage, SubmitResult
 from actors.carriers.sandbox import SandboxCarrier
 from actors.clock import SystemClock
-from actors.sender import SenderCore
+from actors.senders.sender import SenderCore
 from actors.store.ledger import Ledger, LedgerWork
 from engine.commands import Command
 from engine.reasons import Reason

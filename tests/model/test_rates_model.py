@@ -1,4 +1,4 @@
-"""No sliding window at the carrier ever holds more than a limit: the claim of engine/rates.py,
+"""No sliding window at the carrier ever holds more than a limit, as engine/lanes/rates.py claims:
 checked by brute force over arbitrary delays, restarts and changes of the limits.
 """
 
@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engine.rates import LaneLimits, Use
+from engine.lanes.lane_limits import LaneLimits, Reservation
+from engine.lanes.rates import Use
 
 ZONE = "America/Los_Angeles"
 MIDNIGHT = round(datetime(2025, 6, 2, tzinfo=ZoneInfo(ZONE)).timestamp() * 1_000)
@@ -55,7 +56,7 @@ def test_no_window_at_the_carrier_is_ever_over(
     daily = (60, 86_400_000, ZONE)
     limits = (*first, daily)
     lane = LaneLimits(limits, now)
-    flying: dict[int, Sent] = {}
+    flying: list[tuple[Reservation, Sent]] = []
     ledger: list[Use] = []
     seen: list[tuple[float, Sent]] = []
     for number, (what, wait, share, which) in enumerate(plan):
@@ -64,24 +65,23 @@ def test_no_window_at_the_carrier_is_ever_over(
             room = lane.room(now)
             if room.pace and room.units:
                 units = min(room.units, 1 + which % 5)
-                flying[lane.reserve(units, now)] = Sent(number, now, units, share, limits)
+                flying.append((lane.reserve(units, now), Sent(number, now, units, share, limits)))
         elif what == "return" and flying:
-            reservation = sorted(flying)[which % len(flying)]
-            sent = flying.pop(reservation)
+            reservation, sent = flying.pop(which % len(flying))
             seen.append(sent.seen(now))
             lane.stamp(reservation, now)
             ledger.append(Use(sent.decided, now, sent.units))
         elif what == "restart":
             # What flies has arrived by now, or never will; the ledger has no stamp of it.
-            seen += [sent.seen(now) for sent in flying.values()]
-            ledger += [Use(sent.decided, now, sent.units) for sent in flying.values()]
+            seen += [sent.seen(now) for _, sent in flying]
+            ledger += [Use(sent.decided, now, sent.units) for _, sent in flying]
             flying.clear()
             lane = LaneLimits(limits, now)
             lane.restore(ledger, now)
         elif what == "configure":
             limits = (*(second if limits[:-1] == tuple(first) else first), daily)
             lane.configure(limits, now)
-    seen += [sent.seen(now) for sent in flying.values()]
+    seen += [sent.seen(now) for _, sent in flying]
 
     seen.sort(key=lambda each: each[0])
     lengths = {window_ms for _, window_ms, zone in (*first, *second) if zone is None}

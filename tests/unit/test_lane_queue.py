@@ -6,8 +6,8 @@ from random import Random
 
 import pytest
 
-from engine.lane_queue import LaneQueue, QueuedMessage, rooms
-from engine.rates import UNLIMITED, Room
+from engine.lanes.queue import LaneQueue, QueuedMessage, rooms
+from engine.lanes.rates import UNLIMITED, Room
 from engine.reasons import Reason
 
 OPEN = Room(UNLIMITED, UNLIMITED)
@@ -80,7 +80,9 @@ def test_it_takes_what_there_is_room_for_and_skips_nobody() -> None:
     for number, units in enumerate((2, 3, 1)):
         queue.put(message(str(number), units=units))
     assert [each.id for each in queue.take(9, Room(UNLIMITED, 4), 0)[0]] == ["0"]
-    assert queue.next_units(0) == (3, [])
+    first, expired = queue.first(0)
+    assert first is not None
+    assert (first.id, expired) == ("1", [])
     assert [each.id for each in queue.take(9, Room(1, 9), 0)[0]] == ["1"]
     assert queue.take(9, Room(0, 9), 0) == ([], [])
 

@@ -13,8 +13,8 @@ import pytest
 from actors.carriers.base import CarrierReceipt
 from actors.carriers.sandbox import SandboxCarrier
 from actors.clock import ManualClock
-from actors.ledger_writer import LedgerWriter
-from actors.sender import SenderCore
+from actors.senders.ledger_writer import LedgerWriter
+from actors.senders.sender import SenderCore
 from actors.store.errors import ForeignStore, StoreLocked, WriteFailed
 from actors.store.ledger import Ledger
 from engine import limits, slots
@@ -305,7 +305,7 @@ def test_under_a_clock_that_events_move_the_whole_validity_counts_from_the_arriv
 
 def test_unknown_outcomes_are_final_unless_the_message_may_be_sent_again(tmp_path: Path) -> None:
     async def scenario(bench: Bench) -> None:
-        await bench.lanes(main={"options": {"unknown": 1.0}})
+        await bench.lanes(main={"options": {"unknown": 1.0}, "circuit": False})
         await bench.offer(*(bench.message(number) for number in range(50)))
         await bench.until(lambda: len(bench.told()) == 50)
         assert {each[REASON] for each in bench.told().values()} == {Reason.UNKNOWN_OUTCOME}
@@ -314,7 +314,7 @@ def test_unknown_outcomes_are_final_unless_the_message_may_be_sent_again(tmp_pat
         assert late == {Reason.DELIVERED}
         assert not any(each[MORE] for each in bench.receipts), "each brings the carrier's id"
         assert "receipts_unmatched" not in bench.core._lanes["w/main"].counts
-        await bench.offer(bench.message(99, resend=True))
+        await bench.offer(bench.message(99, resend=True, purpose="transactional"))
         await bench.until(lambda: len(bench.told()) == 51, step_ms=100)
         assert bench.told()[f"{99:032x}"][REASON] == Reason.UNKNOWN_OUTCOME
         assert bench.core._lanes["w/main"].counts["retries"] == 4
@@ -516,14 +516,15 @@ def test_a_restart_tells_what_is_unknown_and_keeps_windows_and_late_receipts(
             return []
 
         bench.carrier().submit = never  # type: ignore[method-assign]
-        await bench.offer(bench.message(7), bench.message(8, resend=True))
+        receipts = {"purpose": "transactional"}
+        await bench.offer(bench.message(7, **receipts), bench.message(8, resend=True, **receipts))
         await bench.until(stuck.is_set, step_ms=100)
         await bench.core.close()
         await bench.open()
         await bench.until(lambda: len(bench.told()) == 6)
         assert bench.told()[f"{7:032x}"][REASON] == Reason.UNKNOWN_OUTCOME
         await bench.lanes(main=lane)
-        again = [bench.message(7), bench.message(8, resend=True), bench.message(3)]
+        again = [bench.message(7), bench.message(8, resend=True, **receipts), bench.message(3)]
         _, admissions = await bench.offer(*again)
         assert sorted(admissions) == [Reason.DUPLICATE, Reason.DUPLICATE, Reason.QUEUED]
         (limit,) = bench.core._lanes["w/main"].status()["limits"]

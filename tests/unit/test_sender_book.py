@@ -4,8 +4,8 @@ from typing import cast
 
 import pytest
 
-from actors.ledger_writer import LedgerWriter
-from actors.sender_book import MessageBook
+from actors.senders.book import MessageBook
+from actors.senders.ledger_writer import LedgerWriter
 from actors.store.ledger import LedgerState, Recovered, SentId
 from engine import limits
 from engine.reasons import Reason
@@ -27,7 +27,7 @@ def book_after_a_restart(closed: int) -> MessageBook:
         for number in range(closed)
     ]  # fmt: skip
     book = MessageBook(cast("LedgerWriter", NoLedger()), 4)
-    assert book.recover(LedgerState(2, 2, {}, None, [], messages, [], {}), 0) == []
+    assert book.recover(LedgerState(2, 2, {}, None, [], messages, [], {}, {}), 0) == []
     return book
 
 

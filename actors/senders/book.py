@@ -11,11 +11,11 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Sequence
 from typing import Final
 
-from actors.ledger_writer import LedgerWriter
-from actors.sender_reports import Delivery, Reporter
+from actors.senders.ledger_writer import LedgerWriter
+from actors.senders.reports import Delivery, Reporter
 from actors.store.ledger import LedgerState, Recovered, references
 from engine import commands, limits, slots
-from engine.lane_queue import QueuedMessage
+from engine.lanes.queue import QueuedMessage
 from engine.reasons import Reason
 
 Ref = tuple[int, str, str, str, str]
@@ -181,6 +181,10 @@ class MessageBook:
         """The message that a receipt is about; after its last receipt it is forgotten."""
         name = f"{lane_key} {reference}"
         return self._refs.pop(name, None) if last else self._refs.get(name)
+
+    def ref_of(self, lane_key: str, key: str, message_id: str) -> Ref:
+        """The message that a receipt is about which says itself whose it is."""
+        return (self._shard_of(key), key, message_id, lane_key.partition("/")[2], "")
 
     def _shard_of(self, key: str) -> int:
         return slots.shard_of(slots.slot_of(key), self._shards)

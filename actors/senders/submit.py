@@ -1,27 +1,50 @@
 """One call to a carrier: what it is given, and what its answers mean for the messages.
 
 An adapter that fails, or never comes back, says nothing about what the carrier has taken. So the
-whole batch then has an unknown outcome; nothing here ever guesses that a message has not left.
+whole batch then has an unknown outcome; nothing here ever guesses that a message has not left. An
+adapter whose carrier can be asked (`Queryable`) is asked once, before anything else is told.
 """
 
 import asyncio
 import logging
 from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 from actors.carriers.base import Carrier, CarrierMessage, Outcome, SubmitResult, unknown
+from actors.codes import Codes, reveal_codes
 from actors.store.ledger import ResultsRow
 from engine import limits
-from engine.lane_definition import Lane
-from engine.lane_queue import QueuedMessage
+from engine.lanes.definition import Lane
+from engine.lanes.queue import QueuedMessage
 from engine.reasons import Reason
+from engine.verification.sealed import SEALED
 
 _log = logging.getLogger("denrei.sender")
 
 
+@runtime_checkable
+class Queryable(Protocol):
+    """An adapter whose carrier can be asked what became of a message."""
+
+    async def query(self, batch: Sequence[CarrierMessage]) -> list[SubmitResult]:
+        """What is known of messages whose submit had an unknown outcome.
+
+        Returns:
+            One result a message, in order: ACCEPTED with the carrier's id, FAILED if it is certain
+            that the carrier does not have it, or UNKNOWN again.
+        """
+
+
 async def submit(
-    carrier: Carrier, lane: Lane, messages: Sequence[QueuedMessage]
+    carrier: Carrier, lane: Lane, messages: Sequence[QueuedMessage], codes: Codes | None = None
 ) -> list[SubmitResult]:
     """Gives messages to a lane's carrier; it raises nothing of the adapter's.
+
+    Args:
+        carrier: The adapter.
+        lane: The lane.
+        messages: The batch.
+        codes: Opens the seals of one-time codes; without it a message that has one is refused.
 
     Returns:
         One result a message, in order.
@@ -35,6 +58,16 @@ async def submit(
         )
         for each in messages
     ]  # fmt: skip
+    if any(each.facts is not None and SEALED in each.facts for each in messages):
+        batch, refused = reveal_codes(batch, codes)
+        results = iter(await _submit(carrier, lane, batch) if batch else ())
+        return [refused.get(at) or next(results) for at in range(len(messages))]
+    return await _submit(carrier, lane, batch)
+
+
+async def _submit(
+    carrier: Carrier, lane: Lane, batch: Sequence[CarrierMessage]
+) -> list[SubmitResult]:
     try:
         async with asyncio.timeout(limits.SUBMIT_TIMEOUT_S):
             results = await carrier.submit(batch)
@@ -45,6 +78,27 @@ async def submit(
         results = [unknown("error", f"{type(error).__name__}: {error}"[:200])] * len(batch)
     if len(results) != len(batch):
         results = [unknown("error", "the adapter answered for another batch")] * len(batch)
+    if isinstance(carrier, Queryable):
+        return await _resolved(carrier, lane, batch, results)
+    return results
+
+
+async def _resolved(
+    carrier: Queryable, lane: Lane, batch: Sequence[CarrierMessage], results: list[SubmitResult]
+) -> list[SubmitResult]:
+    """Asks a carrier that can be asked about messages of which it is not known what became."""
+    doubtful = [at for at, each in enumerate(results) if each.outcome is Outcome.UNKNOWN]
+    if not doubtful:
+        return results
+    try:
+        async with asyncio.timeout(limits.QUERY_TIMEOUT_S):
+            found = await carrier.query([batch[at] for at in doubtful])
+    except Exception as error:
+        _log.warning("carrier %s of lane %s can't be asked: %s", lane.carrier, lane.name, error)
+        return results
+    if len(found) == len(doubtful):
+        for at, result in zip(doubtful, found, strict=True):
+            results[at] = result
     return results
 
 

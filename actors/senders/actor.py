@@ -13,19 +13,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgpack
 import ray
 
 from actors import placement
 from actors.clock import make_clock
+from actors.codes import Codes
 from actors.collector import tune_interpreter
 from actors.directory import RayDirectory
 from actors.metrics import SenderMetrics
 from actors.router import Router
-from actors.sender import SenderCore
-from actors.sender_reports import Report
+from actors.senders.reports import Report
+from actors.senders.sender import SenderCore
 from actors.shard_host import ACTOR_OPTIONS
 from engine import limits
 from engine.commands import Command, open_chunk
+from engine.errors import DenreiError
+from engine.lanes.definition import Lane
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +46,7 @@ class SenderProcess:
     def __init__(self, channel: str, index: int, settings: dict[str, Any]) -> None:
         self._name = placement.sender_name(channel, index)
         self._settings = settings
+        self._directory = RayDirectory(settings)
         self._core: SenderCore | None = None
         self._router: Router | None = None
         self._error = ""
@@ -76,6 +81,14 @@ class SenderProcess:
         """See `SenderCore.cancel`."""
         await (await self._started()).cancel(batch)
 
+    async def callback(self, lane_key: str, request: bytes) -> bytes:
+        """See `SenderCore.callback`."""
+        return await (await self._started()).callback(lane_key, request)
+
+    async def feedback(self, batch: bytes) -> None:
+        """See `SenderCore.feedback`."""
+        await (await self._started()).feedback(batch)
+
     async def status(self) -> dict[str, Any]:
         """See `SenderCore.status`."""
         return (await self._started()).status()
@@ -93,7 +106,7 @@ class SenderProcess:
 
     def _report(self) -> Report:
         """The way to the shards: everything a sender knows of Ray is here."""
-        router = self._router = Router(RayDirectory(self._settings), control=True)
+        router = self._router = Router(self._directory, control=True)
 
         async def report(shard: int, commands: Sequence[Command], size_bytes: int) -> bytes:
             deadline = asyncio.get_running_loop().time() + limits.REPORT_TIMEOUT_S
@@ -127,6 +140,10 @@ class SenderProcess:
                 settings["shards"],
                 fail=self._fail,
                 event_time=event_time,
+                is_mine=self._is_mine,
+                callback_url=settings["http_url"],
+                secrets=settings["carrier_secrets"],
+                codes=await asyncio.to_thread(Codes, Path(settings["store"])),
             )
         except Exception as error:
             logger.exception("%s can't open its ledger", self._name)
@@ -137,12 +154,40 @@ class SenderProcess:
         self._error = ""
         tune_interpreter()
         self._core = core
-        self._beside = asyncio.get_running_loop().create_task(self._every_second(core))
+        loop = asyncio.get_running_loop()
+        self._beside = loop.create_task(self._every_second(core))
+        self._learning = loop.create_task(self._learn_lanes(core))
+
+    def _is_mine(self, workspace: str, lane: Lane) -> bool:
+        space, name = placement.home_of(workspace, lane.name, lane.account)
+        return self._directory.sender_of(space, lane.channel, name) == self._name
+
+    async def _learn_lanes(self, core: SenderCore) -> None:
+        """Asks the shards for all lanes, so that carriers are heard before the first message."""
+        assert self._router is not None
+        while self._core is core:
+            try:
+                answers = await self._router.broadcast("lanes", {"workspace": ""})
+            except DenreiError:
+                await asyncio.sleep(limits.REPORT_LONGEST_PAUSE_S)
+                continue
+            newest: dict[str, tuple[int, dict[str, Any]]] = {}
+            for answer in answers:
+                for workspace, (version, lanes) in answer.items():
+                    if version > newest.get(workspace, (-1,))[0]:
+                        newest[workspace] = version, lanes
+            for workspace, (version, lanes) in sorted(newest.items()):
+                await core.configure(workspace, version, msgpack.packb(lanes))
+            return
 
     async def _every_second(self, core: SenderCore) -> None:
         metrics = SenderMetrics(self._name)
+        seconds = 0
         while self._core is core:
             await asyncio.sleep(1.0)
+            seconds += 1
+            if seconds % limits.LEDGER_TIDY_S == 0:
+                await core.tidy()
             try:
                 metrics.record(core.status())
             except Exception:

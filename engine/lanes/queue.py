@@ -8,6 +8,10 @@ hold over any stretch and not only over whole rounds, and a code that arrives be
 newsletters waits for one message, not for their quantum. A class that was idle comes back at the
 pass of the present: it cannot save up.
 
+Inside a class the earliest deadline goes first, to the second; messages with the same go in the
+order in which they came. Most come in the order of their deadlines, since most of a class have one
+validity, so each class is a plain row, beside a heap for those that have to overtake it.
+
 The classes share one capacity, and the lower ones are refused before it is reached: what is left
 is kept for those above. So a lane that is full of newsletters still takes a code.
 
@@ -17,20 +21,23 @@ messages apart. A cancelled message gives its place back at once.
 A queue finds no message by its id, since whoever fills it knows its messages by their ids already.
 """
 
+import heapq
+import itertools
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 from msgspec import Struct
 
 from engine import limits
+from engine.lanes.rates import UNLIMITED, Room
 from engine.messages import MARKETING, OTP, TRANSACTIONAL
-from engine.rates import UNLIMITED, Room
 from engine.reasons import Reason
 
 CLASSES: Final = (OTP, TRANSACTIONAL, MARKETING)
 SHARES: Final = {OTP: 50, TRANSACTIONAL: 30, MARKETING: 20}
 # How far a pass moves for a unit: whole numbers in the inverse proportion of the shares.
-_STRIDES: Final = tuple(300 // SHARES[name] for name in CLASSES)
+STRIDES: Final = tuple(300 // SHARES[name] for name in CLASSES)
 _QUEUE_PERCENTS: Final = (
     limits.OTP_QUEUE_PERCENT,
     limits.TRANSACTIONAL_QUEUE_PERCENT,
@@ -114,20 +121,90 @@ class QueuedMessage(Struct, array_like=True, eq=False, gc=False):
         return _LEVELS.get(self.purpose, _LAST_LEVEL)
 
 
+Admit = Callable[[QueuedMessage], bool]
+"""Asks whether a message may leave now; one that may not is whoever's who answered."""
+
+
+class _Row:
+    """The messages of one class, the earliest deadline first.
+
+    Deadlines are compared in steps of 1,024 ms: messages of several shards come a few
+    milliseconds out of order, which is none that matters.
+    """
+
+    __slots__ = ("_ties", "early", "on_time")
+
+    def __init__(self) -> None:
+        self.on_time: deque[QueuedMessage] = deque()  # deadlines ascending
+        self.early: list[tuple[int, int, QueuedMessage]] = []  # a heap of those that overtake it
+        self._ties = itertools.count()
+
+    def __len__(self) -> int:
+        return len(self.on_time) + len(self.early)
+
+    def append(self, message: QueuedMessage) -> None:
+        """Behind those with the same deadline."""
+        deadline = message.expires_ms >> 10
+        on_time = self.on_time
+        if not on_time or deadline >= on_time[-1].expires_ms >> 10:
+            on_time.append(message)
+        else:
+            heapq.heappush(self.early, (2 * deadline + 1, next(self._ties), message))
+
+    def put_back(self, message: QueuedMessage) -> None:
+        """In front of those with the same deadline."""
+        deadline = message.expires_ms >> 10
+        on_time = self.on_time
+        if not on_time or (not self.early and deadline <= on_time[0].expires_ms >> 10):
+            on_time.appendleft(message)
+        else:
+            heapq.heappush(self.early, (2 * deadline, next(self._ties), message))
+
+    def head(self) -> QueuedMessage:
+        """The first; there is one."""
+        return self.early[0][2] if self._overtaken() else self.on_time[0]
+
+    def pop(self) -> QueuedMessage:
+        """Takes out the first; there is one."""
+        return heapq.heappop(self.early)[2] if self._overtaken() else self.on_time.popleft()
+
+    def all(self) -> list[QueuedMessage]:
+        """All of them, those that were cancelled too, in no order that matters."""
+        return [*self.on_time, *(entry[2] for entry in self.early)]
+
+    def keep(self) -> None:
+        """Drops what was cancelled."""
+        waiting = [message for message in self.on_time if message.queued]
+        self.on_time.clear()
+        self.on_time.extend(waiting)
+        self.early = [entry for entry in self.early if entry[2].queued]
+        heapq.heapify(self.early)
+
+    def _overtaken(self) -> bool:
+        if not self.early:
+            return False
+        on_time = self.on_time
+        return not on_time or self.early[0][0] <= 2 * (on_time[0].expires_ms >> 10)
+
+
 class LaneQueue:
     """A bounded queue of three classes.
 
     Args:
         capacity: The most messages that wait; lower classes are refused before, see `rooms`.
+
+    Attributes:
+        outside: Messages that wait somewhere else and have their place here all the same.
     """
 
-    __slots__ = ("_gone", "_passes", "_present", "_queues", "_rooms", "_waiting")
+    __slots__ = ("_gone", "_passes", "_present", "_queues", "_rooms", "_waiting", "outside")
 
     def __init__(self, capacity: int = limits.LANE_QUEUE_MESSAGES) -> None:
         self._rooms = rooms(capacity)
-        self._queues: tuple[deque[QueuedMessage], ...] = tuple(deque() for _ in CLASSES)
+        self._queues: tuple[_Row, ...] = tuple(_Row() for _ in CLASSES)
         self._waiting = 0
-        self._gone = [0] * len(CLASSES)  # cancelled messages that still stand in a deque
+        self.outside = 0
+        self._gone = [0] * len(CLASSES)  # cancelled messages that still stand in a row
         self._passes = [0] * len(CLASSES)
         self._present = 0
 
@@ -144,49 +221,68 @@ class LaneQueue:
         Returns:
             QUEUED, or QUEUE_FULL if its class has no room.
 
-        Cost: 0.2 µs.
+        Cost: 0.4 µs.
         """
         level = _LEVELS.get(message.purpose, _LAST_LEVEL)
-        if self._waiting >= self._rooms[level]:
+        if self._waiting + self.outside >= self._rooms[level]:
             return Reason.QUEUE_FULL
         self._enter(message, level).append(message)
         return _QUEUED
 
     def put_back(self, message: QueuedMessage) -> None:
-        """Puts a message that had its place already in front of its class, past the capacity."""
-        self._enter(message, message.level).appendleft(message)
+        """Puts a message that had its place already before its deadline's, past the capacity."""
+        self._enter(message, message.level).put_back(message)
 
     def take(
-        self, count: int, room: Room, now_ms: int
+        self,
+        count: int,
+        room: Room,
+        now_ms: int,
+        admit: Admit | None = None,
+        only: int = -1,
     ) -> tuple[list[QueuedMessage], list[QueuedMessage]]:
         """The messages whose turn it is, at most `count`, as many as `room` has place for.
+
+        Args:
+            count: The most messages.
+            room: What they may have together.
+            now_ms: The time.
+            admit: Asked of each, if given; one that may not leave is taken out, and counts here
+                as if it had been sent, so that one call never looks at more than `count`.
+            only: The one class that may go; -1: each in its turn.
 
         Returns:
             Those to send, in order, and those that had expired on the way.
 
-        Cost: 0.2 µs a message of a class that waits alone, 0.7 µs where classes take turns.
+        Cost: 0.3 µs a message of a class that waits alone, 0.7 µs where classes take turns.
         """
         taken: list[QueuedMessage] = []
         expired: list[QueuedMessage] = []
-        pace, left = room
-        while len(taken) < count and pace > 0:
-            level, turn_ends = self._turn(now_ms, expired)
+        pace, left, messages = room
+        count = min(count, messages)
+        while count > 0 and pace > 0:
+            level, turn_ends = self._turn(now_ms, expired, only)
             if level < 0:
                 break
-            run = self._run(level, turn_ends, count - len(taken), Room(pace, left), now_ms)
-            if not run:
+            run, looked = self._run(level, turn_ends, count, Room(pace, left), now_ms, admit)
+            if not looked:
                 break  # its units do not fit: nobody goes before it
             taken += run
+            count -= looked
             spent = sum([message.units for message in run])
             pace -= spent
             left -= spent
         return taken, expired
 
-    def next_units(self, now_ms: int) -> tuple[int, list[QueuedMessage]]:
-        """The units of the message whose turn it is, 0 if none waits; and what had expired."""
+    def first(self, now_ms: int) -> tuple[QueuedMessage | None, list[QueuedMessage]]:
+        """The message whose turn it is, None if none waits; and what had expired."""
         expired: list[QueuedMessage] = []
         level, _ = self._turn(now_ms, expired)
-        return (self._queues[level][0].units if level >= 0 else 0), expired
+        return (self._queues[level].head() if level >= 0 else None), expired
+
+    def busy(self) -> list[int]:
+        """The classes of which something waits, the highest first."""
+        return [at for at, row in enumerate(self._queues) if len(row) > self._gone[at]]
 
     def cancel(self, message: QueuedMessage) -> bool:
         """Takes a message out; False if it does not wait here."""
@@ -207,6 +303,13 @@ class LaneQueue:
             self.cancel(message)
         return expired
 
+    def pull(self, wanted: Callable[[QueuedMessage], bool], most: int) -> list[QueuedMessage]:
+        """Takes out messages of a kind, at most so many. Cost: 0.1 µs a waiting message."""
+        found = list(itertools.islice(filter(wanted, self._all()), most))
+        for message in found:
+            self.cancel(message)
+        return found
+
     def clear(self) -> list[QueuedMessage]:
         """Takes everything out."""
         waiting = self._all()
@@ -217,32 +320,34 @@ class LaneQueue:
     def depths(self) -> dict[str, int]:
         """How many wait in each class."""
         each = zip(CLASSES, self._queues, self._gone, strict=True)
-        return {name: len(queue) - gone for name, queue, gone in each}
+        return {name: len(row) - gone for name, row, gone in each}
 
     def _all(self) -> list[QueuedMessage]:
-        return [message for queue in self._queues for message in queue if message.queued]
+        return [message for row in self._queues for message in row.all() if message.queued]
 
-    def _enter(self, message: QueuedMessage, level: int) -> deque[QueuedMessage]:
-        """Counts a message as waiting; the queue of its class, where its place is."""
-        queue = self._queues[level]
-        if not queue and self._passes[level] < self._present:
+    def _enter(self, message: QueuedMessage, level: int) -> _Row:
+        """Counts a message as waiting; the row of its class, where its place is."""
+        row = self._queues[level]
+        if not row.on_time and not row.early and self._passes[level] < self._present:
             self._passes[level] = self._present
         message.queued = True
         self._waiting += 1
-        return queue
+        return row
 
-    def _turn(self, now_ms: int, expired: list[QueuedMessage]) -> tuple[int, int]:
+    def _turn(self, now_ms: int, expired: list[QueuedMessage], only: int = -1) -> tuple[int, int]:
         """The class whose turn it is, after dropping what is cancelled or expired at the heads.
 
         Returns:
             Its level, -1 if nothing waits; and the pass at which its turn ends.
         """
         busy: list[int] = []
-        for level, queue in enumerate(self._queues):
-            if queue:
+        for level, row in enumerate(self._queues):
+            if row.on_time or row.early:
                 self._drop_heads(level, now_ms, expired)
-                if queue:
+                if row.on_time or row.early:
                     busy.append(level)
+        if only >= 0:
+            return (only if only in busy else -1), UNLIMITED
         if not busy:
             return -1, 0
         passes = self._passes
@@ -252,9 +357,9 @@ class LaneQueue:
         return turn, min(ends, default=UNLIMITED)
 
     def _drop_heads(self, level: int, now_ms: int, expired: list[QueuedMessage]) -> None:
-        queue = self._queues[level]
-        while queue:
-            message = queue[0]
+        row = self._queues[level]
+        while row.on_time or row.early:
+            message = row.head()
             if not message.queued:
                 self._gone[level] -= 1
             elif message.expires_ms <= now_ms:
@@ -263,36 +368,51 @@ class LaneQueue:
                 expired.append(message)
             else:
                 return
-            queue.popleft()
+            row.pop()
 
     def _run(
-        self, level: int, turn_ends: int, count: int, room: Room, now_ms: int
-    ) -> list[QueuedMessage]:
-        """Messages of a class, as long as it is its turn and nothing stands in the way."""
-        queue, stride = self._queues[level], _STRIDES[level]
-        pace, left = room
+        self, level: int, turn_ends: int, count: int, room: Room, now_ms: int, admit: Admit | None
+    ) -> tuple[list[QueuedMessage], int]:
+        """Messages of a class, as long as it is its turn and nothing stands in the way.
+
+        Returns:
+            The messages, and how many were looked at: those too that may not leave.
+        """
+        row, stride = self._queues[level], STRIDES[level]
+        on_time, early = row.on_time, row.early
+        pace, left, _ = room
         present = at = self._passes[level]
         run: list[QueuedMessage] = []
-        while queue and len(run) < count and pace > 0 and at < turn_ends:
-            message = queue[0]
+        looked = 0
+        while looked < count and pace > 0 and at < turn_ends:
+            if early:
+                message = row.head()
+            elif on_time:
+                message = on_time[0]
+            else:
+                break
             units = message.units
             if not message.queued or message.expires_ms <= now_ms or units > left:
                 break
-            queue.popleft()
+            if early:
+                row.pop()
+            else:
+                on_time.popleft()
             message.queued = False
+            looked += 1
+            if admit is not None and not admit(message):
+                continue
             present = at
             at += units * stride
             pace -= units
             left -= units
             run.append(message)
+        self._waiting -= looked
         if run:
-            self._waiting -= len(run)
             self._present, self._passes[level] = present, at
-        return run
+        return run, looked
 
     def _sweep(self) -> None:
-        for level, queue in enumerate(self._queues):
-            waiting = [message for message in queue if message.queued]
-            queue.clear()
-            queue.extend(waiting)
+        for level, row in enumerate(self._queues):
+            row.keep()
             self._gone[level] = 0

@@ -13,34 +13,44 @@ either still to be sent, or has its last word, or is an unknown outcome; see `se
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import msgpack
 from msgspec.msgpack import Decoder
 
-from actors.carriers.base import Inbound
+from actors.carriers import registry
+from actors.carriers.base import Callback, CallbackReply
 from actors.clock import Clock
-from actors.ledger_writer import LedgerWriter
-from actors.sender_book import MessageBook
-from actors.sender_lane import LaneRunner, Shared
-from actors.sender_reports import Report, Reporter
-from actors.sender_screen import Screen
+from actors.codes import Codes
+from actors.senders.book import MessageBook
+from actors.senders.correspondents import Correspondents
+from actors.senders.inbound import InboundDesk
+from actors.senders.lane import LaneRunner
+from actors.senders.lane_shared import Shared
+from actors.senders.ledger_writer import LedgerWriter
+from actors.senders.reports import Report, Reporter
+from actors.senders.screen import Screen
 from actors.store.errors import StoreError
 from actors.store.ledger import Ledger
 from engine import limits, sms
-from engine.fraud import FraudGuard, FraudPolicy
+from engine.errors import DenreiError
+from engine.fraud import Figures, FraudGuard
 from engine.issues import DefinitionError
-from engine.lane_definition import Lane, lane_from
-from engine.lane_queue import QueuedMessage, rooms
-from engine.messages import SMS
-from engine.rates import Use
+from engine.lanes.definition import Lane, lane_from
+from engine.lanes.meters import Meters
+from engine.lanes.queue import QueuedMessage, rooms
+from engine.lanes.rates import Use
+from engine.messages import SMS, TRANSACTIONAL
+from engine.packing import pack
 from engine.reasons import Reason
 
 # An offer is unpacked straight into what waits in a lane's queue.
 _OFFERS: Final = Decoder(list[tuple[int, int, int, list[QueuedMessage], dict[str, int]]])
 _CANCELS: Final = Decoder(list[tuple[int, int, list[str | QueuedMessage]]])
+_callback: Final = Decoder(Callback).decode
+_CONNECT_S: Final = 2.0  # how long a call-back waits for a lane that has just begun
 _log = logging.getLogger("denrei.sender")
 
 
@@ -59,8 +69,13 @@ class SenderCore:
         shards: int,
         seed: int,
         fail: Callable[[BaseException], object],
-        policy: FraudPolicy | None,
+        policy: Figures | None,
         event_time: bool,
+        correspondents: Correspondents,
+        is_mine: Callable[[str, Lane], bool],
+        callback_url: str,
+        secrets: Mapping[str, Mapping[str, str]],
+        codes: Codes | None = None,
     ) -> None:
         self.name = name
         self._event_time = event_time
@@ -76,6 +91,11 @@ class SenderCore:
         guard = FraudGuard(policy)
         guard.restore(state.fraud, state.blocks)
         self._screen = Screen(guard, self._writer)
+        self._inbound = InboundDesk(report, shards, clock, correspondents)
+        self._correspondents = correspondents
+        self._is_mine = is_mine
+        self._listening: set[str] = set()
+        self._callbacks = 0
         self._shared = Shared(
             clock,
             self._writer,
@@ -84,7 +104,11 @@ class SenderCore:
             seed,
             state.next_batch,
             fail,
-            self._take_inbound,
+            self._inbound.take,
+            callback_url,
+            secrets,
+            codes=codes,
+            meters=Meters(state.draws),
         )
         self._definitions: dict[str, dict[str, Lane]] = {}
         self._versions: dict[str, int] = {}
@@ -106,9 +130,13 @@ class SenderCore:
         *,
         seed: int = 0,
         fail: Callable[[BaseException], object] = lambda error: None,
-        policy: FraudPolicy | None = None,
+        policy: Figures | None = None,
         event_time: bool = False,
+        is_mine: Callable[[str, Lane], bool] = lambda workspace, lane: True,
+        callback_url: str = "",
+        secrets: Mapping[str, Mapping[str, str]] | None = None,
         wait_s: float = 10.0,
+        codes: Codes | None = None,
     ) -> "SenderCore":
         """Opens a sender's ledger and tells the shards what it knew and they may not.
 
@@ -124,7 +152,12 @@ class SenderCore:
             policy: The figures of the fraud check.
             event_time: Whether events move the shards' clocks. Days may then pass there while a
                 message waits for a moment, so its whole validity counts from its arrival here.
+            is_mine: Whether a lane of a workspace lives here; one whose carrier brings messages of
+                people is then connected as soon as it is known.
+            callback_url: The address of the HTTP door, for carriers to call back.
+            secrets: What lanes prove themselves with to carriers, by workspace and name.
             wait_s: How long to wait for the process that had the ledger before.
+            codes: Opens the seals of one-time codes.
 
         Raises:
             StoreError: The ledger is locked, foreign or damaged.
@@ -134,7 +167,11 @@ class SenderCore:
         path = directory / f"{name}.ledger"
         ledger = await asyncio.to_thread(Ledger, path, name, wait_s)
         try:
-            return cls(name, ledger, clock, report, shards, seed, fail, policy, event_time)
+            known = Correspondents(directory / f"{name}.correspondents")
+            return cls(
+                name, ledger, clock, report, shards, seed, fail, policy, event_time, known,
+                is_mine, callback_url, secrets or {}, codes,
+            )  # fmt: skip
         except BaseException:
             ledger.close()  # or its lock keeps out this very process when it tries again
             raise
@@ -206,12 +243,15 @@ class SenderCore:
         Args:
             workspace: The workspace.
             version: Its catalog's version.
-            lanes: msgpack `{name: body}`, all lanes that are defined.
+            lanes: msgpack `{name: body}`, all lanes that are defined; and the workspace's guard as
+                `guard/default`, if it has one.
         """
         if version < self._versions.get(workspace, -1):
             return
         defined: dict[str, Lane] = {}
-        for name, body in msgpack.unpackb(lanes).items():
+        bodies = msgpack.unpackb(lanes)
+        self._screen.configure(workspace, bodies.pop("guard/default", None))
+        for name, body in bodies.items():
             try:
                 defined[name] = lane_from(body)
             except DefinitionError:
@@ -225,6 +265,58 @@ class SenderCore:
                     runner.remove()
                 else:
                     runner.configure(lane)
+        self._listen(workspace, defined)
+
+    def _listen(self, workspace: str, defined: dict[str, Lane]) -> None:
+        """Connects the lanes whose carriers may bring messages of people."""
+        for key in [key for key in self._listening if key.partition("/")[0] == workspace]:
+            self._listening.discard(key)
+        for name, lane in defined.items():
+            if registry.listens(lane) and self._is_mine(workspace, lane):
+                key = f"{workspace}/{name}"
+                self._listening.add(key)
+                if key not in self._lanes:
+                    self._new_lane(key)
+
+    async def callback(self, lane_key: str, request: bytes) -> bytes:
+        """Brings what a carrier sent by HTTP to its lane's adapter.
+
+        Args:
+            lane_key: `workspace/lane name`.
+            request: `carriers.base.Callback`, packed.
+
+        Returns:
+            `CallbackReply`, packed; or nothing if the lane is not known: call `configure` first.
+
+        Durability: What the request told is journaled if the reply is a 2xx.
+        """
+        runner = self._lanes.get(lane_key) or self._new_lane(lane_key)
+        if runner is None:
+            return b""
+        if self._callbacks >= limits.HTTP_REQUESTS or self._draining:
+            return pack(CallbackReply(503, "try again\n"))
+        self._callbacks += 1
+        try:
+            async with asyncio.timeout(limits.CALLBACK_S):
+                reply = await self._call_back(runner, _callback(request))
+        except TimeoutError:
+            reply = CallbackReply(503, "the shards took too long\n")
+        except DenreiError as error:
+            reply = CallbackReply(503, f"{error}\n")
+        except Exception:
+            _log.exception("lane %s could not take a call-back", lane_key)
+            reply = CallbackReply(500, "a defect of the adapter; the sender's log holds it\n")
+        finally:
+            self._callbacks -= 1
+        return pack(reply)
+
+    async def _call_back(self, runner: LaneRunner, request: Callback) -> CallbackReply:
+        until = asyncio.get_running_loop().time() + _CONNECT_S
+        while runner.carrier is None:
+            if runner.error or not runner.defined or asyncio.get_running_loop().time() > until:
+                return CallbackReply(503, "the lane has no carrier\n")
+            await asyncio.sleep(0.01)
+        return await runner.carrier.callback(request)
 
     async def cancel(self, batch: bytes) -> None:
         """Keeps messages from leaving. One that has left stays as it is; its receipt says so.
@@ -237,6 +329,16 @@ class SenderCore:
             if epoch >= self._epochs.get(shard, -1):
                 for message in messages:
                     self._cancel(message, shard)
+
+    async def feedback(self, batch: bytes) -> None:
+        """Tells the fraud guard what became of codes, and what people say of numbers.
+
+        Args:
+            batch: msgpack `[[workspace, e164, what], …]`; see `FraudGuard.outcome` for `what`.
+
+        Durability: With the guard's next snapshot; see `sender_screen`.
+        """
+        self._screen.feedback(msgpack.unpackb(batch), self._clock.now_ms())
 
     async def drain(self, timeout_s: float) -> bool:
         """Stops sending and finishes what is under way, for a clean shutdown.
@@ -258,10 +360,17 @@ class SenderCore:
                     told = True
         return told
 
+    async def tidy(self) -> None:
+        """Forgets what is old of what was sent; to be called once in a while."""
+        if not self._draining:
+            with contextlib.suppress(StoreError):  # who waits for the ledger has been told
+                await self._writer.tidy()
+
     async def close(self) -> None:
         """Ends everything; `drain` first, or it is as if the process had died."""
         await asyncio.gather(*(runner.stop() for runner in self._lanes.values()))
         await self._book.reporter.stop()
+        await self._correspondents.close()
         await self._writer.close()
 
     def status(self) -> dict[str, Any]:
@@ -274,7 +383,7 @@ class SenderCore:
             "receipts_waiting": len(self._book.reporter),
             "receipts_told": self._book.reporter.told,
             "commits": self._writer.commits,
-            "counts": dict(self.counts),
+            "counts": {**self.counts, **self._inbound.counts},
             "outcomes": {Reason(each).name: n for each, n in self._book.outcomes.items()},
             "blocks": self._screen.blocks(self._clock.now_ms()),
             "lanes": [runner.status() for runner in self._lanes.values()],
@@ -290,21 +399,30 @@ class SenderCore:
         if message.channel == SMS:
             message.units = sms.parts(message.body)
         key = f"{message.workspace}/{message.lane}"
-        runner = self._lanes.get(key) or self._new_lane(key, message)
+        runner = self._lanes.get(key) or self._new_lane(key)
         if runner is None or not runner.defined:
             book.hold(message)
             why = f"lane '{message.lane}' is not defined"
             book.finish(message, Reason.NO_ROUTE, self._clock.now_ms(), detail=why)
             return Reason.QUEUED
+        if runner.away is not None and not message.last:
+            book.hold(message)
+            book.finish(message, runner.away[0], self._clock.now_ms(), detail=runner.away[1])
+            return Reason.QUEUED
+        if message.resend_unknown and message.purpose != TRANSACTIONAL:
+            message.resend_unknown = False  # a code is not sent twice, nor is marketing
         reason = runner.queue.put(message)
         if reason is Reason.QUEUED:
             book.hold(message)
             touched[key] = runner
             self.counts["admitted"] += 1
+            if key in self._listening:
+                self._inbound.met(message)
         return reason
 
-    def _new_lane(self, key: str, message: QueuedMessage) -> LaneRunner | None:
-        lane = self._definitions.get(message.workspace, {}).get(message.lane)
+    def _new_lane(self, key: str) -> LaneRunner | None:
+        workspace, _, name = key.partition("/")
+        lane = self._definitions.get(workspace, {}).get(name)
         if lane is None or len(self._lanes) >= limits.LANES:
             return None
         runner = self._lanes[key] = LaneRunner(key, lane, self._uses.pop(key, ()), self._shared)
@@ -324,9 +442,6 @@ class SenderCore:
             self._book.hold(offer)
             reason = Reason.UNKNOWN_OUTCOME if doubt else Reason.CANCELLED
             self._book.finish(offer, reason, now_ms)
-
-    async def _take_inbound(self, messages: Sequence[Inbound]) -> None:
-        raise NotImplementedError
 
     def _settled(self, message_ids: list[str]) -> None:
         self._book.settled(message_ids, self._clock.now_ms())

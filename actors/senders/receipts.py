@@ -13,11 +13,11 @@ from typing import Final
 from msgspec import Struct
 
 from actors.carriers.base import CarrierReceipt
-from actors.sender_book import OUTCOME_NAMES, MessageBook
-from actors.sender_reports import Delivery
+from actors.senders.book import OUTCOME_NAMES, MessageBook
+from actors.senders.reports import Delivery
 from actors.store.ledger import ResultsRow
 from engine import commands, limits
-from engine.lane_queue import QueuedMessage
+from engine.lanes.queue import QueuedMessage
 from engine.messages import SMS
 from engine.reasons import Reason
 
@@ -185,6 +185,8 @@ class LaneReceipts:
         ref = book.find(self._lane_key, provider_id, last) if provider_id else None
         if ref is None and receipt.reference:
             ref = book.find(self._lane_key, receipt.reference, last)
+        if ref is None and receipt.key:
+            ref = book.ref_of(self._lane_key, receipt.key, receipt.reference)
         if ref is None:
             return False
         shard, key, message_id, lane, carrier = ref

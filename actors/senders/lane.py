@@ -2,8 +2,8 @@
 
 A message goes: queue → guard → reservation → ledger (synced) → carrier → ledger (result) → its
 shard. Every step works on a batch. The reservation counts in all windows from the decision until a
-window after the submit returned (see engine/rates.py), so the order of these steps is what keeps
-the limits; the ledger before the carrier is what keeps an id from being given away twice; the
+window after the submit returned (see engine/lanes/rates.py), so the order of these steps is what
+keeps the limits; the ledger before the carrier is what keeps an id from being given away twice; the
 result in the ledger before the receipt is what keeps two different last words from being told.
 
 Nothing here ends unnoticed: if the loop or a batch ends by an error that nobody expected, the owner
@@ -12,68 +12,50 @@ stopped would keep its messages for ever.
 """
 
 import asyncio
-import heapq
-import itertools
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final
 
 from actors.carriers import registry
-from actors.carriers.base import Carrier, Outcome, SubmitResult, TakeInbound
-from actors.clock import Clock, Handle
-from actors.ledger_writer import LedgerWriter
-from actors.sender_book import OUTCOME_NAMES, MessageBook
-from actors.sender_receipts import LEFT, LaneReceipts
-from actors.sender_screen import Screen
-from actors.sender_submit import results_row, submit
+from actors.carriers.base import Carrier
+from actors.clock import Handle
+from actors.senders.book import OUTCOME_NAMES
+from actors.senders.lane_health import LaneHealth
+from actors.senders.lane_overflow import Overflow
+from actors.senders.lane_shared import Shared
+from actors.senders.receipts import LEFT, LaneReceipts
+from actors.senders.submit import results_row, submit
 from actors.store.errors import StoreError
 from actors.store.ledger import BatchRow, ResultsRow
 from engine import backoff, limits
-from engine.lane_definition import Lane
-from engine.lane_queue import LaneQueue, QueuedMessage
-from engine.rates import UNLIMITED, LaneLimits, Room, Use
+from engine.lanes.circuit import State
+from engine.lanes.definition import Lane
+from engine.lanes.lane_limits import LaneLimits, Reservation
+from engine.lanes.queue import LaneQueue, QueuedMessage
+from engine.lanes.rates import Room, Use
+from engine.lanes.turns import Contender, Turns
+from engine.lanes.waits import Aside
 from engine.reasons import Reason
 
 # How often a lane that is held up looks for messages that have expired behind the first.
 _SWEEP_MS: Final = 60_000
+_NOW: Final = -1  # of a time to look again: at once
 _log = logging.getLogger("denrei.sender")
 
 
-class Shared:
-    """What all lanes of a sender use."""
-
-    __slots__ = ("batches", "book", "clock", "fail", "inbound", "screen", "seed", "writer")
+class _Batch:
+    __slots__ = ("id", "messages", "probe", "reservation", "units")
 
     def __init__(
-        self,
-        clock: Clock,
-        writer: LedgerWriter,
-        book: MessageBook,
-        screen: Screen,
-        seed: int,
-        first_batch: int,
-        fail: Callable[[BaseException], object],
-        inbound: TakeInbound,
-    ) -> None:
-        self.clock = clock
-        self.writer = writer
-        self.book = book
-        self.screen = screen
-        self.seed = seed
-        self.batches = itertools.count(first_batch)
-        self.fail = fail
-        self.inbound = inbound
-
-
-class _Batch:
-    __slots__ = ("id", "messages", "reservation", "units")
-
-    def __init__(self, id_: int, messages: list[QueuedMessage], units: int, reservation: int):
+        self, id_: int, messages: list[QueuedMessage], reservation: Reservation, probe: bool
+    ):
         self.id = id_
         self.messages = messages
-        self.units = units
+        self.units = reservation.units
         self.reservation = reservation
+        self.probe = probe
 
 
 class LaneRunner:
@@ -89,22 +71,25 @@ class LaneRunner:
     def __init__(self, key: str, lane: Lane, uses: Sequence[Use], shared: Shared) -> None:
         now_ms = shared.clock.now_ms()
         self.key = key
+        self.workspace = key.partition("/")[0]
         self.lane = lane
         self.queue = LaneQueue()
-        self.limits = LaneLimits(lane.limits, now_ms)
+        self.limits = LaneLimits(
+            lane.limits, now_ms, key, lane.account, shared.meters, self._value_of
+        )
         self.limits.restore(uses, now_ms)
         self.carrier: Carrier | None = None
         self.error = ""
         self.defined = True
         self.counts: defaultdict[str, int] = defaultdict(int)  # a Counter adds slowly
         self._shared = shared
-        self._retries: dict[str, QueuedMessage] = {}
-        self._due: list[tuple[int, int, QueuedMessage]] = []
-        self._ties = itertools.count()
+        self._health = LaneHealth(lane, f"{shared.seed}{key}", self.limits.slow)
+        self._aside = Aside()
+        self._turns: Turns | None = None
+        self._contender = Contender(self.workspace, self.queue.busy, self._hindered, self.wake)
+        self._overflow = Overflow(self.queue, self._aside, self._health, self.counts, self._finish)
         self._receipts = LaneReceipts(key, lane.channel, shared.book, self.counts)
         self._in_flight = 0
-        self._paused_until_ms = 0
-        self._throttles = 0
         self._swept_ms = now_ms
         self._news = asyncio.Event()
         self._landed = asyncio.Event()
@@ -115,6 +100,11 @@ class LaneRunner:
         self._loop = asyncio.get_running_loop().create_task(self._run(), name=f"lane {key}")
         self._loop.add_done_callback(self._ended)
 
+    @property
+    def away(self) -> tuple[Reason, str] | None:
+        """Why messages with another route take it at once; None if they may stay."""
+        return self._overflow.away
+
     def wake(self) -> None:
         """There is something new to do."""
         self._news.set()
@@ -124,7 +114,11 @@ class LaneRunner:
         now_ms = self._shared.clock.now_ms()
         old, self.lane = self.lane, lane
         self.defined = True
-        self.limits.configure(lane.limits, now_ms)
+        learnt = self.limits.configure(lane.limits, now_ms, lane.account)
+        if learnt:
+            self._shared.writer.learnt(learnt)
+        self._health.configure(lane, now_ms)
+        self._overflow.reset()
         self._receipts.configure(lane.channel)
         self._tune()
         if (old.carrier, old.options, old.sender) != (lane.carrier, lane.options, lane.sender):
@@ -136,15 +130,14 @@ class LaneRunner:
         message = self._shared.book.held.get(message_id)
         if message is not None and self.queue.cancel(message):
             return message
-        return self._retries.pop(message_id, None)
+        return self._aside.cancel(message_id)
 
     def remove(self) -> None:
         """The lane is defined no more: what waits in it has no route."""
         self.defined = False
-        waiting = self.queue.clear() + list(self._retries.values())
-        self._retries.clear()
-        for message in waiting:
+        for message in self.queue.clear() + self._aside.pull(lambda _: True):
             self._finish_removed(message)
+        self._leave_turns()
 
     async def land(self) -> None:
         """Stops giving messages away; returns when none is in flight."""
@@ -172,13 +165,17 @@ class LaneRunner:
             "lane": self.key,
             "channel": self.lane.channel,
             "carrier": self.lane.carrier,
+            "account": self.lane.account,
             "waiting": self.queue.depths(),
-            "retrying": len(self._retries),
+            "retrying": self._aside.timed,
+            "waiting_for_value": len(self._aside) - self._aside.timed,
             "in_flight": self._in_flight,
             "limits": [list(each) for each in self.limits.used(now_ms)],
-            "paused_ms": max(0, self._paused_until_ms - now_ms),
+            "values": self.limits.values(),
+            "away": self.away[1] if self.away else "",
+            **self._health.status(now_ms),
             "error": self.error,
-            "counts": dict(self.counts),
+            "counts": {**self.counts, "throttled": self._health.throttled},
             "carrier_status": self.carrier.status() if self.carrier is not None else {},
         }
 
@@ -206,10 +203,10 @@ class LaneRunner:
             await self.carrier.stop()
             self.carrier = None
         self._stale = False
-        setup = registry.CarrierSetup(self.lane, self.key, self._shared.clock, self._shared.seed)
         try:
-            carrier = registry.make(setup)
-            await carrier.start(self._receipts.take, self._shared.inbound)
+            carrier = registry.make(self._shared.setup(self.key, self.lane))
+            inbound = partial(self._shared.inbound, self.key, self.lane)
+            await carrier.start(self._receipts.take, inbound)
         except Exception as error:
             self.error = str(error)
             _log.exception("lane %s has no carrier", self.key)
@@ -221,32 +218,61 @@ class LaneRunner:
         clock = self._shared.clock
         while True:
             now_ms = clock.now_ms()
-            self._put_back_due(now_ms)
+            if len(self._aside):
+                for message in self._aside.due(now_ms):
+                    self.queue.put_back(message)
+                self.queue.outside = len(self._aside)
             if self.carrier is None:
                 self._refuse_all()
                 return None
+            if self._overflow.send_elsewhere(now_ms):
+                return now_ms
             free = min(limits.SUBMIT_MESSAGES, limits.LANE_IN_FLIGHT_MESSAGES - self._in_flight)
-            if free <= 0:
-                return None
-            if now_ms < self._paused_until_ms:
-                return self._held_until(self._paused_until_ms, now_ms)
+            healthy = self._health.room(now_ms)
+            if free <= 0 or healthy <= 0:
+                self._leave_turns()
+                if free <= 0:
+                    return None
+                return self._held_until(self._health.next_ms(now_ms), now_ms)
             room = self.limits.room(now_ms)
-            taken, expired = self.queue.take(free, room, now_ms)
+            only = -1
+            turns = self._turns
+            if turns is not None and not turns.alone(self.key) and room.pace > 0:
+                turns.want(self.key, self._contender)
+                only, quota = turns.turn(self.key, self.limits.meters)
+                if only < 0:
+                    return self._held_until(now_ms + self._grain_ms, now_ms)
+                room = Room(min(room.pace, quota), room.units, room.messages)
+            admit = self._admit if self.limits.keyed else None
+            waiting = len(self.queue)
+            taken, expired = self.queue.take(min(free, healthy), room, now_ms, admit, only)
             for message in expired:
                 self._expire(message)
             if taken:
+                if turns is not None and only >= 0:
+                    turns.spent(self.key, only, sum([message.units for message in taken]))
                 self._give(taken, now_ms)
-            elif not expired:
-                return self._next_look(now_ms)
+            elif len(self.queue) == waiting:
+                again_ms = self._next_look(now_ms)
+                if again_ms != _NOW:
+                    return again_ms
 
     def _give(self, taken: list[QueuedMessage], now_ms: int) -> None:
         """Sends off a batch: what the guard lets through, reserved in the limits."""
         messages = self._shared.screen.pass_through(taken, self.lane, now_ms, self._finish)
+        if len(messages) < len(taken) and self.limits.keyed:
+            passed = {message.id for message in messages}
+            for message in taken:
+                if message.id not in passed:
+                    self.limits.dismiss(message, now_ms)
         if not messages:
             return
         units = sum([message.units for message in messages])
-        reservation = self.limits.reserve(units, now_ms)
-        batch = _Batch(next(self._shared.batches), messages, units, reservation)
+        reservation = self.limits.reserve(units, now_ms, len(messages), messages)
+        circuit = self._health.circuit
+        probe = circuit.state is State.HALF_OPEN
+        circuit.probing = probe
+        batch = _Batch(next(self._shared.batches), messages, reservation, probe)
         self._receipts.begin(batch.id)
         self._in_flight += len(messages)
         self._shared.book.owe(batch.id, messages)
@@ -254,6 +280,7 @@ class LaneRunner:
             batch.id, self.key, self.lane.carrier, units, now_ms,
             [each.id for each in messages], [each.key for each in messages],
             [at for at, each in enumerate(messages) if each.resend_unknown],
+            self.limits.draws(reservation),
         )  # fmt: skip
         written = self._shared.writer.open(row)
         task = asyncio.get_running_loop().create_task(self._send(batch, written))
@@ -261,36 +288,74 @@ class LaneRunner:
         task.add_done_callback(self._landed_task)
 
     def _next_look(self, now_ms: int) -> int | None:
-        """Nothing may leave now: when that changes by time alone."""
-        units, expired = self.queue.next_units(now_ms)
-        for message in expired:
-            self._expire(message)
-        if units > self.limits.largest:
-            message = self.queue.take(1, Room(UNLIMITED, UNLIMITED), now_ms)[0][0]
-            why = f"its {units} segments can never fit into the limit of {self.limits.largest}"
-            self._finish(message, Reason.NO_ROUTE, "", why)
-            return now_ms
-        if not units:
-            return self._due[0][0] if self._due else None
-        earliest_ms = self.limits.earliest(units, now_ms)
+        """Nothing may leave now: when that changes by time alone, or `_NOW`."""
+        message, expired = self.queue.first(now_ms)
+        for each in expired:
+            self._expire(each)
+        if message is None:
+            self._leave_turns()
+            return self._aside.next_ms()
+        if message.units > self.limits.largest:
+            self.queue.cancel(message)
+            why = f"its {message.units} segments can never fit into the limit of"
+            self._finish(message, Reason.NO_ROUTE, "", f"{why} {self.limits.largest}")
+            return _NOW
+        limit = self.limits.capped(message.units, now_ms)
+        if limit is not None:
+            opens_ms = self.limits.ends_ms(limit, message.units, now_ms)
+            if self._overflow.at_limit(message, limit, opens_ms):
+                self.queue.cancel(message)
+                return _NOW
+        if self._turns is not None:
+            self._turns.want(self.key, self._contender)
+        earliest_ms = self.limits.earliest(message.units, now_ms)
         return self._held_until(max(earliest_ms, now_ms + self._grain_ms), now_ms)
 
-    def _held_until(self, until_ms: int, now_ms: int) -> int:
-        """When to look again at a lane that is held up: also for retries, and for the expired."""
+    def _held_until(self, until_ms: int | None, now_ms: int) -> int:
+        """When to look again at a lane that is held up: also for what is aside or has expired."""
         if now_ms - self._swept_ms >= _SWEEP_MS:
             self._swept_ms = now_ms
-            for message in self.queue.expire(now_ms):
+            late = self._aside.pull(lambda message: message.expires_ms <= now_ms)
+            for message in self.queue.expire(now_ms) + late:
                 self._expire(message)
-        return min(until_ms, self._swept_ms + _SWEEP_MS)
+        ends = (until_ms, self._aside.next_ms(), self._swept_ms + _SWEEP_MS)
+        return min(at_ms for at_ms in ends if at_ms is not None)
 
-    def _put_back_due(self, now_ms: int) -> None:
-        due = self._due
-        while due and due[0][0] <= now_ms:
-            message = heapq.heappop(due)[2]
-            if self._retries.pop(message.id, None) is not None:
-                self.queue.put_back(message)
+    # Limits that do not let a message wait in front of the lane.
+
+    def _value_of(self, message: QueuedMessage, per: str) -> str:
+        return self._shared.values.of(message, per, self.lane.sender)
+
+    def _admit(self, message: QueuedMessage) -> bool:
+        """Whether the limits per recipient, country … have room; if not, the message waits."""
+        now_ms = self._shared.clock.now_ms()
+        blocked = self.limits.admit(message, now_ms)
+        if blocked is None:
+            return True
+        limit = blocked.limit
+        if limit.waits or not self._overflow.at_limit(message, limit, blocked.ready_ms):
+            self._aside.behind(message, blocked)
+        return False
+
+    # Lanes that share limits.
+
+    def _leave_turns(self) -> None:
+        if self._turns is not None:
+            self._turns.leave(self.key)
+
+    def _hindered(self) -> "frozenset[object] | None":
+        """What keeps the lane from sending now; None if that is not what its account shares."""
+        now_ms = self._shared.clock.now_ms()
+        busy = self._in_flight >= limits.LANE_IN_FLIGHT_MESSAGES
+        if self.carrier is None or self._stopping or busy or not self._health.room(now_ms):
+            return None
+        message, expired = self.queue.first(now_ms)
+        for each in expired:
+            self._expire(each)
+        return self.limits.hindered(message.units, now_ms) if message is not None else None
 
     def _refuse_all(self) -> None:
+        self._leave_turns()
         for message in self.queue.clear():
             self._finish(message, Reason.NO_ROUTE, "", self.error)
 
@@ -300,13 +365,19 @@ class LaneRunner:
         The queue holds what the lane can send in ten hours. And a lane that is held up sleeps at
         least a while, so that it works in batches; that costs half a percent of the rate at most.
         """
-        sliding = [limit for limit in self.limits.limits if limit.zone is None]
+        sliding = [limit for limit in self.limits.limits if limit.zone is None and not limit.per]
         capacity = limits.LANE_QUEUE_MESSAGES
-        for units, window_ms, _ in sliding:
-            capacity = min(capacity, units * limits.LANE_QUEUE_S * 1_000 // window_ms)
+        for limit in sliding:
+            in_queue = limit.units * limits.LANE_QUEUE_S * 1_000 // limit.window_ms
+            capacity = min(capacity, in_queue)
         self.queue.resize(max(capacity, limits.OFFER_MESSAGES))
         shortest_ms = min((limit.window_ms for limit in sliding), default=0)
         self._grain_ms = max(1, min(20, shortest_ms // 200))
+        account = self.lane.account
+        turns = self._shared.turns(account) if account and self.limits.shares else None
+        if turns is not self._turns:
+            self._leave_turns()
+            self._turns = turns
 
     # One batch.
 
@@ -315,16 +386,19 @@ class LaneRunner:
         try:
             await written
         except StoreError:
-            self.limits.release(batch.reservation)
+            self.limits.release(batch.reservation, shared.clock.now_ms())
             return  # The writer has told the owner, which exits.
         assert self.carrier is not None
-        results = await submit(self.carrier, self.lane, batch.messages)
+        results = await submit(self.carrier, self.lane, batch.messages, shared.codes)
         returned_ms = shared.clock.now_ms()
         self.limits.stamp(batch.reservation, returned_ms)
         shared.writer.stamp(batch.id, returned_ms)
         self._in_flight -= len(batch.messages)
         row = results_row(batch.id, batch.messages, results)
-        self._pause_if_throttled(row, results, returned_ms)
+        if row.reasons.count(Reason.SENT) == len(results):
+            self._health.fine(len(results), returned_ms, batch.probe)
+        else:
+            self._health.saw(results, returned_ms, batch.probe)
         self.wake()
         try:
             await shared.writer.results(row)
@@ -348,29 +422,19 @@ class LaneRunner:
         if not self.defined:
             self._finish_removed(message)
             return
+        away = "" if message.last else self._health.away(now_ms)
+        if away:
+            self._finish(message, Reason.CARRIER_UNAVAILABLE, message.code, away)
+            return
+        paused_ms = self._health.paused_until_ms
         due_ms = now_ms + backoff.delay_ms(message.failures, f"{self._shared.seed}{message.id}")
-        due_ms = max(due_ms, self._paused_until_ms) if message.failures else self._paused_until_ms
+        due_ms = max(due_ms, paused_ms) if message.failures else paused_ms
         if due_ms >= message.expires_ms:
             self._expire(message)
             return
         self.counts["retries"] += 1
-        self._retries[message.id] = message
-        heapq.heappush(self._due, (due_ms, next(self._ties), message))
+        self._aside.until(message, due_ms)
         self.wake()
-
-    def _pause_if_throttled(
-        self, row: ResultsRow, results: list[SubmitResult], now_ms: int
-    ) -> None:
-        asked: list[int] = []
-        if Reason.QUEUED in row.reasons:
-            asked = [each.retry_after_ms for each in results if each.outcome is Outcome.THROTTLED]
-        if not asked:
-            self._throttles = 0
-            return
-        self._throttles += 1
-        self.counts["throttled"] += len(asked)
-        own_ms = backoff.delay_ms(self._throttles, f"{self._shared.seed}{self.key}")
-        self._paused_until_ms = max(self._paused_until_ms, now_ms + (max(asked) or own_ms))
 
     # Words.
 

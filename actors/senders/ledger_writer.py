@@ -13,6 +13,7 @@ from typing import Any
 from actors.clock import Clock
 from actors.store.errors import StoreError, WriteFailed
 from actors.store.ledger import BatchRow, Ledger, LedgerWork, ResultsRow
+from engine.lanes.rates import Use
 
 
 class LedgerWriter:
@@ -70,6 +71,15 @@ class LedgerWriter:
         """All is told of a batch; goes with the next write."""
         self._work.closed.append(batch)
 
+    def learnt(self, uses: dict[str, list[Use]]) -> None:
+        """What meters have learnt of the past; goes with the next write, so before the next batch.
+
+        Args:
+            uses: By the meter's name.
+        """
+        for meter, those in uses.items():
+            self._work.learnt.setdefault(meter, []).extend(those)
+
     def fraud(self, snapshot: list[Any]) -> None:
         """The guard's counters; goes with the next write."""
         self._work.fraud = snapshot
@@ -77,6 +87,12 @@ class LedgerWriter:
     async def flush(self) -> None:
         """Writes everything; synced when it returns."""
         await self._soon()
+
+    async def tidy(self) -> None:
+        """Forgets what is old, also while nothing is sent, and leaves no trace of it in the log."""
+        await self._soon()
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._thread, self._ledger.empty_log)
 
     async def close(self) -> None:
         """Writes everything that may still be written, and closes the ledger."""

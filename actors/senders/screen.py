@@ -1,0 +1,125 @@
+"""What every message to a phone passes right before it leaves: its number is read, and the fraud
+guard looks at it. What does not pass has its recorded outcome; nothing is dropped in silence.
+
+The guard stands here, after the queue and before the limits: a blocked message uses up none of a
+lane's room, and each message is judged once, by what was known when it was about to leave.
+
+Blocks are written to the ledger at once, what the guard has learnt every half minute and at a clean
+end. A crash forgets that half minute, and what waited to be verified: codes that were sent in the
+last eight minutes say nothing after it.
+"""  # noqa: D205 - one sentence
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from actors.senders.ledger_writer import LedgerWriter
+from engine.fraud import PAID_PHONE_CHANNELS, FraudGuard, Verdict
+from engine.fraud.blocks import BLOCK, CHALLENGE, SHADOW
+from engine.fraud.guard import NO_FACTS
+from engine.fraud.policy import guard_from
+from engine.issues import DefinitionError
+from engine.lanes.definition import Lane
+from engine.lanes.queue import QueuedMessage
+from engine.phone import Phones
+from engine.reasons import Reason
+
+Finish = Callable[[QueuedMessage, Reason, str, str], object]
+
+_log = logging.getLogger("denrei.sender")
+_SNAPSHOT_MS: Final = 30_000
+_REASONS: Final = {
+    BLOCK: Reason.FRAUD_BLOCKED,
+    CHALLENGE: Reason.FRAUD_CHALLENGED,
+    SHADOW: Reason.FRAUD_SHADOWED,
+}
+_OUTCOMES: Final = frozenset({"verified", "expired", "undelivered", "legit", "fraud"})
+
+
+class Screen:
+    """See the module's text.
+
+    Args:
+        guard: The fraud guard of this sender.
+        writer: The ledger, which keeps what the guard knows.
+    """
+
+    def __init__(self, guard: FraudGuard, writer: LedgerWriter) -> None:
+        self._guard = guard
+        self._phones = Phones()
+        self._writer = writer
+        self._snapped_ms = 0
+
+    def configure(self, workspace: str, body: dict[str, Any] | None) -> None:
+        """Takes a workspace's guard; None if it has none."""
+        try:
+            self._guard.configure(workspace, None if body is None else guard_from(body))
+        except DefinitionError:
+            _log.exception("the guard of %s is not used", workspace)
+
+    def pass_through(
+        self, messages: list[QueuedMessage], lane: Lane, now_ms: int, finish: Finish
+    ) -> list[QueuedMessage]:
+        """Those that may leave; the others are finished with their reason.
+
+        Cost: 0.3 µs a message to a known number; see `Phones.read` and `FraudGuard.check`.
+        """
+        if lane.channel not in PAID_PHONE_CHANNELS:
+            return messages
+        stopped: set[str] = set()
+        read, check, good = self._phones.read, self._guard.check, Reason.ACCEPTED
+        for message in messages:
+            if message.attempt:
+                continue
+            phone = read(message.to)
+            if phone.reason is not good:
+                stopped.add(message.id)
+                finish(message, phone.reason, "", phone.why)
+                continue
+            message.to = phone.e164
+            verdict = check(
+                message.workspace, message.channel, message.purpose, phone.e164, now_ms,
+                message.facts or NO_FACTS, phone.kind,
+            )  # fmt: skip
+            if verdict is not None:
+                stopped.add(message.id)
+                finish(message, _REASONS[verdict.action], verdict.code, in_words(verdict))
+        self._keep(now_ms)
+        if not stopped:
+            return messages
+        return [message for message in messages if message.id not in stopped]
+
+    def feedback(self, outcomes: Sequence[Sequence[Any]], now_ms: int) -> None:
+        """What became of codes: `(workspace, number, what)` each. What is no number is left out."""
+        for workspace, address, what, *_ in outcomes:
+            if what in _OUTCOMES and str(address).startswith("+"):
+                phone = self._phones.read(address)
+                if phone.e164:
+                    self._guard.outcome(workspace, phone.e164, what, now_ms)
+        self._keep(now_ms)
+
+    def snapshot(self) -> list[Any]:
+        """The guard's state, for a clean shutdown."""
+        return self._guard.snapshot()
+
+    def blocks(self, now_ms: int) -> list[dict[str, Any]]:
+        """The blocks that stand, for a status page."""
+        return self._guard.blocks(now_ms)
+
+    def counts(self) -> dict[str, int]:
+        """How many messages the guard saw, and what it did."""
+        return dict(self._guard.counts)
+
+    def _keep(self, now_ms: int) -> None:
+        """Blocks are written at once, what was learnt now and then."""
+        for name, body in self._guard.new_blocks():
+            self._writer.block(name, body)
+        if self._guard.changed and now_ms - self._snapped_ms >= _SNAPSHOT_MS:
+            self._snapped_ms = now_ms
+            self._guard.changed = False
+            self._writer.fraud(self._guard.snapshot())
+
+
+def in_words(verdict: Verdict) -> str:
+    """What a message's history says of a verdict."""
+    return f"{verdict.why}; fraud score {verdict.score}"
