@@ -1,8 +1,11 @@
 """A message: what it says, where it goes, and everything that became of it.
 
 A message belongs to the entity it is for, so that its history, the trail and the outbox change
-together, in one journaled command. Its status only moves forward: a receipt that comes twice
-changes nothing, one that comes late is kept in the history without turning the status back.
+together, in one journaled command. Its status moves as `engine.message_states` has it: a receipt
+that comes twice changes nothing, one that comes late is kept in the history.
+
+A message may try several routes, one after the other. Each attempt is an effect of its own for the
+senders, named `<message id>.<hop>`, so that nothing that is told of one is taken for another.
 
 Most of a person's messages never change again, so they are kept as bytes only, in one run; a
 message is an object just while it is made or changed.
@@ -16,6 +19,7 @@ from msgspec.msgpack import Decoder
 from xxhash import xxh3_128_hexdigest
 
 from engine import limits
+from engine.message_states import MOVES
 from engine.packing import ARRAY_16, BYTES_16, BYTES_32, PackedRun, pack
 from engine.reasons import Reason
 
@@ -45,37 +49,10 @@ ADDRESS_TRAITS: Final = {
     RCS: "phone",
 }
 
-# How far along a status is; a receipt may only move a message to a higher rank.
-_RANK: Final[dict[int, int]] = {
-    Reason.HELD: -1,
-    Reason.QUEUED: 0,
-    Reason.THROTTLED: 0,
-    Reason.UNKNOWN_OUTCOME: 1,
-    Reason.SENT: 2,
-    Reason.CANCELLED: 3,
-    Reason.EXPIRED: 3,
-    Reason.NO_ROUTE: 3,
-    Reason.INVALID_NUMBER: 3,
-    Reason.UNROUTABLE_NUMBER: 3,
-    Reason.FRAUD_BLOCKED: 3,
-    Reason.CARRIER_REJECTED: 3,
-    Reason.CARRIER_UNAVAILABLE: 3,
-    Reason.QUEUE_FULL: 3,
-    Reason.RENDER_FAILED: 3,
-    Reason.NO_ADDRESS: 3,
-    Reason.UNDELIVERED: 3,
-    Reason.NO_CONSENT: 3,
-    Reason.SUPPRESSED: 3,
-    Reason.QUIET_HOURS: 3,
-    Reason.FREQUENCY_CAP: 3,
-    Reason.LOWER_PRIORITY: 3,
-    Reason.DELIVERED: 4,
-    Reason.READ: 5,
-}
-
-
 Outcome = tuple[int, int, str, str]
 """When (ms), an outcome of `Reason`, the carrier's code, words for a person."""
+Way = tuple[str, str]
+"""A lane, and the sender in it; an empty sender is the lane's own."""
 
 
 class SendRequest(Struct, eq=False, gc=False):
@@ -101,6 +78,8 @@ class SendRequest(Struct, eq=False, gc=False):
         content: The channel's own form of what is richer than text, a JSON object; or empty.
         facts: What the fraud guard and adapters may know of it: `ip`, `device`, `country` …
         sender: The number or address that it comes from; empty means the lane's.
+        others: See `Message`.
+        wanted: See `Message`.
     """
 
     channel: str
@@ -121,6 +100,8 @@ class SendRequest(Struct, eq=False, gc=False):
     content: str = ""
     facts: dict[str, str] | None = None
     sender: str = ""
+    others: tuple[Way, ...] = ()
+    wanted: int = 0
 
 
 class Message(Struct, array_like=True, eq=False, gc=False):
@@ -128,7 +109,9 @@ class Message(Struct, array_like=True, eq=False, gc=False):
 
     Packed it is an array of these fields in this order, which stores hold: new ones come at the
     end and have a default. `content`, `facts` and `sender` are as in `SendRequest`; `hop` counts
-    the routes that were tried before the one that it is on.
+    the routes that were tried before the one that it is on, `others` are those that are left.
+    `wanted` is the outcome that somebody waits for (SENT, DELIVERED or READ), or 0, and `instead`
+    the id of the message that went out in its place; see `engine.fallbacks`.
     """
 
     id: str
@@ -154,7 +137,10 @@ class Message(Struct, array_like=True, eq=False, gc=False):
     content: str = ""
     facts: dict[str, str] | None = None
     hop: int = 0
-    sender: str = ""  # text stays the last field, see `Messages.where`
+    sender: str = ""
+    others: tuple[Way, ...] = ()
+    wanted: int = 0
+    instead: str = ""  # text stays the last field, see `Messages.where`
 
     def record(self, reason: int, at_ms: int, code: str = "", detail: str = "") -> bool:
         """Takes in an outcome.
@@ -169,23 +155,49 @@ class Message(Struct, array_like=True, eq=False, gc=False):
             True if the status moved; False for a repeat or for one that came too late to matter.
         """
         status = self.status
-        if reason == status and self.history and reason != Reason.THROTTLED:
+        history = self.history
+        if history and reason not in MOVES[status]:
+            if reason != status or self.hop:
+                self.remark(reason, at_ms, code, detail)
             return False
-        moved = not self.history or _RANK.get(reason, 0) > _RANK.get(status, 0)
-        if moved:
-            self.status = reason
-        if len(self.history) < limits.MESSAGE_HISTORY or moved:
-            if len(self.history) >= limits.MESSAGE_HISTORY:
-                del self.history[1]
-            self.history.append((at_ms, reason, code, detail))
-        return moved
+        self.status = reason
+        if len(history) >= limits.MESSAGE_HISTORY:
+            del history[1]
+        history.append((at_ms, reason, code, detail))
+        return True
+
+    def remark(self, reason: int, at_ms: int, code: str = "", detail: str = "") -> bool:
+        """Keeps an outcome in the history that does not move the status; False for a repeat.
+
+        The last of a full history are those that moved it, so this one finds no room there.
+        """
+        history = self.history
+        for line in history:
+            if line[1] == reason and line[2] == code and line[3] == detail:
+                return False
+        if len(history) < limits.MESSAGE_HISTORY:
+            history.append((at_ms, reason, code, detail))
+        return True
+
+    def go_on(self, at_ms: int, why: str) -> None:
+        """Begins again by the next of its routes; see `engine.routes.fail_over`."""
+        (self.lane, self.sender), *others = self.others
+        self.others = tuple(others)
+        self.hop += 1
+        self.carrier = self.provider_id = ""
+        self.status = Reason.QUEUED
+        if len(self.history) >= limits.MESSAGE_HISTORY:
+            del self.history[1]
+        self.history.append((at_ms, Reason.QUEUED, "", why))
 
     def offer(self, key: str, workspace: str) -> tuple[Any, ...]:
-        """The message as a sender takes it; see `engine.lane_queue.QueuedMessage`."""
+        """The message as a sender takes it; see `engine.lanes.queue.QueuedMessage`."""
+        hop = self.hop
         return (
-            self.id, key, workspace, self.lane, self.channel, self.to, self.purpose, self.body,
+            f"{self.id}.{hop}" if hop else self.id,
+            key, workspace, self.lane, self.channel, self.to, self.purpose, self.body,
             self.subject, self.expires_ms, self.resend_unknown, self.created_ms, self.sender,
-            self.content, self.facts, self.hop,
+            self.content, self.facts, hop, not self.others,
         )  # fmt: skip
 
     def view(self) -> dict[str, Any]:
@@ -207,6 +219,9 @@ class Message(Struct, array_like=True, eq=False, gc=False):
             "topic": self.topic,
             "created_ms": self.created_ms,
             "expires_ms": self.expires_ms,
+            "sender": self.sender,
+            "hop": self.hop,
+            "instead": self.instead,
             "warnings": list(self.warnings),
             "history": [
                 [at_ms, Reason(reason).name, code, detail]
@@ -224,6 +239,7 @@ def new_message(
         request.template, lane, "", "", request.instance, now_ms, now_ms + request.validity_ms,
         request.resend_unknown, request.warnings, False, reason, [(now_ms, reason, "", why)],
         request.tags, request.topic, request.content, request.facts, 0, request.sender,
+        request.others, request.wanted,
     )  # fmt: skip
 
 
@@ -290,8 +306,17 @@ class Messages(PackedRun):
 
 _unpack: Final = Decoder(Message).decode
 _ID_HEAD: Final = b"\xd9\x20"  # of a text of 32 bytes
-_HEAD_BYTES: Final = len(_ID_HEAD) + 32
+_ID_CHARS: Final = 32
+_HEAD_BYTES: Final = len(_ID_HEAD) + _ID_CHARS
 _FIELDS: Final = 40  # fewer, so that their number is no outcome of `Reason`
+
+
+def hop_of(offer_id: str) -> tuple[str, int]:
+    """The id of a message and the hop, from the id under which it was offered to a sender."""
+    if len(offer_id) == _ID_CHARS:
+        return offer_id, 0
+    id_, _, hop = offer_id.partition(".")
+    return id_, int(hop) if hop.isdecimal() else 0
 
 
 def api_message_id(key: str, request_id: str) -> str:

@@ -1,22 +1,32 @@
-"""Routes: which lane a message takes.
+"""Routing: which lane a message takes, and by which it goes on if that one fails.
 
-The longest prefix of the address among the lanes of the channel wins; `*` matches everything. A
-text number that is not in international form goes to the channel's first lane, so that the
-sender's check of the number can say what is wrong with it.
+A lane that is asked for by name is the only one. Else the channel's route decides, if one is
+defined (`engine.routes`). Else the longest prefix of the address among the lanes of the channel
+wins; `*` matches everything. A text number that is not in international form goes to the channel's
+first lane, so that the sender's check of the number can say what is wrong with it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Final
 
-from engine.lane_definition import Lane
-from engine.messages import PHONE_CHANNELS
+from engine.lanes.definition import Lane
+from engine.messages import PHONE_CHANNELS, SendRequest, Way
+from engine.routes.route import Route
+
+_NO_ROUTES: Final[Mapping[str, Route]] = {}
 
 
 class Routes:
-    """The lanes of one workspace, ready to be asked."""
+    """The lanes of one workspace, ready to be asked.
 
-    __slots__ = ("_by_channel", "_lanes")
+    Attributes:
+        defined: The routes that are defined, by channel.
+    """
 
-    def __init__(self, lanes: Iterable[Lane]) -> None:
+    __slots__ = ("_by_channel", "_lanes", "defined")
+
+    def __init__(self, lanes: Iterable[Lane], defined: Mapping[str, Route] = _NO_ROUTES) -> None:
+        self.defined = defined
         self._by_channel: dict[str, list[tuple[str, str]]] = {}
         self._lanes: dict[str, str] = {}
         for lane in sorted(lanes, key=lambda lane: lane.name):
@@ -46,3 +56,25 @@ class Routes:
         if channel in PHONE_CHANNELS and not to.startswith("+"):
             return routes[0][1]
         return ""
+
+    def ways(self, request: SendRequest, to: str, who: str) -> tuple[Way, ...]:
+        """The lanes of a message whose channel has a route, the first first; maybe none.
+
+        Args:
+            request: The message.
+            to: Its address.
+            who: The key of whom it is for.
+        """
+        if request.lane:
+            lane = self.lane_for(request.channel, to, request.lane)
+            return ((lane, request.sender),) if lane else ()
+        return self.defined[request.channel].ways(request, to, who, self.lanes_for)
+
+    def lanes_for(self, channel: str, to: str) -> list[str]:
+        """All lanes that take an address by their prefixes, the longest prefix first."""
+        found: dict[str, None] = {}
+        for prefix, lane in self._by_channel.get(channel, ()):
+            if to.startswith(prefix):
+                found[lane] = None
+        first = self.lane_for(channel, to)
+        return list(found) if found or not first else [first]

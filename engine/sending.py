@@ -2,26 +2,38 @@
 
 Both are commands on the entity that the message is for, so that a message's history is journaled
 like everything else.
+
+A request's id and a hash of all that it says are both remembered, so that the same id with another
+message is refused instead of being taken for a repeat.
 """
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Final
 
 import msgpack
+from xxhash import xxh3_64_hexdigest
 
 from engine import commands, limits
 from engine.activation import Activation
-from engine.dedup import SEEN
-from engine.governance import caps
-from engine.messages import MARKETING, Message, SendRequest
+from engine.dedup import SEEN, SeenIds
+from engine.fallback import success
+from engine.governance import caps, consents
+from engine.journeys import run as journeys
+from engine.message_states import ARRIVED
+from engine.messages import EMAIL, MARKETING, PHONE_CHANNELS, Message, SendRequest, hop_of
+from engine.packing import pack
 from engine.reasons import Reason
+from engine.routes import fail_over
 from engine.templates import RenderError
+from engine.verification import run as verification
 
 # Outcomes that a marketer would want to find in the user's trail, not only in the message.
 _NOTED = frozenset(
     {
         Reason.CANCELLED, Reason.EXPIRED, Reason.INVALID_NUMBER, Reason.UNROUTABLE_NUMBER,
         Reason.FRAUD_BLOCKED, Reason.CARRIER_REJECTED, Reason.CARRIER_UNAVAILABLE,
-        Reason.UNKNOWN_OUTCOME, Reason.UNDELIVERED,
+        Reason.UNKNOWN_OUTCOME, Reason.UNDELIVERED, Reason.REVOKED, Reason.FRAUD_CHALLENGED,
+        Reason.FRAUD_SHADOWED, Reason.LIMIT_REACHED, Reason.COMPLAINED,
     }
 )  # fmt: skip
 
@@ -30,14 +42,33 @@ _NEVER_LEFT = frozenset(
     {
         Reason.CANCELLED, Reason.EXPIRED, Reason.NO_ROUTE, Reason.INVALID_NUMBER,
         Reason.UNROUTABLE_NUMBER, Reason.FRAUD_BLOCKED, Reason.CARRIER_REJECTED,
-        Reason.CARRIER_UNAVAILABLE,
+        Reason.CARRIER_UNAVAILABLE, Reason.FRAUD_CHALLENGED, Reason.FRAUD_SHADOWED,
+        Reason.LIMIT_REACHED,
     }
 )  # fmt: skip
+
+_DELIVERED: Final = int(Reason.DELIVERED)
 
 
 def sent_id(message_id: str) -> str:
     """What an entity remembers of a message that it was asked for."""
     return "send " + message_id
+
+
+def asked_before(seen: SeenIds, message_id: str, spec: bytes) -> Reason | None:
+    """What a request is answered that was taken: DUPLICATE, or KEY_REUSED if it was another one.
+
+    Returns:
+        None for a request that is new.
+    """
+    if sent_id(message_id) not in seen:
+        return None
+    return Reason.DUPLICATE if _said_id(message_id, spec) in seen else Reason.KEY_REUSED
+
+
+def _said_id(message_id: str, spec: bytes) -> str:
+    """What an entity remembers of all that a request said."""
+    return f"said {message_id} {xxh3_64_hexdigest(spec)}"
 
 
 def send_by_api(act: Activation, message_id: str, spec: bytes) -> Reason:
@@ -50,44 +81,132 @@ def send_by_api(act: Activation, message_id: str, spec: bytes) -> Reason:
 
     Returns:
         ACCEPTED (also for a message that has no address or route, cannot be rendered, or is stopped
-        by governance: its history says so), DUPLICATE if the request was taken before,
-        TEMPLATE_MISSING, or OUTBOX_FULL.
+        by governance: its history says so), DUPLICATE if the request was taken before, KEY_REUSED
+        if another one was taken under its id, TEMPLATE_MISSING, BAD_TIMESTAMP, USER_RATE or
+        OUTBOX_FULL.
     """
-    seen_id = sent_id(message_id)
-    seen = act.entity.seen.add(seen_id, act.now)
-    if seen:
-        return Reason.DUPLICATE if seen == SEEN else Reason.USER_RATE
+    ids = (_said_id(message_id, spec), sent_id(message_id))
+    seen = act.entity.seen
+    known = seen.add(ids[0], act.now)
+    if known:
+        return Reason.DUPLICATE if known == SEEN else Reason.USER_RATE
+    known = seen.add(ids[1], act.now)
+    if known:
+        seen.forget(ids[0])
+        return Reason.KEY_REUSED if known == SEEN else Reason.USER_RATE
     reason = _send(act, message_id, msgpack.unpackb(spec))
     if reason is not Reason.ACCEPTED:
-        act.entity.seen.forget(seen_id)
+        seen.forget(ids[1])
+        seen.forget(ids[0])
     return reason
 
 
+def send_next(act: Activation, before: str, values: dict[str, Any], why: str) -> None:
+    """Sends what is to go out in the place of a message that did not succeed, if anything can.
+
+    Args:
+        act: An activation on its entity.
+        before: The id of the message.
+        values: What `_wait` has kept.
+        why: Why it did not succeed.
+    """
+    message_id = act.next_id()
+    reason = _send(act, message_id, values["next"])
+    made = act.entity.kept.where(message_id) >= 0
+    success.replace(act, before, message_id if made else "", why)
+    if reason is not Reason.ACCEPTED:
+        act.note("message", before, f"nothing goes out in its place: {reason.name}")
+
+
 def _send(act: Activation, message_id: str, values: dict[str, Any]) -> Reason:
+    """Sends a message, or if that fails at once and it has fall-backs, the next one that does not.
+
+    Returns:
+        ACCEPTED; or TEMPLATE_MISSING (of any of them), BAD_TIMESTAMP (it is too far ahead) or
+        OUTBOX_FULL: then nothing was done.
+    """
+    if (values.get("send_at_ms") or 0) > act.now + limits.SEND_AHEAD_MS:
+        return Reason.BAD_TIMESTAMP
+    rest = values.get("fallbacks") or ()
+    if rest and len(act.entity.state.get(success.STATE) or ()) >= limits.FALLBACKS:
+        return Reason.OUTBOX_FULL
+    for each in rest:
+        if each.get("template") and not _has_template(act, each):
+            return Reason.TEMPLATE_MISSING
+    reason = _send_one(act, message_id, values)
+    if reason is Reason.TEMPLATE_MISSING or reason is Reason.OUTBOX_FULL:
+        return reason
+    if not rest:
+        return Reason.ACCEPTED
+    if success.handed_out(reason):
+        _wait(act, message_id, values)
+    elif reason is Reason.SUPPRESSED:
+        success.replace(act, message_id, "", "")
+    else:
+        send_next(act, message_id, {"next": _next_of(values)}, f"{message_id} was {reason.name}")
+    return Reason.ACCEPTED
+
+
+def _next_of(values: dict[str, Any]) -> dict[str, Any]:
+    """What is sent in the place of a message: the next channel, with what holds for all."""
+    first, *rest = values["fallbacks"]
+    common = {name: value for name, value in values.items() if name not in _OF_ONE}
+    return {**common, **first, "fallbacks": rest}
+
+
+def _has_template(act: Activation, values: dict[str, Any]) -> bool:
+    template = act.program.templates.get(values["template"])
+    return template is not None and template.serves(values["channel"])
+
+
+# What each of several channels has for itself.
+_OF_ONE: Final = frozenset(
+    {
+        "channel", "to", "template", "body", "subject", "lane", "sender", "success", "within_ms",
+        "fallbacks", "send_at_ms",
+    }
+)  # fmt: skip
+
+
+def _wait(act: Activation, message_id: str, values: dict[str, Any]) -> None:
+    """Waits for the success of a message, and keeps what is sent if it does not come."""
+    within_ms = values.get("within_ms") or limits.FALLBACK_WITHIN_MS
+    due_ms = max(values.get("send_at_ms") or 0, act.now) + within_ms
+    kept = {"next": _next_of(values), "due_ms": due_ms, "waited_ms": within_ms}
+    act.entity.state.setdefault(success.STATE, {})[message_id] = pack(kept)
+    act.set_timer(success.TIMER + message_id, due_ms)
+
+
+def _send_one(act: Activation, message_id: str, values: dict[str, Any]) -> Reason:
+    """Sends or schedules one message; gives what became of it, or why it was refused."""
     request = _request(act, values)
     if request.template:
         template = act.program.templates.get(request.template)
-        if template is None or template.channel != request.channel:
+        if template is None or not template.serves(request.channel):
             return Reason.TEMPLATE_MISSING
         request.context = _context(act, values.get("data") or {})
         try:
-            rendered = template.render(request.context)
+            rendered = template.render(request.context, request.channel)
         except RenderError as error:
             why = f"template {request.template!r}: {error}"
-            act.send_failed(request, Reason.RENDER_FAILED, why, message_id)
-            return Reason.ACCEPTED
+            return act.send_failed(request, Reason.RENDER_FAILED, why, message_id)[1]
         request.body, request.subject = rendered.body, rendered.subject
-        request.warnings = rendered.warnings
-    _, reason = act.send(request, message_id)
-    return Reason.OUTBOX_FULL if reason is Reason.OUTBOX_FULL else Reason.ACCEPTED
+        request.warnings, request.content = rendered.warnings, rendered.content
+    at_ms = values.get("send_at_ms") or 0
+    if at_ms > act.now:
+        return act.schedule(request, at_ms, message_id)[1]
+    return act.send(request, message_id)[1]
 
 
 def _request(act: Activation, values: dict[str, Any]) -> SendRequest:
     """What the caller asked for, not yet rendered."""
     entity = act.entity
+    to = values.get("to", "")
+    if not to and entity.kind == "address" and _is_for(entity.id, values["channel"]):
+        to = entity.id
     return SendRequest(
         channel=values["channel"],
-        to=values.get("to", "") or (entity.id if entity.kind == "address" else ""),
+        to=to,
         purpose=values.get("purpose", MARKETING),
         body=values.get("body", ""),
         subject=values.get("subject", ""),
@@ -98,7 +217,17 @@ def _request(act: Activation, values: dict[str, Any]) -> SendRequest:
         tags=tuple(map(str, values.get("tags") or ())),
         topic=str(values.get("topic") or ""),
         priority=int(values.get("priority") or 0),
+        facts=values.get("facts") or None,
+        sender=values.get("sender", ""),
+        wanted=values.get("success") or _DELIVERED if values.get("fallbacks") else 0,
     )
+
+
+def _is_for(address: str, channel: str) -> bool:
+    """Whether an address may be one of a channel: only numbers and mail addresses show it."""
+    if address.startswith("+"):
+        return channel in PHONE_CHANNELS
+    return ("@" in address) == (channel == EMAIL)
 
 
 def take_receipt(act: Activation, command: commands.Command) -> Reason:
@@ -113,13 +242,21 @@ def take_receipt(act: Activation, command: commands.Command) -> Reason:
     """
     _, _, message_id, reason, at_ms, settle, carrier, lane, code, detail, provider_id = command[:11]
     entity = act.entity
-    if settle:
-        entity.outbox.pop(message_id, None)
+    hop = 0
+    if message_id not in entity.outbox:
+        message_id, hop = hop_of(message_id)
     kept = entity.kept
     at = kept.where(message_id)
     if at < 0:
+        if settle:
+            entity.outbox.pop(message_id, None)
         return Reason.NOT_FOUND
     message = kept.at(at)
+    more = command[11] if len(command) > 11 else ()
+    if hop != message.hop:
+        return _take_late(act, at, message, lane, [(reason, at_ms, code, detail), *more])
+    if settle:
+        entity.outbox.pop(message_id, None)
     if carrier:
         message.carrier = carrier
     if lane:
@@ -127,10 +264,49 @@ def take_receipt(act: Activation, command: commands.Command) -> Reason:
     if provider_id:
         message.provider_id = provider_id
     moved = _take_outcome(act, message, reason, at_ms, code, detail)
-    if len(command) > 11:
-        for each in command[11]:
-            _take_outcome(act, message, *each)
+    for each in more:
+        _take_outcome(act, message, *each)
+    if (message.facts or message.content) and message.id not in entity.outbox:
+        if not message.others:  # no lane is left that could need it
+            message.content = ""  # the sender is done with it; the text stays for the record
+        verification.settled(act, message)
     kept.put(at, message)
+    if moved:
+        if message.wanted:
+            act.follow_ups.append((success.MESSAGE, message_id))
+        if verification.STATE in entity.state:
+            verification.on_outcome(act, message.id, message.status)
+    return Reason.ACCEPTED if moved else Reason.DUPLICATE
+
+
+def _take_late(
+    act: Activation,
+    at: int,
+    message: Message,
+    lane: str,
+    outcomes: Sequence[commands.Outcome],
+) -> Reason:
+    """Takes in what is told of an attempt after which the message went on by another lane.
+
+    It is kept, and moves nothing but if the message has arrived by it after all: then the newest
+    attempt is called back, and if that has left, the person may have got it twice.
+    """
+    moved = arrived = False
+    for reason, at_ms, code, detail in outcomes:
+        at_ms = min(max(at_ms, message.created_ms), act.now)
+        words = fail_over.by_lane(lane, detail)
+        if reason not in ARRIVED:
+            message.remark(reason, at_ms, code, words)
+            continue
+        arrived = True
+        moved |= message.record(reason, at_ms, code, f"{words}, after it went on by another")
+    act.entity.kept.put(at, message)
+    if arrived and moved:
+        name = Reason(message.status).name
+        act.note("message", message.id, f"{name} by lane {lane!r} after it went on: maybe a double")
+        act.cancel(message.id, f"it has arrived by lane {lane!r}")
+        if message.wanted:
+            act.follow_ups.append((success.MESSAGE, message.id))
     return Reason.ACCEPTED if moved else Reason.DUPLICATE
 
 
@@ -139,12 +315,21 @@ def _take_outcome(
 ) -> bool:
     """Takes in one outcome; False for a repeat, or one that came too late to matter."""
     at_ms = min(max(at_ms, message.created_ms), act.now)
+    outcomes = act.effects.outcomes
+    if message.others and fail_over.goes_on(act, message, reason, code):
+        words = fail_over.go_on(act, message, reason, at_ms, code, detail)
+        outcomes[reason] = outcomes.get(reason, 0) + 1
+        act.note("message", message.id, words)
+        return True
+    if message.hop:
+        detail = fail_over.by_lane(message.lane, detail)
     if not message.record(reason, at_ms, code, detail):
         return False
-    outcomes = act.effects.outcomes
     outcomes[reason] = outcomes.get(reason, 0) + 1
     if reason in _NEVER_LEFT and caps.STATE in act.entity.state:
         _take_back(act, message)
+    if reason == Reason.COMPLAINED:
+        consents.complain(act, message.channel)
     if reason in _NOTED:
         name = Reason(reason).name
         words = ", ".join(part for part in (code, detail) if part)
@@ -152,6 +337,27 @@ def _take_outcome(
     elif act.feed is not None:
         act.tell("message", message.id, Reason(reason).name)
     return True
+
+
+def take_cancel(act: Activation, command: commands.Command) -> Reason:
+    """Calls a message back, and whatever went or would go out in its place.
+
+    Returns:
+        ACCEPTED, also if it is too late: the message's history tells how it ends. NOT_FOUND if the
+        entity has no such message.
+    """
+    _, _, message_id, why = command
+    message = act.entity.kept.get(message_id)
+    if message is None:
+        return Reason.NOT_FOUND
+    for each in (message, *success.following(act, message)):
+        is_waited_for = bool(each.wanted) and not each.instead
+        success.forget(act, each.id)
+        act.cancel(each.id, why or "asked by the API")
+        if is_waited_for and each.instance:
+            each.status = Reason.CANCELLED  # of this copy: even if it has left, its run goes on
+            journeys.on_message(act, each, done=False)
+    return Reason.ACCEPTED
 
 
 def _take_back(act: Activation, message: Message) -> None:

@@ -108,6 +108,12 @@ def take_consent(act: "Activation", command: Command) -> Reason:
     return Reason.ACCEPTED
 
 
+def complain(act: "Activation", channel: str) -> None:
+    """Unsubscribes from a channel a person who called what came by it spam."""
+    if _take(act, [(channel, ALL, UNSUBSCRIBED)], act.now, "by a complaint"):
+        act.follow_ups.append(("look", None))
+
+
 def _take(act: "Activation", said: Iterable[Said], at_ms: int, by: str) -> bool:
     """Takes what was said at a moment; True if that changed what is known."""
     entity = act.entity

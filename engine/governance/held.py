@@ -8,6 +8,7 @@ comes first. A message that waits is cancelled with its run, like one that waits
 from typing import TYPE_CHECKING, Any, Final
 
 from engine import limits, zones
+from engine.fallback.success import MESSAGE
 from engine.governance import caps
 from engine.governance.judge import Verdict, judge
 from engine.governance.waiting import STATE, TIMER, Waiting, waiting_of
@@ -33,16 +34,30 @@ def hold(act: "Activation", id_: str, request: SendRequest, verdict: Verdict) ->
         why = f"{verdict.why}; {limits.HELD_MESSAGES} messages wait already"
         return Verdict(verdict.reason, why)
     instance = entity.instances.get(request.instance)
-    one = Waiting(
-        id_, 0, request.priority,
-        caps.label_of(request.channel, request.purpose, request.topic, request.tags),
-        request.to, request.lane, _context(request),
-    )  # fmt: skip
+    one = _new(id_, request)
     if instance is not None:
         one.journey, one.version, one.step = instance.journey, instance.version, instance.step
     _wait(act, one, verdict.until_ms)
     act.note("message", id_, f"held: {verdict.why}")
     return None
+
+
+def schedule(act: "Activation", id_: str, request: SendRequest, at_ms: int) -> bool:
+    """Lets a new message wait for its moment; False if too many wait already."""
+    entity = act.entity
+    if len(entity.state.get(STATE) or ()) >= limits.HELD_MESSAGES:
+        act.note("message", id_, f"not scheduled: {limits.HELD_MESSAGES} messages wait already")
+        return False
+    _wait(act, _new(id_, request), at_ms)
+    return True
+
+
+def _new(id_: str, request: SendRequest) -> Waiting:
+    return Waiting(
+        id_, 0, request.priority,
+        caps.label_of(request.channel, request.purpose, request.topic, request.tags),
+        request.to, request.lane, _context(request),
+    )  # fmt: skip
 
 
 def _context(request: SendRequest) -> bytes:
@@ -115,8 +130,7 @@ def _let_go(
     message.to = act.address_of(request)
     if not message.to:
         return _end(act, at, message, Reason.NO_ADDRESS, "the profile's address is gone")
-    message.lane = act.routes.lane_for(message.channel, message.to, one.lane)
-    if not message.lane:
+    if not _find_lane(act, message, request):
         return _end(act, at, message, Reason.NO_ROUTE, f"no {message.channel} lane takes it")
     verdict = judge(act, request, message.expires_ms)
     if verdict is not None and verdict.cap is not None:
@@ -137,6 +151,21 @@ def _let_go(
     return _queue(act, at, message, one)
 
 
+def _find_lane(act: "Activation", message: Message, request: SendRequest) -> bool:
+    """Finds the lanes of now; False if there is none."""
+    routes = act.routes
+    if message.channel not in routes.defined:
+        message.lane = routes.lane_for(message.channel, message.to, request.lane)
+        return bool(message.lane)
+    ways = routes.ways(request, message.to, act.entity.key)
+    if not ways:
+        message.lane = ""
+        return False
+    (message.lane, message.sender), *others = ways
+    message.others = tuple(others)
+    return True
+
+
 def _unwanted(act: "Activation", one: Waiting) -> str:
     """Why the step that sent it would not send it now, or an empty text."""
     journey = act.program.journeys.get((one.journey, one.version)) if one.journey else None
@@ -153,7 +182,8 @@ def _unwanted(act: "Activation", one: Waiting) -> str:
 def _request(message: Message, one: Waiting) -> SendRequest:
     return SendRequest(
         message.channel, one.to, message.purpose, message.body, lane=one.lane,
-        tags=message.tags, topic=message.topic, priority=one.priority,
+        tags=message.tags, topic=message.topic, priority=one.priority, content=message.content,
+        sender=message.sender,
     )  # fmt: skip
 
 
@@ -171,12 +201,13 @@ def _render(act: "Activation", message: Message, one: Waiting) -> None:
     if not one.context:
         return
     template = act.program.templates.get(message.template)
-    if template is None or template.channel != message.channel:
+    if template is None or not template.serves(message.channel):
         msg = "it is gone"
         raise RenderError(msg)
     context = unpack(one.context)
     context[_PROFILE] = act.entity.traits
-    message.body, message.subject, message.warnings = template.render(context)
+    rendered = template.render(context, message.channel)
+    message.body, message.subject, message.warnings, message.content = rendered
 
 
 def _queue(act: "Activation", at: int, message: Message, one: Waiting) -> bool:
@@ -199,6 +230,7 @@ def _hold_again(
         zone = zones.zone_of(act.entity)[0]
         why = f"{verdict.why}; its validity ends at {zones.shown(message.expires_ms, zone)}"
         return _end(act, at, message, Reason.EXPIRED, why)
+    message.status = Reason.HELD
     history = message.history
     if len(history) >= limits.MESSAGE_HISTORY:
         del history[1]
@@ -215,6 +247,8 @@ def _end(act: "Activation", at: int, message: Message, reason: Reason, why: str)
     act.entity.kept.put(at, message)
     words = f"not sent: {reason.name}, {why}"
     act.note("message", message.id, words)
+    if message.wanted:
+        act.follow_ups.append((MESSAGE, message.id))
     _tell(act, message, reason, f"{reason.name}, {why}", "not sent")
     return False
 
