@@ -11,17 +11,20 @@ missing (`event.items` would print a method, and `event.pop('x')` would change t
 template that could reach a method sees its data through `_Map` and `_List`, which have none.
 """
 
+import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, ClassVar, Final, NamedTuple, cast
+from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple, cast
 
 from minijinja import Environment, TemplateError
 from pydantic import Field, model_validator
 
 from engine import limits
+from engine.content.down import render_down
+from engine.content.model import ContentModel
 from engine.errors import DenreiError
 from engine.issues import Issue, did_you_mean
-from engine.messages import EMAIL, PUSH, Channel
+from engine.messages import EMAIL, PUSH
 from engine.names import DefinitionName
 from engine.schema import Strict, refusal
 from engine.template_functions import Functions
@@ -55,11 +58,13 @@ class Rendered(NamedTuple):
         subject: The subject (email) or title (push); else empty.
         warnings: One line for each name that was not there, at most
             `limits.RENDER_WARNINGS`.
+        content: What the channel shows beyond the text, a JSON object; or empty.
     """
 
     body: str
     subject: str
     warnings: tuple[str, ...] = ()
+    content: str = ""
 
 
 class TemplateModel(Strict):
@@ -67,16 +72,24 @@ class TemplateModel(Strict):
 
     noun: ClassVar[str] = "a template"
     template: DefinitionName
-    channel: Channel
+    channel: Literal["sms", "email", "push", "whatsapp", "voice", "rcs", "any"]
     subject: Annotated[str, Field(min_length=1, max_length=limits.BODY_CHARS)] | None = None
     title: Annotated[str, Field(min_length=1, max_length=limits.BODY_CHARS)] | None = None
-    body: Annotated[str, Field(min_length=1, max_length=limits.BODY_CHARS)]
+    body: Annotated[str, Field(min_length=1, max_length=limits.BODY_CHARS)] | None = None
+    html: Annotated[str, Field(min_length=1, max_length=limits.HTML_CHARS)] | None = None
+    content: ContentModel | None = None
     sample: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _headline_fits_channel(self) -> "TemplateModel":
+        if self.body is None and self.content is None:
+            raise refusal("'body' is missing", "a template has a body, or content, or both")
+        if self.html is not None and self.channel not in (EMAIL, ANY):
+            raise refusal(f"'html' belongs to channel email, not {self.channel}")
         for field, channel in _HEADLINES.items():
             given = getattr(self, field) is not None
+            if self.channel == ANY:
+                continue
             if given and channel != self.channel:
                 raise refusal(f"{field!r} belongs to channel {channel}, not {self.channel}")
             if not given and channel == self.channel:
@@ -89,7 +102,10 @@ class TemplateModel(Strict):
         return self.subject or self.title or ""
 
 
+ANY: Final = "any"  # the channel of a template that is good for all
 _HEADLINES: Final = {"subject": EMAIL, "title": PUSH}
+_HTML: Final = "html.html"  # minijinja escapes what stands in a template whose name ends like this
+_IN_CONTENT: Final = "content."
 
 
 class Template:
@@ -98,28 +114,53 @@ class Template:
     Attributes:
         name: Its name.
         channel: The channel it is written for.
+        longest: How many characters its body may have, rendered.
     """
 
+    longest: ClassVar[int] = limits.BODY_CHARS
     __slots__ = (
-        "_careful", "_environment", "_functions", "_has_subject", "_sources", "channel", "name",
+        "_careful", "_content", "_environment", "_functions", "_has_subject", "_parts", "_sources",
+        "channel", "name",
     )  # fmt: skip
 
-    def __init__(self, name: str, channel: str, body: str, subject: str) -> None:
+    def __init__(
+        self,
+        name: str,
+        channel: str,
+        body: str,
+        subject: str,
+        html: str = "",
+        content: Mapping[str, Any] | None = None,
+    ) -> None:
         self.name = name
         self.channel = channel
-        self._sources = {"body": body, "subject": subject}
+        self._content = content
+        given = {"body": body, "subject": subject, _HTML: html}
+        self._sources = {part: text for part, text in given.items() if text}
+        self._sources |= {f"{_IN_CONTENT}{path}": text for path, text in _texts(content)}
+        self._parts = tuple(self._sources)
         self._has_subject = bool(subject)
-        self._careful = bool(_REACHES_METHODS.search(body) or _REACHES_METHODS.search(subject))
+        self._careful = any(map(_REACHES_METHODS.search, self._sources.values()))
         self._environment = _environment()
         self._functions = Functions(self._environment)
         for part, source in self._sources.items():
             self._environment.add_template(part, source)
 
-    def render(self, context: Mapping[str, Any]) -> Rendered:
+    @property
+    def environment(self) -> Environment:
+        """What it is rendered in, for who has functions to add."""
+        return self._environment
+
+    def serves(self, channel: str) -> bool:
+        """Whether it is good for messages by a channel."""
+        return self.channel in (channel, ANY)
+
+    def render(self, context: Mapping[str, Any], channel: str = "") -> Rendered:
         """Renders the template.
 
         Args:
             context: Some of `NAMES`; nothing in it is changed.
+            channel: By which channel it is sent; empty means its own.
 
         Raises:
             RenderError: It cannot be rendered, even leniently (arithmetic with a name that is
@@ -132,19 +173,39 @@ class Template:
         environment = self._environment
         warnings: tuple[str, ...] = ()
         try:
-            body = environment.render_template("body", **context)
-            subject = environment.render_template("subject", **context) if self._has_subject else ""
+            said = [environment.render_template(part, **context) for part in self._parts]
         except Exception as error:  # filters raise what Python's values raise
             if getattr(error, "kind", "") != "UndefinedError":
                 raise RenderError(_sentence(error)) from None
-            body, subject = self._render_leniently(context)
+            said = self._render_leniently(context)
             warnings = tuple(f"{name} is undefined" for name in self._undefined(context))
-        if len(body) > limits.BODY_CHARS:
-            msg = f"the text has {len(body)} characters, more than {limits.BODY_CHARS}"
+        content = ""
+        if self._content is None and _HTML not in self._sources:
+            body, subject = said[0], said[1] if self._has_subject else ""
+        else:
+            body, subject, content = self._show(said, channel or self.channel)
+        if len(body) > self.longest:
+            msg = f"the text has {len(body)} characters, more than {self.longest}"
             raise RenderError(msg)
         if subject:
             subject = _SPACE.sub(" ", subject).strip()  # a line break would begin a new header
-        return Rendered(body, subject, warnings)
+        return Rendered(body, subject, warnings, content)
+
+    def _show(self, said: list[str], channel: str) -> tuple[str, str, str]:
+        """Body, headline and rich form of what is more than a text."""
+        parts = dict(zip(self._parts, said, strict=True))
+        body, subject, rich = parts.get("body", ""), parts.get("subject", ""), {}
+        if self._content is not None:
+            texts = iter([text for part, text in parts.items() if part.startswith(_IN_CONTENT)])
+            shown = render_down(_filled(self._content, texts), channel)
+            body, subject, rich = body or shown.text, subject or shown.headline, shown.rich
+        if channel == EMAIL and _HTML in parts:
+            rich = {"html": parts[_HTML]}
+        packed = json.dumps(rich, ensure_ascii=False, separators=(",", ":")) if rich else ""
+        if len(packed) > limits.HTML_CHARS:
+            msg = f"its content has {len(packed)} characters, more than {limits.HTML_CHARS}"
+            raise RenderError(msg)
+        return body, subject, packed
 
     def check(self, sample: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
         """What is wrong with it, judged by a sample of its context: `(part, what, hint)`."""
@@ -167,13 +228,12 @@ class Template:
         except RenderError as error:
             yield "body", str(error), ""
 
-    def _render_leniently(self, context: Mapping[str, Any]) -> tuple[str, str]:
+    def _render_leniently(self, context: Mapping[str, Any]) -> list[str]:
         environment = self._environment
         environment.undefined_behavior = "chainable"
         self._functions.lenient = True
         try:
-            body = environment.render_template("body", **context)
-            return body, environment.render_template("subject", **context)
+            return [environment.render_template(part, **context) for part in self._parts]
         except Exception as error:  # as in `render`
             raise RenderError(_sentence(error)) from None
         finally:
@@ -213,7 +273,14 @@ def compile_template(model: TemplateModel) -> Template:
         ValueError: It is not a template; the message says where and why.
     """
     try:
-        return Template(model.template, model.channel, model.body, model.headline)
+        return Template(
+            model.template,
+            model.channel,
+            model.body or "",
+            model.headline,
+            model.html or "",
+            model.content.plain() if model.content is not None else None,
+        )
     except TemplateError as error:
         raise ValueError(_sentence(error)) from None
 
@@ -223,12 +290,34 @@ def check_template(model: TemplateModel, where: str) -> Iterator[Issue]:
     try:
         template = compile_template(model)
     except ValueError as error:
-        yield Issue(where, f"body: {error}", field="body")
+        part = "body" if model.body else "content"
+        yield Issue(where, f"{part}: {error}", field=part)
         return
     headline = "subject" if model.channel == EMAIL else "title"
     for part, what, hint in template.check(model.sample):
-        field = part if part == "body" else headline
+        field = {"subject": headline, _HTML: "html"}.get(part, part)
         yield Issue(where, f"{field}: {what}", hint, field)
+
+
+def _texts(content: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Every text in content, with where it stands: `cards[0].title`."""
+    if isinstance(content, Mapping):
+        for name, value in content.items():
+            yield from _texts(value, f"{path}.{name}" if path else name)
+    elif isinstance(content, list):
+        for number, value in enumerate(content):
+            yield from _texts(value, f"{path}[{number}]")
+    elif content is not None:
+        yield path, content
+
+
+def _filled(content: Any, texts: Iterator[str]) -> Any:
+    """Content with its texts replaced, in the order of `_texts`."""
+    if isinstance(content, Mapping):
+        return {name: _filled(value, texts) for name, value in content.items()}
+    if isinstance(content, list):
+        return [_filled(value, texts) for value in content]
+    return next(texts)
 
 
 _STRICT: Final[Any] = "semi_strict"  # undefined names fail, but `{% if name %}` may ask for them
