@@ -25,6 +25,8 @@ BASIC: Final = (
 )
 EXTENSION: Final = "\f^{}\\[~]|€"
 
+# ASCII that takes one septet each; nearly every text is nothing else.
+PLAIN: Final = bytes(ord(each) for each in BASIC if each.isascii())
 _GSM = re.compile(f"[{re.escape(BASIC + EXTENSION)}]*")
 _EXTENDED = re.compile(f"[{re.escape(EXTENSION)}]")
 _ASTRAL = re.compile("[\U00010000-\U0010ffff]")
@@ -64,16 +66,13 @@ def segments(text: str) -> Segments:
 
 
 def parts(text: str) -> int:
-    """The parts alone, quicker: a short text of plain ASCII is one, whatever it holds.
+    """The parts alone, quicker.
 
-    The only printable character of ASCII that GSM 03.38 lacks is the grave accent, and 80
-    characters fit into one part even if all of them take two septets.
-
-    Cost: 0.2 µs for a short plain text, else that of `segments`.
+    Cost: 0.3 µs for 160 characters of plain ASCII, 0.6 µs for 600; else that of `segments`.
     """
-    short = len(text) <= GSM_SINGLE_SEPTETS // 2
-    if short and text.isascii() and text.isprintable() and "`" not in text:
-        return 1
+    if text.isascii() and not text.encode().translate(None, PLAIN):
+        units = len(text)
+        return 1 if units <= GSM_SINGLE_SEPTETS else -(-units // GSM_PART_SEPTETS)
     return segments(text).parts
 
 
@@ -86,8 +85,15 @@ def split(text: str) -> list[str]:
     counted = segments(text)
     if counted.parts == 1:
         return [text]
-    if counted.encoding == GSM7:
-        return _split(text, frozenset(EXTENSION), GSM_PART_SEPTETS)
+    room = GSM_PART_SEPTETS if counted.encoding == GSM7 else UCS_PART_UNITS
+    if counted.units == len(text):
+        return [text[at : at + room] for at in range(0, len(text), room)]
+    double = EXTENSION if counted.encoding == GSM7 else _ASTRAL.findall(text)
+    return _split(text, frozenset(double), room)
+
+
+def split_ucs2(text: str) -> list[str]:
+    """The texts of the parts in UTF-16, of a text that is too long for one."""
     return _split(text, frozenset(_ASTRAL.findall(text)), UCS_PART_UNITS)
 
 

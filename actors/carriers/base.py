@@ -14,7 +14,9 @@ from enum import IntEnum
 from typing import Any, Protocol
 
 from msgspec import Struct
+from pydantic import BaseModel, ConfigDict
 
+from engine.names import DefinitionName
 from engine.quick_enum import quick_members
 from engine.reasons import Reason
 
@@ -114,6 +116,8 @@ class CarrierReceipt(Struct, frozen=True, gc=False):
         detail: The carrier's words.
         reference: Our message id, if the carrier gives it back; it finds a message whose submit
             had an unknown outcome.
+        key: The entity whose message it is, if the adapter knows that for sure, from a token that
+            it had signed; it finds a message that the sender has forgotten.
     """
 
     provider_id: str
@@ -122,13 +126,38 @@ class CarrierReceipt(Struct, frozen=True, gc=False):
     code: str = ""
     detail: str = ""
     reference: str = ""
+    key: str = ""
+
+
+class InboundOptions(BaseModel):
+    """What the options of an adapter derive from whose carrier may bring messages of people.
+
+    The sender of such a lane connects it as soon as it is defined, not with its first message.
+
+    Attributes:
+        keywords: Whether a message that is nothing but STOP, START or the like changes the consent
+            of whoever sent it; see `engine.keywords`. Off where the carrier answers for that.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    keywords: bool = True
+
+
+class SecretName(BaseModel):
+    """In options, `{secret: twilio-token}`: a secret of the settings, never the secret itself."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    secret: DefinitionName
 
 
 class Inbound(Struct, frozen=True, gc=False):
     """A message that somebody sent to us.
 
     Attributes:
-        provider_id: The carrier's id of it: a repeat has the same.
+        provider_id: The carrier's id of it: a repeat has the same. Without one a repeat is known
+            by all the rest.
         sender: Who sent it: a number in E.164, an address.
         to: The number or address of ours that it came to.
         body: The text.
@@ -153,8 +182,8 @@ class Callback(Struct, frozen=True, gc=False):
         method: `POST`, `GET` …
         url: The whole address as the carrier called it, which some signatures cover.
         kind: What the address says that it is about, such as `status` or `inbound`.
-        headers: Their names in lower case.
-        body: The bytes.
+        headers: Their names in lower case; of one that came twice, all values, with commas.
+        body: The bytes, at most `limits.CALLBACK_BYTES`.
     """
 
     method: str
@@ -200,6 +229,9 @@ class Carrier(Protocol):
 
     async def callback(self, request: Callback) -> CallbackReply:
         """Takes in what the carrier sent by HTTP, once it is certain that it was the carrier.
+
+        Anybody can call: what is forged is answered by 403 and changes nothing, and no request
+        makes it raise. It is cut off after `limits.CALLBACK_S`, and the door answers 503.
 
         Returns:
             The answer, when what the request told is journaled.

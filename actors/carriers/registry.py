@@ -7,16 +7,18 @@ sender makes the adapter.
 
 import importlib
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import cache
+from types import MappingProxyType
 from typing import NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
 from actors import carriers
-from actors.carriers.base import Carrier
+from actors.carriers.base import Carrier, InboundOptions, SecretName
 from actors.clock import Clock
 from engine.issues import DefinitionError, Issue, did_you_mean
-from engine.lane_definition import Lane
+from engine.lanes.definition import Lane
 
 
 class CarrierSetup(NamedTuple):
@@ -27,12 +29,38 @@ class CarrierSetup(NamedTuple):
         lane_key: `workspace/lane name`.
         clock: The node's clock.
         seed: For adapters that simulate.
+        callback_url: The address under which the gateway's door takes what the carrier sends to
+            the lane, followed by a kind: `https://…/v1/carriers/shop/main/`. Empty if there is no
+            door.
+        secrets: The workspace's secrets for carriers, by name; see `secret`.
+        key: The store's own secret, for what has to come back unchanged from outside.
     """
 
     lane: Lane
     lane_key: str
     clock: Clock
     seed: int
+    callback_url: str = ""
+    secrets: Mapping[str, str] = MappingProxyType({})
+    key: bytes = b""
+
+    def secret(self, name: SecretName) -> str:
+        """The value of a secret that the lane's options name.
+
+        Raises:
+            UnknownCarrier: The settings have none of this name for the workspace.
+        """
+        return self.secret_of(name.secret)
+
+    def secret_of(self, name: str) -> str:
+        """The value of a secret by its name; see `secret`."""
+        value = self.secrets.get(name)
+        if value is None:
+            workspace = self.lane_key.partition("/")[0]
+            what = f"there is no secret {name!r} for workspace {workspace!r}"
+            hint = "put it under 'carrier_secrets' into the settings, and start again"
+            raise UnknownCarrier([Issue(f"lane {self.lane.name!r}", what, hint, "options")])
+        return value
 
 
 class Adapter(NamedTuple):
@@ -91,6 +119,13 @@ def check(lane: Lane) -> None:
         ) from None
 
 
+def listens(lane: Lane) -> bool:
+    """Whether a lane's carrier may bring messages of people, so that it has to be connected."""
+    _load()
+    adapter = _ADAPTERS.get(lane.carrier)
+    return adapter is not None and issubclass(adapter.options, InboundOptions)
+
+
 def make(setup: CarrierSetup) -> Carrier:
     """The adapter of a lane.
 
@@ -101,8 +136,8 @@ def make(setup: CarrierSetup) -> Carrier:
     return _ADAPTERS[setup.lane.carrier].make(setup)
 
 
+@cache
 def _load() -> None:
-    if not _ADAPTERS:
-        for module in pkgutil.iter_modules(carriers.__path__):
-            if module.name not in {"base", "registry"}:
-                importlib.import_module(f"{carriers.__name__}.{module.name}")
+    for module in pkgutil.iter_modules(carriers.__path__):
+        if module.name not in {"base", "registry"}:
+            importlib.import_module(f"{carriers.__name__}.{module.name}")

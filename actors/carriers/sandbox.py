@@ -5,12 +5,14 @@ decides comes from a hash of its seed, the message's id and the attempt, so a ru
 It counts what it saw at the moment at which a real carrier would: somewhere inside the submit call.
 `log` names a file to which every message it was given is appended, in one write a batch, before
 `submit` returns; what a process wrote before a kill -9 can be read after it. A line is
-`id <tab> lane <tab> seen at ms <tab> units <tab> attempt <tab> outcome`.
+`id <tab> lane <tab> seen at ms <tab> units <tab> attempt <tab> outcome`, and the text if `bodies`
+asks for it.
 """
 
 import asyncio
 import heapq
 import itertools
+import json
 import os
 from collections import deque
 from collections.abc import Sequence
@@ -36,7 +38,7 @@ from actors.carriers.base import (
 from actors.carriers.registry import CarrierSetup, register
 from actors.clock import Handle
 from engine import limits
-from engine.rates import UNLIMITED
+from engine.lanes.rates import UNLIMITED
 from engine.reasons import Reason
 
 Rate = Annotated[float, Field(ge=0, le=1)]
@@ -63,6 +65,7 @@ class SandboxOptions(BaseModel):
         duplicated: The share of receipts that come twice.
         early: The share of receipts that come before the submit has returned.
         log: A file to append to; see the module's text.
+        bodies: Whether a line of it ends with what the message said, as JSON.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -82,6 +85,7 @@ class SandboxOptions(BaseModel):
     duplicated: Rate = 0.0
     early: Rate = 0.0
     log: str = ""
+    bodies: bool = False
 
 
 class SeenUnits:
@@ -136,7 +140,8 @@ class SandboxCarrier:
         options = SandboxOptions.model_validate(dict(setup.lane.options))
         self._options = options
         self._lane_key = setup.lane_key
-        self._windows = sorted({window for _, window, zone in setup.lane.limits if zone is None})
+        sliding = [limit for limit in setup.lane.limits if limit.zone is None]
+        self._windows = sorted({limit.window_ms for limit in sliding})
         self._clock = setup.clock
         self._salt = f"{setup.seed}!{setup.lane_key}!"
         self._deliver: Deliver | None = None
@@ -322,10 +327,13 @@ class SandboxCarrier:
     ) -> None:
         lines = "".join(
             f"{message.id}\t{self._lane_key}\t{now_ms}\t{message.units}\t{message.attempt}\t"
-            f"{result.outcome.name}\n"
+            f"{result.outcome.name}{self._said(message)}\n"
             for message, result in zip(batch, results, strict=True)
         )
         os.write(self._log, lines.encode())
+
+    def _said(self, message: CarrierMessage) -> str:
+        return "\t" + json.dumps(message.body, ensure_ascii=False) if self._options.bodies else ""
 
 
 class _Draw:

@@ -1,0 +1,3 @@
+"""SMPP 3.4: `carrier: smpp`; the adapter is in `adapter`, and registers itself."""
+
+from actors.carriers.smpp import adapter as adapter
