@@ -1,0 +1,1 @@
+"""The HTTP door of a gateway: what carriers and mail programs call, one handler a file."""
