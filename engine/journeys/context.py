@@ -8,6 +8,7 @@ from engine import limits
 from engine.packing import unpack
 
 if TYPE_CHECKING:
+    from engine.activation import Activation
     from engine.journeys.instance import Instance
 
 
@@ -33,6 +34,23 @@ def events_of(instance: "Instance") -> dict[str, dict[str, Any]]:
     """The properties of the events that were given a name, by that name: a template's `events`."""
     aliases = instance.aliases
     return {alias: properties_of(raw) for alias, raw in aliases.items()} if aliases else {}
+
+
+def template_context(
+    act: "Activation", instance: "Instance", newest: dict[str, Any]
+) -> dict[str, Any]:
+    """What a template of a run sees; `newest` is what its newest event holds."""
+    entity = act.entity
+    first = instance.first
+    return {
+        "profile": entity.traits,
+        "event": newest,
+        "first": newest if first is instance.newest else properties_of(first),
+        "events": events_of(instance),
+        "user_id": entity.id,
+        "journey": instance.journey,
+        "key": instance.key,
+    }
 
 
 def text_of(value: Any) -> str:

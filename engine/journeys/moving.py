@@ -8,6 +8,7 @@ line that says so.
 from typing import TYPE_CHECKING
 
 from engine import limits
+from engine.journeys import calling
 from engine.journeys.compile import Journey
 from engine.journeys.exits import Exit
 from engine.journeys.instance import COMPLETED, FAILED, Instance
@@ -40,6 +41,8 @@ def advance(act: "Activation", instance: Instance, journey: Journey, move: Move)
 def walk(act: "Activation", instance: Instance, journey: Journey, move: Move | None) -> None:
     """Moves an instance from step to step until one parks it or it ends."""
     moves = 0
+    if move is not None and instance.memory and act.entity.outbox:
+        calling.take_back(act, instance)  # it goes another way than by the answer
     while move is not None:
         if instance.due_ms:
             instance.due_ms = 0
@@ -83,6 +86,8 @@ def end(act: "Activation", instance: Instance, status: str, why: str) -> None:
     if instance.due_ms:
         act.clear_timer(TIMER + instance.id)
     act.clear_timer(EXIT_TIMER + instance.id)
+    if entity.outbox:
+        calling.take_back(act, instance)
     instance.end(act.now, status, why)
     del entity.instances[instance.id]
     entity.keep_ended(instance)

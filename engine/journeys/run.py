@@ -14,11 +14,13 @@ from engine.journeys.compile import Journey
 from engine.journeys.entering import STEP, by_event, by_name, by_segment
 from engine.journeys.instance import EXITED, FAILED, STOPPED, Instance
 from engine.journeys.moving import advance, cancel_messages, end, is_paused, leave_by, walk
+from engine.journeys.steps.registry import TIMER
 from engine.journeys.watching import look, look_all
 from engine.reasons import Reason
 
 if TYPE_CHECKING:
     from engine.activation import Activation, EventView
+    from engine.messages import Message
 
 ENTER: Final = "enter"
 LEAVE: Final = "leave"
@@ -86,6 +88,24 @@ def on_timer(act: "Activation", instance_id: str) -> None:
     else:
         move = journey.steps[instance.step].on_timer(act, instance)
     walk(act, instance, journey, move)
+
+
+def on_message(act: "Activation", message: "Message", done: bool) -> None:
+    """Lets a run that waits for a message go on: it has succeeded, or it failed."""
+    instance = act.entity.instances.get(message.instance)
+    if instance is None or instance.messages[-1:] != (message.id,):
+        return
+    journey = act.program.journeys.get(instance.pin)
+    step = journey.steps.get(instance.step) if journey is not None else None
+    if journey is None or step is None or instance.held is not None:
+        return
+    if not done and is_paused(act, instance.journey):
+        instance.due_ms = act.now  # it looks again when the journey goes on
+        act.clear_timer(TIMER + instance.id)
+        return
+    move = step.on_message(act, instance, message, done)
+    if move is not None:
+        advance(act, instance, journey, move)
 
 
 def enter(act: "Activation", name: str, raw: bytes = b"", words: str = "a step") -> None:

@@ -49,7 +49,8 @@ class _Reset(Strict):
         return self
 
 
-def _kept_name(name: str) -> str:
+def kept_name(name: str) -> str:
+    """A name under which templates find what a step keeps, if it is one."""
     if name == FIRST:
         raise refusal("'first' is the event that began the run", "choose another name")
     if not name.isidentifier():
@@ -61,7 +62,7 @@ class EventBranchModel(EventRule, _Reset):
     """An event that a step waits for; `as` keeps it for templates under a name."""
 
     noun: ClassVar[str] = "a branch of a hold"
-    as_: Annotated[DefinitionName, AfterValidator(_kept_name)] | None = Field(
+    as_: Annotated[DefinitionName, AfterValidator(kept_name)] | None = Field(
         default=None, alias="as"
     )
 

@@ -21,6 +21,7 @@ from engine.uses import Use
 if TYPE_CHECKING:
     from engine.activation import Activation, EventView
     from engine.journeys.compile import Journey
+    from engine.messages import Message
 
 END: Final = "end"
 TIMER: Final = "j:"
@@ -81,6 +82,12 @@ class Step:
             A move on, or None to stay; and when time alone may make one true, or None.
         """
         return None, None
+
+    def on_message(
+        self, act: "Activation", instance: Instance, message: "Message", done: bool
+    ) -> Move | None:
+        """What the news of a message does that it waits for: it succeeded, or it failed."""
+        return None
 
     def on_timer(self, act: "Activation", instance: Instance) -> Move | None:
         """What the timer does; `act.now` is the very moment at which it was due."""

@@ -1,0 +1,1 @@
+"""Callers: they do the webhooks of journeys and bring the answers back."""
