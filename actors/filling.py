@@ -8,11 +8,13 @@ slice is small and a rest follows each, so that an event never waits longer than
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from actors.past import Past
+from actors.store.errors import StoreError
 from engine import commands, limits
 from engine.errors import Overloaded, Unavailable
 from engine.slots import catalog_key
@@ -20,6 +22,7 @@ from engine.slots import catalog_key
 if TYPE_CHECKING:
     from actors.shard_runner import ShardRunner
 
+_log: Final = logging.getLogger(__name__)
 Versions = dict[str, int]
 """The version of each workspace's definitions."""
 
@@ -28,6 +31,9 @@ Versions = dict[str, int]
 class _Progress:
     done: Versions = field(default_factory=dict)
     evaluated: int = 0
+    error: str = ""
+    tries: int = 0
+    again_s: float = 0.0
 
 
 class Filling:
@@ -59,7 +65,10 @@ class Filling:
                 wanted = _versions(runner)
                 with contextlib.suppress(Overloaded, Unavailable):  # then it begins again, later
                     if wanted != self._progress[index].done:
+                        self._progress[index].tries = 0
                         await self._fill(index, runner, wanted)
+                    elif self._may_try_again(self._progress[index]):
+                        await self._fill_past(index, wanted)
 
     def stop(self) -> None:
         """Ends what is under way in a thread; the task is the owner's to cancel."""
@@ -71,20 +80,43 @@ class Filling:
 
         Returns:
             `filled`: whether everyone was evaluated; `evaluated` and `entities`, as numbers of all
-            entities of the shard.
+            entities of the shard; `error`: why the past could not be read, or empty.
         """
         runner, progress = self._runners[shard], self._progress[shard]
         entities = runner.shard.entities
         filled = progress.done.get(workspace, 0) == _versions(runner).get(workspace, 0)
         evaluated = entities if filled else min(progress.evaluated, entities)
-        return {"filled": filled, "evaluated": evaluated, "entities": entities}
+        return {
+            "filled": filled, "evaluated": evaluated, "entities": entities, "error": progress.error,
+        }  # fmt: skip
+
+    async def _fill_past(self, index: int, wanted: Versions) -> None:
+        """Puts in what was before; what cannot be read is left for another time."""
+        progress, past = self._progress[index], self._past[index]
+        try:
+            for workspace in wanted:
+                if past.is_missing(workspace):
+                    await past.fill(workspace)
+            progress.error = ""
+        except StoreError as error:
+            progress.error = str(error)
+            progress.tries += 1
+            progress.again_s = asyncio.get_running_loop().time() + limits.FILL_AGAIN_S
+            _log.error("shard %d: the past is not filled: %s", index, error)
+
+    @staticmethod
+    def _may_try_again(progress: _Progress) -> bool:
+        now = asyncio.get_running_loop().time()
+        return (
+            bool(progress.error)
+            and progress.tries < limits.FILL_TRIES
+            and (now >= progress.again_s)
+        )
 
     async def _fill(self, index: int, runner: "ShardRunner", wanted: Versions) -> None:
         progress = self._progress[index]
         progress.evaluated = 0
-        for workspace in wanted:
-            if self._past[index].is_missing(workspace):
-                await self._past[index].fill(workspace)
+        await self._fill_past(index, wanted)
         after = ""
         while _versions(runner) == wanted:
             entities = runner.shard.scan(after, limits.REFRESH_ENTITIES)

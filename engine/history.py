@@ -20,6 +20,7 @@ from xxhash import xxh3_64_intdigest
 from engine import commands, profile
 from engine.activation import Activation, EventView
 from engine.commands import NAMED_TYPES, Command
+from engine.computed.told import take_told
 from engine.conditions.windows import Window, take, trim
 from engine.packing import pack, unpack
 from engine.reasons import Reason
@@ -77,8 +78,8 @@ class History:
         for chunk in commands.unpack_payload(payload):
             for command in chunk:
                 read += 1
-                if command[0] == commands.PASS:
-                    inner = commands.unpack_command(command[6])
+                if command[0] == commands.PASS and command[7]:
+                    inner = commands.unpack_command(command[7])
                     command = (inner[0], command[1], *inner[2:])
                 if command[0] == commands.EVENT and command[1].startswith(self._prefix):
                     self._take(now_ms, mode, command)
@@ -135,7 +136,7 @@ class _Past:
 
 
 def take_fill(act: Activation, command: Command) -> int:
-    """Puts times of the past into an entity's windows, and evaluates who counts them."""
+    """Puts the past into an entity's windows and computed traits, and evaluates who reads them."""
     entity, index = act.entity, act.program.index
     if entity.kind not in PROFILES:
         return Reason.NOT_FOUND
@@ -151,6 +152,12 @@ def take_fill(act: Activation, command: Command) -> int:
                 touched += kept.segments
     if touched:
         profile.settle(act, touched)
+    if len(command) > 3 and command[3]:
+        changed = take_told(act, command[1], command[3])
+        if changed:
+            profile.traits_changed(act, changed)
+            if act.program.journey_index.watches:
+                act.follow_ups.append(("look", None))
     return Reason.ACCEPTED
 
 

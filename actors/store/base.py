@@ -9,7 +9,7 @@ that failed, or whose outcome nobody knows, the store is poisoned and its owner 
 PostgreSQL can stand beside SQLite because nothing here names a file, a connection or a lock.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol
 
@@ -74,6 +74,28 @@ class DefinitionRow:
     documents: bytes
 
 
+class ErasureRow(NamedTuple):
+    """Something that the journal and the archive should forget, until they have.
+
+    Attributes:
+        key: The entity; see `engine.privacy.hidden.Erasure`.
+        mark: What of it; see there.
+        seq: The entry that said so.
+        at_ms: When that was.
+        tombstone: See there.
+        sweep: The number of the sweep that takes it out, 0 before there is one.
+        upto: The newest entry that it is taken out of.
+    """
+
+    key: str
+    mark: str
+    seq: int
+    at_ms: int
+    tombstone: bytes = b""
+    sweep: int = 0
+    upto: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Commit:
     """What becomes durable together.
@@ -83,20 +105,24 @@ class Commit:
         rows: Entities to write or delete. Of several rows with one key the last one counts.
         definitions: Definitions to keep.
         start_seq: Entries below it are no longer needed for recovery. None leaves it as it is.
+        erasures: Erasures to keep. Another one of the same key and mark takes its place.
+        swept: The number of a sweep whose erasures are done with; 0 for none.
     """
 
     entries: Sequence[Entry] = ()
     rows: Sequence[EntityRow] = ()
     definitions: Sequence[DefinitionRow] = ()
     start_seq: int | None = field(default=None)
+    erasures: Sequence[ErasureRow] = ()
+    swept: int = 0
 
 
 class ShardStore(Protocol):
     """One shard, opened by its one owner.
 
-    `sync`, `commit` and `archive_passed` block and belong in a thread; everything else
-    is quick and belongs to the thread that serves. After a `StoreError` from any method the owner
-    must exit.
+    `sync`, `commit`, `archive_passed`, `last_sweep`, `rewrite_next` and `wipe` block and belong in
+    a thread; everything else is quick and belongs to the thread that serves. After a `StoreError`
+    from any method but `rewrite_next`, which only reads and replaces, the owner must exit.
     """
 
     @property
@@ -187,11 +213,41 @@ class ShardStore(Protocol):
     def scan(self, after: str, limit: int) -> list[tuple[str, int, bytes]]:
         """Up to `limit` entities `(key, seq, data)` with keys above `after`, ascending."""
 
-    def archive_passed(self) -> int:
+    def archive_passed(self, all_of_it: bool = False) -> int:
         """Moves entries below `start_seq` to the archive; a bounded piece of work a call.
+
+        Args:
+            all_of_it: Also what is too little for a file.
 
         Returns:
             How many entries it moved. 0: nothing to do now.
+        """
+
+    def erasures(self, limit: int) -> list[ErasureRow]:
+        """The oldest erasures that are not done with; those of a sweep that has begun first."""
+
+    def rewrite_next(self, sweep: int, upto: int, change: Callable[[Entry], bytes]) -> int:
+        """Rewrites the oldest file of the archive that a sweep has not rewritten yet.
+
+        Args:
+            sweep: The number of the sweep, above those of all before it.
+            upto: The newest entry that it is about.
+            change: Gives the payload that an entry should have; called for all of the file.
+
+        Returns:
+            How many files are left, this one included; 0 if there was none to rewrite.
+
+        Durability: the file is there whole, as it was or as it should be, whenever power is lost.
+        """
+
+    def last_sweep(self) -> int:
+        """The highest number of a sweep that has rewritten a file of the archive, or 0."""
+
+    def wipe(self, most_bytes: int) -> None:
+        """Makes sure that what was deleted is not in the files any more, either.
+
+        Args:
+            most_bytes: Of a larger file only what is certain to be there is wiped.
         """
 
     def close(self) -> None:

@@ -5,7 +5,8 @@ is on the disk. Versions before 3.51.3 can lose commits when a log is reset unde
 so they are refused at import. Pages are checked cell by cell, and no schema is trusted.
 Pages of 8 KiB were measured: rows of 0.8 kB that come in the order of their keys, as a sweep writes
 them, cost 12 µs each (19 µs with 4 KiB), scattered ones the same with both. A longer log makes the
-commit that copies it stall longer (12 ms for 4 MB, 50 ms for 16).
+commit that copies it stall longer (12 ms for 4 MB, 50 ms for 16). What is deleted is overwritten
+with zeros (secure_delete): who was erased is then not in free pages, either.
 """
 
 from __future__ import annotations
@@ -86,6 +87,7 @@ def open_connection(
         if not read_only:
             pragmas = [
                 f"PRAGMA page_size={page_bytes}",
+                "PRAGMA secure_delete=ON",
                 "PRAGMA journal_mode=WAL",
                 "PRAGMA synchronous=FULL",
                 f"PRAGMA wal_autocheckpoint={checkpoint_pages}",

@@ -73,6 +73,7 @@ class KeyStore:
     """
 
     def __init__(self, directory: Path) -> None:
+        self.directory = directory
         self._path = directory / FILE_NAME
         self._lock = threading.Lock()
         with store_errors(self._path, "open"):

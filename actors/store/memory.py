@@ -9,8 +9,8 @@ one by its epoch alone, so tests can have two owners at once, as a frozen machin
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from actors.store.base import (
@@ -18,6 +18,7 @@ from actors.store.base import (
     DefinitionRow,
     EntityRow,
     Entry,
+    ErasureRow,
     check_commit,
     fenced,
 )
@@ -36,6 +37,8 @@ class _Disk:
     archived: list[Entry] = field(default_factory=list)
     rows: dict[str, EntityRow] = field(default_factory=dict)
     definitions: dict[tuple[str, int], DefinitionRow] = field(default_factory=dict)
+    erasures: dict[tuple[str, str], ErasureRow] = field(default_factory=dict)
+    last_sweep: int = 0
 
 
 class MemoryStore:
@@ -120,6 +123,11 @@ class MemoryShardStore:
                 disk.rows[row.key] = row
         for definition in commit.definitions:
             disk.definitions[definition.workspace, definition.version] = definition
+        for erasure in commit.erasures:
+            disk.erasures[erasure.key, erasure.mark] = erasure
+        if commit.swept:
+            kept = disk.erasures.items()
+            disk.erasures = {k: row for k, row in kept if row.sweep != commit.swept}
         if commit.start_seq is not None:
             disk.start_seq = commit.start_seq
 
@@ -177,7 +185,30 @@ class MemoryShardStore:
             if row.data is not None
         ]
 
-    def archive_passed(self) -> int:
+    def erasures(self, limit: int) -> list[ErasureRow]:
+        """The oldest erasures that are not done with; see `ShardStore.erasures`."""
+        self._check_alive()
+        rows = self._disk.erasures.values()
+        return sorted(rows, key=lambda row: (row.sweep == 0, row.seq, row.key, row.mark))[:limit]
+
+    def last_sweep(self) -> int:
+        """The highest number of a sweep that has rewritten the archive, or 0."""
+        return self._disk.last_sweep
+
+    def rewrite_next(self, sweep: int, upto: int, change: Callable[[Entry], bytes]) -> int:
+        """Rewrites all of the archive at once."""
+        self._check_alive()
+        disk = self._disk
+        if disk.last_sweep >= sweep:
+            return 0
+        disk.archived = [replace(entry, payload=change(entry)) for entry in disk.archived]
+        disk.last_sweep = sweep
+        return 1
+
+    def wipe(self, most_bytes: int) -> None:
+        """What is deleted is nowhere."""
+
+    def archive_passed(self, all_of_it: bool = False) -> int:
         """Moves all entries below `start_seq` to the archive."""
         self._check_alive()
         disk = self._disk

@@ -70,6 +70,20 @@ CREATE TABLE definition (
 ) STRICT, WITHOUT ROWID;
 """
 
+# Not in stores of earlier versions: made when they are opened.
+ERASURE_TABLE: Final = """
+CREATE TABLE IF NOT EXISTS erasure (
+    key TEXT NOT NULL,
+    mark TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    at_ms INTEGER NOT NULL,
+    tombstone BLOB NOT NULL,
+    sweep INTEGER NOT NULL,
+    upto INTEGER NOT NULL,
+    PRIMARY KEY (key, mark)
+) STRICT;
+"""
+
 STATE_READ: Final = (
     "SELECT epoch, start_seq, last_seq, last_crc, floor_seq, floor_crc, closed, crc FROM state"
 )

@@ -14,7 +14,7 @@ see snapshot.py), one reads for the archive.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from operator import attrgetter
 from typing import Any, Final
@@ -22,7 +22,15 @@ from typing import Any, Final
 import apsw
 
 from actors.store.archive import ShardArchive
-from actors.store.base import Commit, DefinitionRow, EntityRow, Entry, check_commit, fenced
+from actors.store.base import (
+    Commit,
+    DefinitionRow,
+    EntityRow,
+    Entry,
+    ErasureRow,
+    check_commit,
+    fenced,
+)
 from actors.store.checks import check_entry, entry_crc, row_crc, torn
 from actors.store.connection import store_errors, transaction
 from actors.store.errors import StoreError, WriteFailed
@@ -129,6 +137,7 @@ class SqliteShardStore:
                     self._writer.execute(_INSERT_ENTRY, values)
                 self._write_rows(commit)
                 self._write_definitions(commit)
+                self._write_erasures(commit)
         except BaseException:
             self._roll_back()
             self._writing.release()
@@ -199,6 +208,12 @@ class SqliteShardStore:
                         f"version {row.version} of workspace {row.workspace} was journaled with "
                         "other documents before",
                     )
+
+    def _write_erasures(self, commit: Commit) -> None:
+        for row in commit.erasures:
+            self._writer.execute("INSERT OR REPLACE INTO erasure VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+        if commit.swept:
+            self._writer.execute("DELETE FROM erasure WHERE sweep = ?", (commit.swept,))
 
     def history(self) -> Iterator[Entry]:
         """All entries that are kept, archived and live; see `actors.store.reader`."""
@@ -305,7 +320,16 @@ class SqliteShardStore:
                 raise torn(self._path, f"entity {key} is not what was written")
         return [(key, seq, data) for key, seq, data, _ in rows]
 
-    def archive_passed(self) -> int:
+    def erasures(self, limit: int) -> list[ErasureRow]:
+        """The oldest erasures that are not done with; see `ShardStore.erasures`."""
+        rows = self._fetch(
+            "SELECT key, mark, seq, at_ms, tombstone, sweep, upto FROM erasure"
+            " ORDER BY sweep = 0, seq, key, mark LIMIT ?",
+            (limit,),
+        )
+        return [ErasureRow(*row) for row in rows]
+
+    def archive_passed(self, all_of_it: bool = False) -> int:
         """Moves entries below `start_seq` to the archive: at most one file a call.
 
         The file is synced before the rows are deleted. After a crash in between, the rows that the
@@ -318,7 +342,7 @@ class SqliteShardStore:
             state = self._state
             upto = min(self._archive.last_seq, state.start_seq - 1)
             if upto <= state.floor_seq:
-                upto = self._archive_next(state)
+                upto = self._archive_next(state, all_of_it)
             if upto <= state.floor_seq:
                 return 0
             with self._writing, store_errors(self._path, "shorten the journal of"):
@@ -326,7 +350,7 @@ class SqliteShardStore:
             self._archive.prune(upto)
             return upto - state.floor_seq
 
-    def _archive_next(self, state: State) -> int:
+    def _archive_next(self, state: State, all_of_it: bool) -> int:
         """Writes the next file of the archive; its last entry, or the floor if there is too little.
 
         `state` is a copy: commits go on meanwhile, and only ever raise `start_seq`.
@@ -337,14 +361,48 @@ class SqliteShardStore:
             (state.start_seq, policy.file_entries),
         )
         total = 0
+        last = sizes[-1][0] if all_of_it and sizes else 0
         for seq, size in sizes:
             total += size
-            if total >= policy.file_bytes or seq - state.floor_seq >= policy.file_entries:
+            full = total >= policy.file_bytes or seq - state.floor_seq >= policy.file_entries
+            if full or seq == last:
                 entries = self._journal(self._passed, state.floor_seq + 1, seq)
                 with store_errors(self._archive.directory, "write to"):
                     self._archive.append(list(entries), state.floor_crc)
                 return int(seq)
         return state.floor_seq
+
+    def last_sweep(self) -> int:
+        """The highest number of a sweep that has rewritten a file, or 0."""
+        archive = self._archive
+        return max((archive.header(path).rewritten for _, _, path in archive.files()), default=0)
+
+    def rewrite_next(self, sweep: int, upto: int, change: Callable[[Entry], bytes]) -> int:
+        """Rewrites one file of the archive; see `ShardStore.rewrite_next`."""
+        self._check_alive()
+        left = self._archive.to_rewrite(sweep, upto)
+        if left:
+            with store_errors(left[0], "rewrite"):
+                self._archive.rewrite(left[0], sweep, change)
+        return len(left)
+
+    def wipe(self, most_bytes: int) -> None:
+        """Empties the log, and writes a file of up to `most_bytes` anew.
+
+        What is deleted is overwritten with zeros. But where rows moved from page to page, a piece
+        of one may be left in a page's unused middle (of one in a thousand, in a test of updates at
+        random), and only a file that is written anew is free of those.
+
+        Cost: 5 ms a megabyte of a file that is written anew, in which no commit is taken.
+        """
+        self._check_alive()
+        with self._poisoning(), self._writing, store_errors(self._path, "wipe"):
+            self._reader.end()
+            if self._path.stat().st_size <= most_bytes:
+                self._writer.execute("VACUUM")
+            self._reader.end()
+            with suppress(apsw.BusyError):  # somebody reads an old snapshot: the next wipe does it
+                self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
 
     def _forget(self, upto: int) -> None:
         with transaction(self._writer):

@@ -21,6 +21,7 @@ from actors.store.errors import TornStore
 from actors.store.identity import Identity
 from actors.store.lock import FileLock
 from actors.store.schema import (
+    ERASURE_TABLE,
     STATE_WRITE,
     State,
     check_header,
@@ -122,6 +123,7 @@ def _check_archive(path: Path, state: State, archive: ShardArchive) -> None:
 def _begin_epoch(writer: apsw.Connection, path: Path, old: State) -> State:
     new = old._replace(epoch=old.epoch + 1, closed=0)
     with transaction(writer):
+        writer.execute(ERASURE_TABLE)
         writer.execute(STATE_WRITE, (*new, new.crc(), old.epoch, old.last_seq))
         if writer.changes() != 1:
             raise torn(path, "its state changed while it was being opened")

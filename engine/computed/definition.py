@@ -4,7 +4,7 @@ A computed trait is written like what it answers: which function of which event,
 over which span. Its name is the trait's.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from json import dumps
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
@@ -145,15 +145,17 @@ class ComputedTrait:
         event: The event that it reads.
         span: Over which events it is computed, and what.
         mark: A hash of what it keeps. What was kept under another mark is of no use to it.
+        since: The version of the definitions since which it counts.
     """
 
-    __slots__ = ("_find", "_where", "event", "mark", "name", "span")
+    __slots__ = ("_find", "_where", "event", "kept", "mark", "name", "since", "span")
 
     def __init__(self, name: str, event: str, span: Span, mark: str) -> None:
         self.name = name
         self.event = event
         self.span = span
-        self.mark = mark
+        self.mark = self.kept = mark
+        self.since = 0
         self._where: Callable[[Facts, EventView], bool] | None = None
         self._find: Callable[[Mapping[str, Any]], Any] | None = None
 
@@ -203,6 +205,34 @@ def compile_trait(model: TraitModel) -> ComputedTrait:
     if path:
         trait.set_property(path)
     return trait
+
+
+def count_since(
+    trait: ComputedTrait, before: ComputedTrait | None, bodies: Iterable[Any], version: int
+) -> None:
+    """Says since when a trait counts that a version of the definitions brings.
+
+    What keeps the same as before goes on. What kept the same once, and then did not, begins anew:
+    it gets a mark that no record can have, since somebody may still hold one from then.
+
+    Args:
+        trait: The trait.
+        before: The trait of its name in the version before, if there was one.
+        bodies: All that was defined under its name before, None where it was deleted.
+        version: The version.
+    """
+    trait.since = version
+    if before is not None and before.kept == trait.kept:
+        trait.mark, trait.since = before.mark, before.since
+    elif any(_kept_by(body) == trait.kept for body in bodies if body is not None):
+        trait.mark = xxh3_64_hexdigest(f"{trait.kept} {version}".encode())[:8]
+
+
+def _kept_by(body: Any) -> str:
+    try:
+        return compile_trait(TraitModel.model_validate(body)).kept
+    except ValueError:  # of a release that took what this one does not
+        return ""
 
 
 def by_event(traits: Mapping[str, ComputedTrait]) -> dict[str, tuple[ComputedTrait, ...]]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 STATE: Final = "computed"  # in `Entity.state`: trait to `[mark, kept, capped ms]`
+TOLD: Final = "told"  # in `Entity.state`: see `engine.computed.told`
 PART: Final = 3
 
 
@@ -17,6 +18,15 @@ def join(mine: dict[str, list[Any]], theirs: dict[str, list[Any]]) -> dict[str, 
     joined = dict(mine)
     for name, record in theirs.items():
         joined[name] = [*mine.get(name, ()), *record]
+    return joined
+
+
+def join_told(mine: dict[str, list[str]], theirs: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Whose past is in the records of either, by trait: `[mark, key, …]`."""
+    joined = {**theirs, **mine}
+    for name in mine.keys() & theirs.keys():
+        if mine[name][0] == theirs[name][0]:
+            joined[name] = list(dict.fromkeys([*mine[name], *theirs[name]]))
     return joined
 
 

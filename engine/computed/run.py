@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from engine import limits
 from engine.computed.definition import ComputedTrait
 from engine.computed.functions import Items
-from engine.computed.merging import PART, STATE, parts_of
+from engine.computed.merging import PART, STATE, TOLD, parts_of
 from engine.computed.spans import EXACT, FOR_EVER
 from engine.packing import pack
 
@@ -73,6 +73,11 @@ def refresh(act: "Activation") -> None:
             del records[name]
         elif record[0] != trait.mark or len(record) > PART:
             _unite(act, trait, records)
+    told: dict[str, Any] = entity.state.get(TOLD) or {}
+    for name in [name for name in told if name not in defined]:
+        del told[name]
+    if not told:
+        entity.state.pop(TOLD, None)
     for token in [token for token in entity.timers if token.startswith(_TIMER)]:
         if token[len(_TIMER) :] not in records:
             act.clear_timer(token)
@@ -87,6 +92,17 @@ def refresh(act: "Activation") -> None:
             act.note("computed", name, "unset what was there: it is computed from now on")
     if changed and act.program.journey_index.watches:
         act.follow_ups.append(("look", None))
+
+
+def unite(act: "Activation", trait: ComputedTrait, record: list[Any]) -> bool:
+    """Joins a record of one part or several with what is kept; True if the value changed."""
+    records: Records = act.entity.state.setdefault(STATE, {})
+    mine = records.get(trait.name, [])
+    if mine:
+        mine[0] = trait.mark  # of an earlier release: what it holds was counted under this one
+    records[trait.name] = [*mine, *record]
+    _unite(act, trait, records)
+    return _settle(act, trait)
 
 
 def without_own(act: "Activation", traits: Mapping[str, Any]) -> dict[str, Any]:

@@ -28,8 +28,10 @@ from engine.identity.record import (
     Record,
     merged_into,
 )
+from engine.journeys import calling
 from engine.messages import Message, Messages
 from engine.packing import PackedRun
+from engine.privacy.hidden import NAMED, WHOLE, Erasure, tombstone_of
 from engine.privacy.record import PRIVACY, SUPPRESSED, digest, erased_ms
 from engine.reasons import Reason
 from engine.slots import ACCOUNT, ADDRESS, ANONYMOUS, IDENTIFIER, USER
@@ -63,6 +65,7 @@ def take_erase(act: Activation, command: Command) -> Reason:
     if entity.state.get(PRIVACY, {}).get("request") == mark and not is_late:
         return Reason.DUPLICATE
     if owner and not is_merged and into not in ("", owner):
+        act.effects.erased.append(Erasure(key, NAMED + owner))
         return Reason.ACCEPTED  # it was asked to become a part, and is a part of somebody else
     record: Record = entity.state.get(IDENTITY, {})
     accounts = [f"{entity.workspace}/{ACCOUNT}/{id_}" for id_ in entity.state.get("groups", ())]
@@ -82,6 +85,7 @@ def take_erase(act: Activation, command: Command) -> Reason:
         _tell(act, account, suppress, False, key)
     words = "erased and suppressed" if suppressed_ms else "erased"
     act.note("privacy", digest(entity.workspace, key), words)
+    act.effects.erased.append(Erasure(key, WHOLE, tombstone_of(entity)))
     return Reason.ACCEPTED
 
 
@@ -124,16 +128,22 @@ def _forget_person(act: Activation, owner: str, is_merged: bool, at_ms: int) -> 
     """At an identifier or an account: whose it was, or who belongs to it, is forgotten."""
     entity = act.entity
     state = entity.state
-    if not owner:
+    if not owner or entity.kind not in (ACCOUNT, IDENTIFIER):
         return Reason.NOT_FOUND
+    gone = Erasure(entity.key, NAMED + owner)
     if entity.kind == ACCOUNT:
         state.get("members", {}).pop(owner, None)
-        return Reason.ACCEPTED
-    if entity.kind != IDENTIFIER:
-        return Reason.NOT_FOUND
+        lines = entity.trail_lines()
+        entity.trail = PackedRun()
+        for line_ms, kind, subject, why in lines:
+            if subject != owner:
+                entity.note(line_ms, kind, subject, why)
     # A claim that was made since the erasure brings a newer time, and may come before this.
-    if (is_merged or state.get("owner") == owner) and state.get("since", 0) < at_ms:
-        entity.state = {}
+    elif (is_merged or state.get("owner") == owner) and state.get("since", 0) < at_ms:
+        since_ms = max(act.now, erased_ms(entity) + 1)
+        entity.state = {PRIVACY: {"erased_ms": since_ms, "request": "", "gone": True}}
+        gone = Erasure(entity.key, WHOLE, tombstone_of(entity))
+    act.effects.erased.append(gone)
     return Reason.ACCEPTED
 
 
@@ -143,6 +153,7 @@ def _empty(act: Activation) -> None:
     act.follow_ups.clear()
     _leave_segments(act)
     _call_back(act)
+    calling.take_back_all(act)
     entity.outbox = {
         id_: forward
         for id_, forward in entity.outbox.items()
@@ -190,6 +201,7 @@ def _blank(message: Message) -> Message:
     return Message(
         message.id, message.channel, "", message.purpose, "", "", "", message.lane, "", "", "",
         message.created_ms, message.expires_ms, False, (), True, message.status, [],
+        hop=message.hop,
     )  # fmt: skip
 
 

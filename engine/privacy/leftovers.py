@@ -12,11 +12,13 @@ from engine import profile
 from engine.activation import Activation
 from engine.commands import Command
 from engine.identity.record import CLAIMS, IDENTITY
+from engine.messages import hop_of
 from engine.packing import pack, unpack
 from engine.privacy.erasing import is_blank, tell_again
+from engine.privacy.hidden import LATE, Erasure
 from engine.privacy.record import PRIVACY, SUPPRESSED, erased_ms
 from engine.reasons import Reason
-from engine.slots import ACCOUNT, parse_key
+from engine.slots import ACCOUNT, IDENTIFIER, parse_key
 
 
 def come_back(act: Activation) -> None:
@@ -41,6 +43,7 @@ def is_of_the_erased(act: Activation, command: Command) -> bool:
     since_ms = command[8] if len(command) > 8 else 0
     if since_ms == erased_ms(act.entity):
         return False
+    _forget_late(act, command)
     tell_again(act, command[3])
     return True
 
@@ -51,18 +54,22 @@ def is_late_kept(act: Activation, command: Command) -> bool:
         return False
     _, kind, id_ = parse_key(command[3])
     record: dict[str, Any] = act.entity.state.get(IDENTITY, {})
-    return id_ not in record.get(kind, {})
+    if id_ in record.get(kind, {}):
+        return False
+    _forget_late(act, command)
+    return True
 
 
 def is_late_claim(act: Activation, command: Command) -> bool:
     """Whether a `claim` answers one from before the erasure; the identifier then forgets it."""
     entity = act.entity
-    if not erased_ms(entity):
+    if not erased_ms(entity) or entity.kind == IDENTIFIER:
         return False
     _, _, _, identifier, owner = command[:5]
     type_, _, value = parse_key(identifier).id.partition(":")
     if value in entity.state.get(IDENTITY, {}).get(CLAIMS, {}).get(type_, {}):
         return False
+    _forget_late(act, command)
     if owner == entity.key:
         tell_again(act, identifier)
     return True
@@ -75,17 +82,24 @@ def is_late_account(act: Activation, command: Command) -> bool:
         return False
     if parse_key(command[3]).id in entity.state.get("groups", ()):
         return False
+    _forget_late(act, command)
     tell_again(act, command[3])
     return True
 
 
+def _forget_late(act: Activation, command: Command) -> None:
+    """Has what came too late taken out of the journal and its archive, too."""
+    act.effects.erased.append(Erasure(act.entity.key, LATE + command[2]))
+
+
 def settle_blank(act: Activation, command: Command) -> bool:
     """Takes a receipt of a message that an erasure called back; False if it is of another one."""
-    entity, message_id = act.entity, command[2]
+    entity = act.entity
+    message_id, hop = hop_of(command[2])
     at = entity.kept.where(message_id)
     if at < 0 or not is_blank(entity.kept.at(at)):
         return False
-    if command[5]:
+    if command[5] and entity.kept.at(at).hop == hop:
         entity.outbox.pop(message_id, None)
         entity.kept.drop(at)
     return True
@@ -102,4 +116,5 @@ def without_past(act: Activation, command: Command) -> Command | Reason:
         name: [at for at in times if (at[0] if isinstance(at, list) else at) > kept["erased_ms"]]
         for name, times in unpack(command[2]).items()
     }
-    return (command[0], command[1], pack(windows))
+    told = command[3:] if command[4:] and kept["erased_ms"] <= command[4] else ()
+    return (command[0], command[1], pack(windows), *told)

@@ -1,0 +1,186 @@
+"""What a journal entry looks like once people have been erased: a function of entry and erasures.
+
+An archive is replayed, so what is taken out of it must leave everyone else as they were, and the
+erased person erased. No entity depends on another, so a command to somebody who is gone can go
+without a trace, but for two things. Where events drive the clocks, its time stays, in a command
+that does nothing else. And in the place of the erasure a tombstone is put in, under a hash of the
+key: with it a replay knows of who comes back what the shard knew (that they are suppressed, which
+ids they have given out).
+
+Where others speak of the person (an account of its members, an identifier of who has claimed it) a
+hash stands in for the key, in all their commands alike, so that they count as many as there were.
+What came to somebody after they were erased, and was not for them any more, keeps its place without
+what it holds, since refusing it was a step of its own.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from engine import commands
+from engine.commands import Command, Compressor
+from engine.packing import unpack_chunks, unpack_tuples
+from engine.privacy.hidden import BACK, LATE, NAMED, WHOLE, hidden_key
+
+
+class Whole(NamedTuple):
+    """Somebody all of whose commands go.
+
+    Attributes:
+        upto: The newest entry that they go from.
+        at: The entry that gets the tombstone.
+        tombstone: It, packed.
+    """
+
+    upto: int
+    at: int
+    tombstone: bytes
+
+
+@dataclass(slots=True)
+class Gone:
+    """What is to be taken out of a shard's entries.
+
+    Attributes:
+        whole: By key.
+        hidden: The keys of their tombstones, and up to which entry older ones go.
+        named: By key: the keys that it may not speak of any more, and up to which entry.
+        late: By key and forward's id: in which entry.
+    """
+
+    whole: dict[str, Whole] = field(default_factory=dict)
+    hidden: dict[str, int] = field(default_factory=dict)
+    named: dict[str, dict[str, int]] = field(default_factory=dict)
+    late: dict[tuple[str, str], int] = field(default_factory=dict)
+
+    def add(self, key: str, mark: str, at: int, upto: int, tombstone: bytes) -> None:
+        """Adds an erasure.
+
+        Args:
+            key: See `Erasure`.
+            mark: See `Erasure`.
+            at: The entry that it was said in.
+            upto: The newest entry that it holds for.
+            tombstone: See `Erasure`.
+        """
+        if mark in (WHOLE, BACK):
+            known = self.whole.get(key)
+            if known is None or known.at < at:
+                self.whole[key] = Whole(max(upto, known.upto if known else 0), at, tombstone)
+                self.hidden[hidden_key(key)] = self.whole[key].upto
+        elif mark.startswith(NAMED):
+            names = self.named.setdefault(key, {})
+            names[mark[len(NAMED) :]] = max(upto, names.get(mark[len(NAMED) :], 0))
+        elif mark.startswith(LATE):
+            self.late[key, mark[len(LATE) :]] = at
+
+    @property
+    def upto(self) -> int:
+        """The newest entry that anything is taken out of."""
+        named = (upto for names in self.named.values() for upto in names.values())
+        whole = (one.upto for one in self.whole.values())
+        return max(0, *whole, *named, *self.late.values(), 0)
+
+    def needles(self) -> set[bytes]:
+        """What a chunk that has anything to lose holds, as bytes."""
+        keys: Iterable[str] = (
+            *self.whole, *self.hidden, *self.named, *(key for key, _ in self.late),
+        )  # fmt: skip
+        return {key.encode() for key in keys}
+
+
+# Of so few keys it is quicker to search a chunk for them than to unpack it.
+_FEW: Final = 32
+
+
+class Rewriter:
+    """Takes what is gone out of entries. One serves one thread.
+
+    Args:
+        gone: What is gone.
+    """
+
+    def __init__(self, gone: Gone) -> None:
+        self._gone = gone
+        self._needles = gone.needles()
+        self._compressor = Compressor()
+
+    def rewrite(self, seq: int, mode: int, payload: bytes) -> bytes:
+        """An entry's payload without what is gone; the same bytes if there is nothing to take out.
+
+        Cost: 1 ms a megabyte, unpacked; 1 µs a command of a chunk that has one to lose.
+        """
+        if not payload:
+            return payload
+        chunks = list(unpack_chunks(payload))
+        changed = False
+        placed: set[str] = set()
+        for number, chunk in enumerate(chunks):
+            opened = commands.open_chunk(chunk)
+            if not self._may_concern(opened):
+                continue
+            before: list[Command] = unpack_tuples(opened)
+            after: list[Command] = []
+            for command in before:
+                self._take(seq, mode, command, after, placed)
+            if after != before:
+                packed = commands.pack_chunk(after)
+                chunks[number] = packed if opened is chunk else self._compressor.compress(packed)
+                changed = True
+        return commands.pack_payload(chunks) if changed else payload
+
+    def _may_concern(self, opened: bytes) -> bool:
+        return len(self._needles) > _FEW or any(needle in opened for needle in self._needles)
+
+    def _take(
+        self, seq: int, mode: int, command: Command, after: list[Command], placed: set[str]
+    ) -> None:
+        """Adds what stays of a command to those that stay."""
+        gone, key = self._gone, command[1]
+        whole = gone.whole.get(key)
+        if whole is not None and seq <= whole.upto:
+            if seq == whole.at and key not in placed:
+                placed.add(key)
+                after.append(commands.erased(hidden_key(key), whole.tombstone))
+            if mode and command[0] in commands.TIMED:
+                after.append(commands.tick(command[5]))
+            return
+        if command[0] == commands.ERASED and gone.hidden.get(key, 0) >= seq:
+            return  # an older tombstone, or this one: it was rewritten before
+        if gone.late.get((key, command[2] if len(command) > 2 else "")) == seq:
+            command = _emptied(command)
+        names = gone.named.get(key)
+        if names is not None:
+            command = _renamed(command, {n for n, upto in names.items() if seq <= upto})
+        elif command[0] == commands.WALKED:
+            last = gone.whole.get(command[4])
+            if last is not None and seq <= last.upto:
+                command = (*command[:4], hidden_key(command[4]), *command[5:])
+        after.append(command)
+
+
+def _renamed(command: Command, names: set[str]) -> Command:
+    """A command with hashes in place of keys; the event that a claim comes by goes with them."""
+    if names.isdisjoint(item for item in command if item.__class__ is str):
+        return command
+    renamed = [
+        hidden_key(item) if item.__class__ is str and item in names else item for item in command
+    ]
+    if command[0] in (commands.CLAIM, commands.LINK):
+        renamed[5] = ""
+    return tuple(renamed)
+
+
+def _emptied(command: Command) -> Command:
+    """A forward that was refused, without what it says: it is refused as it was."""
+    operation, items = command[0], list(command)
+    if operation == commands.PASS:
+        items[3], items[7] = hidden_key(items[3]), b""
+    elif operation == commands.KEPT:
+        items[3], items[4] = hidden_key(items[3]), hidden_key(items[4])
+    elif operation == commands.CLAIM:
+        items[3], items[5] = hidden_key(items[3]), ""
+        items[4] = items[4] if items[4] in ("", items[1]) else hidden_key(items[4])
+    elif operation == commands.ACCOUNT:
+        items[3], items[6] = hidden_key(items[3]), b""
+    return tuple(items)
