@@ -1,0 +1,1 @@
+"""An open benchmark of guards against text pumping."""

@@ -1,0 +1,94 @@
+"""Where a number is: its country, its network, its blocks.
+
+libphonenumber knows the network that a prefix was given to, in many countries; where it does not,
+the first digits after the country code stand for it. Several countries share the code 1 (and 7, 44
+and others), and pumping has its favourites among them, so the country is found by the library too.
+"""
+
+from contextlib import suppress
+from typing import Final, NamedTuple
+
+from phonenumbers import (
+    COUNTRY_CODE_TO_REGION_CODE,
+    NumberParseException,
+    parse,
+    region_code_for_number,
+)
+from phonenumbers.carrierdata import CARRIER_DATA
+
+_KEPT: Final = 20_000
+_DIGITS: Final = 8  # "+" and so many digits less one decide about country and network
+
+
+class Place(NamedTuple):
+    """Where a number is.
+
+    Attributes:
+        region: The country, as GB; or the country code if it is of no country.
+        network: A key for its network, as `GB Vodafone`.
+        classes: Keys of the country's three classes of prefixes; see `engine.fraud.guard`.
+        unproven: The key of the last two of them together.
+        network_class: The key of the network's unproven prefixes.
+    """
+
+    region: str
+    network: str
+    classes: tuple[str, str, str]
+    unproven: str
+    network_class: str
+
+
+class Places:
+    """Finds places, and keeps the newest. Cost: 0.15 µs for a known prefix, else 3 µs."""
+
+    __slots__ = ("_known", "_regions")
+
+    def __init__(self) -> None:
+        self._known: dict[str, Place] = {}
+        self._regions: dict[str, str] = {}
+
+    def of(self, e164: str) -> Place:
+        """The place of a number in international form."""
+        prefix = e164[:_DIGITS]
+        place = self._known.get(prefix)
+        if place is None:
+            if len(self._known) >= _KEPT:
+                del self._known[next(iter(self._known))]
+            place = self._known[prefix] = self._find(e164)
+        return place
+
+    def _find(self, e164: str) -> Place:
+        for digits in (1, 2, 3):
+            regions = COUNTRY_CODE_TO_REGION_CODE.get(int(e164[1 : 1 + digits] or 0))
+            if regions is not None:
+                break
+        else:
+            digits, regions = 3, ("",)
+        region = regions[0] if len(regions) == 1 else self._shared(e164, digits, regions)
+        if region in ("", "001"):
+            region = e164[: 1 + digits]
+        network = f"{region} {_network(e164[1:], digits)}"
+        classes = (f"{region}/0", f"{region}/1", f"{region}/2")
+        return Place(region, network, classes, f"{region}/3", f"{network}/2")
+
+    def _shared(self, e164: str, digits: int, regions: tuple[str, ...]) -> str:
+        """The country of a number whose code several have: four digits more tell it."""
+        prefix = e164[: digits + 5]
+        region = self._regions.get(prefix)
+        if region is None:
+            found = None
+            with suppress(NumberParseException):
+                found = region_code_for_number(parse(e164, None))
+            region = found or regions[0]
+            if len(self._regions) >= _KEPT:
+                del self._regions[next(iter(self._regions))]
+            self._regions[prefix] = region
+        return region
+
+
+def _network(digits: str, code_digits: int) -> str:
+    for length in range(_DIGITS - 1, code_digits, -1):
+        names = CARRIER_DATA.get(digits[:length])
+        if names is not None:
+            return str(names.get("en") or next(iter(names.values())))
+    return "+" + digits[: code_digits + 2]

@@ -1,0 +1,109 @@
+"""What a message to a phone passes before it leaves, and what its history says if it does not."""
+
+from typing import Any, cast
+
+import pytest
+
+from actors.senders.ledger_writer import LedgerWriter
+from actors.senders.screen import Screen
+from engine.fraud import FraudGuard
+from engine.lanes.definition import Lane, lane_from
+from engine.lanes.queue import QueuedMessage
+from engine.reasons import Reason
+
+
+class Paper:
+    """A ledger that only notes what it is given."""
+
+    def __init__(self) -> None:
+        self.blocks: list[str] = []
+        self.snapshots: list[list[Any]] = []
+
+    def block(self, name: str, body: list[Any]) -> None:
+        self.blocks.append(name)
+
+    def fraud(self, snapshot: list[Any]) -> None:
+        self.snapshots.append(snapshot)
+
+
+class Door:
+    """A screen with a lane before it."""
+
+    def __init__(self) -> None:
+        self.paper = Paper()
+        self.guard = FraudGuard()
+        self.screen = Screen(self.guard, cast("LedgerWriter", self.paper))
+        self.lane: Lane = lane_from({"lane": "main", "channel": "sms", "carrier": "sandbox"})
+        self.ended: list[tuple[str, Reason, str, str]] = []
+        self.count = 0
+
+    def send(self, to: str, now_ms: int, purpose: str = "otp", **facts: str) -> bool:
+        self.count += 1
+        message = QueuedMessage(
+            f"{self.count:032x}", "w/user/u", "w", "main", "sms", to, purpose, "", "", 10**12,
+            False, now_ms,
+        )  # fmt: skip
+        message.facts = facts or None
+        return bool(self.screen.pass_through([message], self.lane, now_ms, self._finish))
+
+    def _finish(self, message: QueuedMessage, reason: Reason, code: str, why: str) -> None:
+        self.ended.append((message.to, reason, code, why))
+
+
+@pytest.fixture
+def door() -> Door:
+    """One that has seen forty honest people."""
+    found = Door()
+    for at in range(40):
+        to = f"+447701{at:02d}{at * 7:04d}"
+        assert found.send(to, at * 60_000)
+        found.screen.feedback([["w", to, "verified"]], at * 60_000 + 20_000)
+    return found
+
+
+def pump(door: Door, start_ms: int, count: int = 60) -> int:
+    sent = 0
+    for at in range(count):
+        sent += door.send(f"+4478299{at * 37 % 10_000:05d}", start_ms + at * 60_000)
+    return sent
+
+
+def test_fraud_ends_with_evidence_and_a_score(door: Door) -> None:
+    assert pump(door, 3_000_000) < 20
+    reasons = {reason for _, reason, _, _ in door.ended}
+    assert reasons <= {Reason.FRAUD_BLOCKED, Reason.FRAUD_CHALLENGED}
+    assert all("fraud score" in why for _, _, _, why in door.ended)
+    assert door.paper.blocks
+    assert door.paper.snapshots
+    assert door.screen.counts()["challenge"] > 10
+
+
+def test_the_guard_of_a_workspace_is_obeyed(door: Door) -> None:
+    door.screen.configure(
+        "w", {"guard": "default", "countries": {"FR": "block"}, "safe": ["+44782*"]}
+    )
+    assert not door.send("+33612345678", 3_000_000, "marketing")
+    assert door.ended[-1][1:3] == (Reason.FRAUD_BLOCKED, "geo_blocked")
+    assert pump(door, 3_000_000) == 60
+    door.screen.configure("w", None)
+    assert door.send("+33612345678", 9_000_000, "marketing")
+
+
+def test_a_guard_that_cannot_be_read_changes_nothing(door: Door) -> None:
+    door.screen.configure("w", {"guard": "default", "countries": {"FR": "block"}})
+    door.screen.configure("w", {"guard": "default", "mode": "off"})
+    assert not door.send("+33612345678", 3_000_000)
+
+
+def test_a_shadowed_message_has_an_outcome_of_its_own(door: Door) -> None:
+    door.screen.configure("w", {"guard": "default", "purposes": {"otp": {"action": "shadow"}}})
+    door.screen.feedback([["w", "+447829912345", "fraud"]], 3_000_000)
+    assert not door.send("+447829912345", 3_000_001)
+    assert door.ended[-1][1:3] == (Reason.FRAUD_SHADOWED, "reported")
+    assert door.send("+447829912345", 3_000_002, risk="allow")
+
+
+def test_feedback_on_what_is_no_number_is_left_out(door: Door) -> None:
+    rows = [["w", "a@example.com", "verified"], ["w", "+1", "fraud"], ["w", "+4477", "dance"]]
+    door.screen.feedback(rows, 3_000_000)
+    assert door.screen.blocks(3_000_000) == []
