@@ -17,10 +17,11 @@ SEEDS ?= 1 2 3
 
 BIN := .venv/bin
 STAMP := .venv/.installed
+PEERS := tests/peers/.installed
 
 .PHONY: help
 help: ## Lists these words
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' \
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' \
 		$(firstword $(MAKEFILE_LIST))
 
 .PHONY: setup
@@ -31,7 +32,7 @@ demo: $(STAMP) ## Replays 18 months of real purchases through a running engine a
 	@$(BIN)/denrei demo
 
 .PHONY: test
-test: check ## Checks, then runs all tests; exactly what CI runs
+test: check $(PEERS) ## Checks, then runs all tests; exactly what CI runs
 	@$(BIN)/python -m pytest $(PYTEST_ARGS) $(TESTS)
 
 .PHONY: check
@@ -50,6 +51,14 @@ bench: $(STAMP) ## Measures the engine against its bare transport; writes bench/
 bench-timers: $(STAMP) ## A million expiries and parked runs, beside a recomputation (about 6 minutes)
 	@$(BIN)/python -m bench.timers
 
+.PHONY: bench-smpp
+bench-smpp: $(STAMP) $(PEERS) ## Text messages over one SMPP bind: on the wire, and end to end
+	@$(BIN)/python -m bench.smpp
+
+.PHONY: bench-pumping
+bench-pumping: $(STAMP) ## The fraud guard beside two others, on seeds it was not tuned on (some minutes)
+	@$(BIN)/python -m bench.pumping
+
 .PHONY: soak
 soak: $(STAMP) ## The crash test for longer: KILLS=300 SEEDS='1 2 3'
 	for seed in $(SEEDS); do \
@@ -61,6 +70,9 @@ soak: $(STAMP) ## The crash test for longer: KILLS=300 SEEDS='1 2 3'
 protos: $(STAMP) ## Makes gateway/pb from proto/
 	$(BIN)/python -m gateway.generate
 
+.PHONY: setup-peers
+setup-peers: $(PEERS) ## Installs the programs of others that tests talk to; `make test` does it too
+
 # The lock holds every package with the hashes of its files, for all systems and Pythons at once.
 .PHONY: lock
 lock: ## Makes requirements.lock from pyproject.toml; needs uv
@@ -71,6 +83,7 @@ lock: ## Makes requirements.lock from pyproject.toml; needs uv
 .PHONY: clean
 clean: ## Removes .venv and caches; keeps every store
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf tests/peers/.installed tests/peers/node_modules tests/peers/debian
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Debian and Ubuntu ship python3 without the part of venv that installs pip. The stamp is written
@@ -101,4 +114,12 @@ $(STAMP): requirements.lock pyproject.toml
 		--only-binary :all: -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
 		--no-build-isolation --editable .
+	@# Once for all processes that will be started, also where Python may not keep what it compiles.
+	@$(BIN)/python -m compileall -q -j 0 .venv/lib engine actors gateway > /dev/null || true
+	@touch $@
+
+# What tests talk to beside our own: npm's packages and Debian's, unpacked into tests/peers.
+$(PEERS): $(STAMP) tests/peers/package-lock.json tests/peers/install.py
+	@echo "Installing the test peers into tests/peers (about a minute)"
+	@$(BIN)/python tests/peers/install.py
 	@touch $@

@@ -13,6 +13,7 @@ from actors import placement
 from actors.router import HostLink
 from engine import limits
 from engine.commands import Compressor
+from engine.journeys.calling import CHANNEL as WEBHOOK
 
 
 class RayDirectory:
@@ -27,6 +28,7 @@ class RayDirectory:
         self.compressor = Compressor()
         self._hosts: int = settings["hosts"]
         self._senders: dict[str, int] = settings["senders"]
+        self._callers: int = settings["callers"]
         self._handles: dict[str, Any] = {}
 
     def host_of(self, shard: int) -> str:
@@ -38,15 +40,25 @@ class RayDirectory:
         return RayLink(name, self)
 
     def names(self) -> list[str]:
-        """All senders."""
+        """All senders, and the callers of webhooks, which hosts reach in the same way."""
         return [
-            placement.sender_name(channel, index)
-            for channel, count in sorted(self._senders.items())
-            for index in range(1, count + 1)
+            *(
+                placement.sender_name(channel, index)
+                for channel, count in sorted(self._senders.items())
+                for index in range(1, count + 1)
+            ),
+            *(placement.caller_name(index) for index in range(1, self._callers + 1)),
         ]
 
+    def pool(self, channel: str) -> list[str]:
+        """The senders of a channel's pool."""
+        pool = placement.pool_of(channel)
+        return [placement.sender_name(pool, index) for index in range(1, self._senders[pool] + 1)]
+
     def sender_of(self, workspace: str, channel: str, lane: str) -> str:
-        """The sender that a lane lives in."""
+        """The sender that a lane lives in; of a webhook, the caller of its receiver."""
+        if channel == WEBHOOK:
+            return placement.caller_of(lane, self._callers)
         return placement.sender_of(
             workspace, channel, lane, self._senders[placement.pool_of(channel)]
         )
@@ -94,6 +106,11 @@ class RayLink(HostLink):
     async def cancel(self, batch: bytes) -> None:
         """See `SenderLink`."""
         await self._call("cancel", batch)
+
+    async def callback(self, lane_key: str, request: bytes) -> bytes:
+        """See `SenderCore.callback`."""
+        reply: bytes = await self._call("callback", lane_key, request)
+        return reply
 
     async def configure(self, workspace: str, version: int, lanes: bytes) -> None:
         """See `SenderLink`."""

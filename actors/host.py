@@ -20,6 +20,7 @@ from actors.dispatch import Dispatcher
 from actors.filling import Filling
 from actors.shard_runner import ShardRunner
 from actors.store.base import ShardStore
+from actors.sweeping import Sweeping
 from engine import limits
 from engine.errors import Conflict, NotFound, Overloaded, Unavailable
 from engine.shard import Shard
@@ -82,7 +83,9 @@ class Host:
         self._watched_until = 0.0
         self._feed_news = asyncio.Event()
         self._filling = Filling(self.runners, shards, self.collect_feed)
+        self._sweeping = Sweeping(self.runners)
         self._refreshing: asyncio.Task[None] | None = None
+        self._forgetting: asyncio.Task[None] | None = None
 
     @property
     def entries(self) -> int:
@@ -100,25 +103,30 @@ class Host:
             runner.start()
             self.dispatcher.take(runner, unsettled)
         self._refreshing = asyncio.get_running_loop().create_task(self._filling.run())
-        self._refreshing.add_done_callback(self._filling_ended)
+        self._refreshing.add_done_callback(self._beside_ended)
+        self._forgetting = asyncio.get_running_loop().create_task(self._sweeping.run())
+        self._forgetting.add_done_callback(self._beside_ended)
 
     async def stop(self) -> None:
         """Drains, checkpoints and closes every shard."""
-        self._filling.stop()
-        if self._refreshing is not None:
-            self._refreshing.cancel()
-            await asyncio.gather(self._refreshing, return_exceptions=True)
+        await self._stop_beside()
         await self.dispatcher.stop()
         await asyncio.gather(*(runner.stop() for runner in self.runners.values()))
         self._executor.shutdown(wait=True)
         self._archiver.shutdown(wait=True)
 
+    async def _stop_beside(self) -> None:
+        """Ends what works beside the shards, where it stands."""
+        self._filling.stop()
+        self._sweeping.stop()
+        tasks = [task for task in (self._refreshing, self._forgetting) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
     async def crash(self) -> None:
         """Ends at once, as the death of the process would: nothing is drained or written."""
-        self._filling.stop()
-        if self._refreshing is not None:
-            self._refreshing.cancel()
-            await asyncio.gather(self._refreshing, return_exceptions=True)
+        await self._stop_beside()
         await self.dispatcher.stop()
         for runner in self.runners.values():
             await runner.crash()
@@ -194,6 +202,8 @@ class Host:
                 )
             elif name == "advance":
                 answer = host_protocol.OK, await self._advance(runner, int(args["to_ms"]))
+            elif name == "forget":
+                answer = host_protocol.OK, self._sweeping.ask(runner.shard.index)
             elif name == "archive":
                 answer = host_protocol.OK, await runner.archive()
             else:
@@ -266,7 +276,7 @@ class Host:
             **self._filling.progress(runner.shard.index, workspace),
         }
 
-    def _filling_ended(self, task: "asyncio.Task[None]") -> None:
+    def _beside_ended(self, task: "asyncio.Task[None]") -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._fail(error)
 

@@ -84,6 +84,8 @@ class Instance:
         pinned = pin(settings.store, settings.senders, settings.clock, time.time_ns() // 1_000_000)
         if settings.grpc_port == 0:
             settings.grpc_port = free_port(settings.bind)
+        while settings.http_port in (0, settings.grpc_port):
+            settings.http_port = free_port(settings.bind)
         start_ray(settings)
         on_ray()
         self._supervisor = Supervisor.options(

@@ -157,6 +157,10 @@ class SenderMetrics:
                 {**tags, "limit": limit},
             )  # fmt: skip
         self._gauges.set(
+            "denrei_lane_away", "Whether a lane leaves its carrier alone", bool(lane["away"]), tags
+        )
+        self._gauges.set("denrei_lane_slowed", "Reactions that hold", len(lane["reactions"]), tags)
+        self._gauges.set(
             "denrei_lane_paused_ms", "How long a carrier wants peace", lane["paused_ms"], tags
         )
 

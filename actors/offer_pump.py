@@ -38,7 +38,7 @@ _HEARTBEAT_S: Final = 1.0
 
 
 class SenderLink(Protocol):
-    """A way to call one sender; see `actors.sender`."""
+    """A way to call one sender; see `actors.senders.sender`."""
 
     async def offer(self, batch: bytes) -> bytes:
         """Offers messages."""
@@ -240,9 +240,9 @@ class OfferPump:
     async def _tell_lanes(self, link: SenderLink, runner: "ShardRunner", workspace: str) -> None:
         program = runner.shard.programs[workspace]
         lanes = {
-            name: versions[-1][1]
+            name if kind == "lane" else f"{kind}/{name}": versions[-1][1]
             for (kind, name), versions in program.documents.items()
-            if kind == "lane" and versions[-1][1] is not None
+            if kind in ("lane", "guard") and versions[-1][1] is not None
         }
         await link.configure(workspace, program.version, msgpack.packb(lanes))
 

@@ -10,15 +10,21 @@ from collections.abc import Callable
 from typing import Any
 
 from engine import catalog, limits
+from engine.definition_kinds import LANE
 from engine.entity import Entity
 from engine.errors import NotFound
+from engine.governance.waiting import waiting_of
 from engine.identity import record as identity
+from engine.inbound import received_of
 from engine.journeys import broadcast
+from engine.message_states import WAITING
+from engine.messages import Message
 from engine.privacy import export as exporting
 from engine.privacy.record import is_gone
 from engine.reasons import Reason
 from engine.shard import Shard
 from engine.slots import PROFILES, catalog_key
+from engine.verification import run as verifying
 
 Query = Callable[[Shard, dict[str, Any]], Any]
 
@@ -77,13 +83,77 @@ def message(shard: Shard, args: dict[str, Any]) -> dict[str, Any] | None:
     found = entity.kept.get(args["id"]) if entity else None
     if found is None and entity is not None and identity.merged_into(entity):
         return {"merged_into": identity.merged_into(entity)}
-    return {"key": args["key"], **found.view()} if found else None
+    return _message_view(entity, found) if entity is not None and found else None
 
 
 def messages(shard: Shard, args: dict[str, Any]) -> list[dict[str, Any]]:
     """All kept messages of an entity, oldest first: `{key}`."""
     entity = shard.peek(args["key"])
-    return [{"key": entity.key, **m.view()} for m in entity.messages.values()] if entity else []
+    return [_message_view(entity, m) for m in entity.messages.values()] if entity else []
+
+
+def messages_of_all(shard: Shard, args: dict[str, Any]) -> dict[str, Any]:
+    """Messages of a workspace: `{workspace, after, skip, limit, wanted}`.
+
+    People stand in the order of their keys, the messages of each newest first. `wanted` says which,
+    as `is_wanted` reads it.
+
+    Returns:
+        `items`; `next`, the key to go on after, and `skip`, how many messages of the one behind it
+        were told; `next` is empty at the end.
+
+    Cost: a slice of at most `limits.PAGE_ITEMS` entities, about 20 µs each.
+    """
+    limit = min(int(args.get("limit") or limits.PAGE_ITEMS), limits.PAGE_ITEMS)
+    prefix, wanted = args["workspace"] + "/", args.get("wanted") or {}
+    items: list[dict[str, Any]] = []
+    last, skip = args.get("after") or prefix, int(args.get("skip") or 0)
+    found = shard.scan(last, limits.PAGE_ITEMS)
+    for entity in found:
+        if not entity.key.startswith(prefix):
+            return {"items": items, "next": "", "skip": 0}
+        if not entity.kept.number:
+            last, skip = entity.key, 0
+            continue
+        views = [_message_view(entity, one) for one in reversed(entity.kept.every())]
+        taken = [view for view in views if is_wanted(view, wanted)][skip:]
+        room = limit - len(items)
+        items += taken[:room]
+        if len(taken) > room:
+            return {"items": items, "next": last, "skip": skip + room}
+        last, skip = entity.key, 0
+    return {"items": items, "next": last if len(found) == limits.PAGE_ITEMS else "", "skip": 0}
+
+
+def is_wanted(view: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    """Whether a message is as asked: by `journey`, `carrier`, `channel`, `lane`, `statuses`."""
+    for name in ("journey", "carrier", "channel", "lane"):
+        if wanted.get(name) and view[name] != wanted[name]:
+            return False
+    statuses = wanted.get("statuses")
+    return not statuses or view["status"] in statuses
+
+
+def _message_view(entity: Entity, message: Message) -> dict[str, Any]:
+    """A message as plain values, with what only its entity knows: its journey, and its wait."""
+    due_ms = 0
+    if message.status in WAITING:
+        due_ms = next((o.due_ms for o in waiting_of(entity.state) if o.id == message.id), 0)
+    return {
+        "key": entity.key,
+        **message.view(),
+        "journey": _journey_of(entity, message.instance),
+        "due_ms": due_ms,
+    }
+
+
+def _journey_of(entity: Entity, instance_id: str) -> str:
+    if not instance_id:
+        return ""
+    instance = entity.instances.get(instance_id)
+    if instance is not None:
+        return instance.journey
+    return next((one.journey for one in entity.ended_instances() if one.id == instance_id), "")
 
 
 def definitions(shard: Shard, args: dict[str, Any]) -> dict[str, Any]:
@@ -96,6 +166,40 @@ def versions(shard: Shard, args: dict[str, Any]) -> list[list[Any]]:
     """All kept versions of one definition: `{workspace, kind, name}`."""
     entity = shard.peek(catalog_key(args["workspace"]))
     return catalog.versions(entity.traits if entity else {}, args["kind"], args["name"])
+
+
+def inbound(shard: Shard, args: dict[str, Any]) -> dict[str, Any]:
+    """What people sent, as far as an entity has heard it and keeps it: `{key}`.
+
+    Returns:
+        `items`, oldest first; and `merged_into`, the profile that it is part of now, or empty.
+    """
+    entity = shard.peek(args["key"])
+    return {
+        "items": received_of(entity) if entity else [],
+        "merged_into": identity.merged_into(entity) if entity else "",
+    }
+
+
+def lanes(shard: Shard, args: dict[str, Any]) -> dict[str, Any]:
+    """The lanes that the shard runs: `{workspace}`, or empty for all workspaces.
+
+    Returns:
+        By workspace `[version, {name: body}]`; one without definitions is not there.
+    """
+    wanted = args["workspace"]
+    return {
+        workspace: [
+            program.version,
+            {
+                name: versions[-1][1]
+                for (kind, name), versions in program.documents.items()
+                if kind == LANE and versions[-1][1] is not None
+            },
+        ]
+        for workspace, program in shard.programs.items()
+        if not wanted or workspace == wanted
+    }
 
 
 def sizes(shard: Shard, args: dict[str, Any]) -> dict[str, int]:
@@ -185,18 +289,39 @@ def export(shard: Shard, args: dict[str, Any]) -> dict[str, Any] | None:
     return exporting.export(entity, program.computed if program else ())
 
 
+def verifier(shard: Shard, args: dict[str, Any]) -> dict[str, Any] | None:
+    """What codes of a verification look like: `{workspace, name}` → `{length, alphabet}`."""
+    program = shard.programs.get(args["workspace"])
+    found = program.verifications.get(args["name"]) if program else None
+    return None if found is None else {"length": found.length, "alphabet": found.alphabet}
+
+
+def verification(shard: Shard, args: dict[str, Any]) -> dict[str, Any] | None:
+    """The newest verification of an address: `{key, name}`; see `engine.verification.run.view`."""
+    entity = shard.peek(args["key"])
+    if entity is None:
+        return None
+    program = shard.programs.get(entity.workspace)
+    return verifying.view(entity, args["name"], program.verifications if program else {})
+
+
 QUERIES: dict[str, Query] = {
     "profile": profile,
     "instances": instances,
     "message": message,
     "messages": messages,
+    "messages_of_all": messages_of_all,
     "catalog": definitions,
     "versions": versions,
+    "lanes": lanes,
+    "inbound": inbound,
     "sizes": sizes,
     "tally": tally,
     "members": members,
     "broadcasts": broadcasts,
     "export": export,
+    "verifier": verifier,
+    "verification": verification,
 }
 
 

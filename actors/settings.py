@@ -9,9 +9,10 @@ import ipaddress
 import os
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BaseModel, Field, field_validator, model_validator
+from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -54,8 +55,25 @@ class Settings(BaseSettings):
         default_factory=lambda: dict.fromkeys(POOLS, 1),
         description="Sender actors per pool (sms: all phone channels); fixed at its first start.",
     )
+    callers: Annotated[int, Field(ge=1, le=limits.CALLERS)] = Field(
+        1, description="Actors that make the webhooks of journeys."
+    )
+    webhook_allow: list[str] = Field(
+        default_factory=list,
+        description="Networks that webhooks may go to although they are not public: 10.1.0.0/16.",
+    )
+    webhook_secrets: dict[str, dict[str, SecretStr]] = Field(
+        default_factory=dict,
+        description="What signs webhooks or stands in their headers, by workspace and name.",
+    )
+    carrier_secrets: dict[str, dict[str, SecretStr]] = Field(
+        default_factory=dict,
+        description="What lanes prove themselves with to carriers, by workspace and name.",
+    )
     bind: str = Field("127.0.0.1", description="The address that gateways listen on.")
     grpc_port: Annotated[int, Field(ge=0, le=65_535)] = 50_051
+    http_port: Annotated[int, Field(ge=0, le=65_535)] = 50_052
+    public_url: str = Field("", description="How carriers reach the HTTP port from outside.")
     tls: TlsSettings | None = None
     clock: str = Field("system", description="'system', 'event', or a factor such as '60x'.")
     hot_entities: Annotated[int, Field(ge=100)] = limits.HOT_ENTITIES
@@ -84,6 +102,32 @@ class Settings(BaseSettings):
         missing = [channel for channel in POOLS if channel not in value]
         return {**value, **dict.fromkeys(missing, 1)}
 
+    @field_validator("public_url")
+    @classmethod
+    def _public_url(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and (parts.scheme not in {"http", "https"} or not parts.hostname or parts.query):
+            msg = f"{value!r} is not an address such as https://denrei.example.com"
+            raise ValueError(msg)
+        return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _free_ports(self) -> "Settings":
+        """Whoever takes a free port for gRPC does not want a fixed one for HTTP."""
+        if self.grpc_port == 0 and "http_port" not in self.model_fields_set:
+            self.http_port = 0
+        if self.grpc_port and self.grpc_port == self.http_port:
+            msg = f"grpc_port and http_port are both {self.grpc_port}: choose another for one"
+            raise ValueError(msg)
+        return self
+
+    @field_validator("webhook_allow")
+    @classmethod
+    def _networks(cls, value: list[str]) -> list[str]:
+        for one in value:
+            ipaddress.ip_network(one)
+        return value
+
     @model_validator(mode="after")
     def _shard_count(self) -> "Settings":
         if 0 < self.shards < self.hosts:
@@ -101,6 +145,15 @@ class Settings(BaseSettings):
         except ValueError:
             return False
 
+    @property
+    def http_url(self) -> str:
+        """Under which address the HTTP door is called: the public one, or that of this machine."""
+        if self.public_url:
+            return self.public_url
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.bind, self.bind)
+        host = f"[{host}]" if ":" in host else host
+        return f"{'https' if self.tls else 'http'}://{host}:{self.http_port}"
+
     def plain(self, shards: int, clock_origin_ms: int = 0) -> dict[str, Any]:
         """The settings as plain values, for actors.
 
@@ -109,9 +162,18 @@ class Settings(BaseSettings):
             clock_origin_ms: The origin of a scaled clock; see `actors.store.pinned`.
         """
         values = self.model_dump(mode="json")
+        values["webhook_secrets"] = {
+            workspace: {name: one.get_secret_value() for name, one in named.items()}
+            for workspace, named in self.webhook_secrets.items()
+        }
         values["store"] = str(self.store.resolve())
         values["shards"] = shards
         values["clock_origin_ms"] = clock_origin_ms
+        values["carrier_secrets"] = {
+            workspace: {name: one.get_secret_value() for name, one in named.items()}
+            for workspace, named in self.carrier_secrets.items()
+        }
+        values["http_url"] = self.http_url
         return values
 
     @classmethod

@@ -25,6 +25,7 @@ from actors.router import Router
 from actors.store.archive import ArchivePolicy
 from actors.store.base import ShardStore
 from actors.store.directory import SqliteStore
+from actors.store.tables import TableFiles
 from engine import limits
 from engine.shard import Shard
 
@@ -110,6 +111,9 @@ class ShardHostProcess:
                 self._name, stores, settings["shards"], clock, dispatcher, self._fail,
                 settings["hot_entities"], self.make_shard, self._freezes,
             )  # fmt: skip
+            tables = TableFiles(Path(settings["store"]))
+            for runner in host.runners.values():
+                runner.shard.tables = tables
             await host.start()
         except Exception as error:
             logger.exception("%s can't open its shards", self._name)

@@ -13,7 +13,7 @@ unknown, and only a recovery can tell.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, nullcontext
 from time import perf_counter
@@ -21,12 +21,14 @@ from typing import Any
 
 from actors.checkpoint_pace import CheckpointPace
 from actors.clock import Clock, Handle
+from actors.erasures import Erasures
 from actors.runner_stats import RunnerStats
-from actors.store.base import Commit, DefinitionRow, EntityRow, Entry, ShardStore
+from actors.store.base import Commit, DefinitionRow, EntityRow, Entry, ErasureRow, ShardStore
 from engine import commands, limits
+from engine.entities import Row
 from engine.errors import Overloaded, Unavailable
+from engine.privacy.hidden import slot_of_row
 from engine.shard import Effects, Shard
-from engine.slots import slot_of
 
 logger = logging.getLogger(__name__)
 
@@ -74,6 +76,9 @@ class ShardRunner:
         self._waiting: deque[tuple[bytes, int, asyncio.Future[bytes]]] = deque()
         self._pace = CheckpointPace()
         self._definitions: list[DefinitionRow] = []
+        self._erasures = Erasures()
+        self._wipe: tuple[int, asyncio.Future[None]] | None = None
+        self.sweep: dict[str, Any] = {}
         self._tick_ms: int | None = None
         self._newest_ms = 0
         self._wake = asyncio.Event()
@@ -176,6 +181,26 @@ class ShardRunner:
             self._wake.set()
             await self.admit(commands.pack_chunk(()), 0, control=True)
 
+    def keep_erasures(self, rows: Sequence[ErasureRow], swept: int = 0) -> "asyncio.Future[None]":
+        """Keeps what is known of erasures, and forgets those of a sweep; see `Commit`.
+
+        Durability: synced when the future is done.
+        """
+        self._wake.set()
+        return self._erasures.keep(rows, swept)
+
+    @property
+    def has_erasures(self) -> bool:
+        """Whether erasures wait for the next commit."""
+        return self._erasures.waiting
+
+    def wipe(self, most_bytes: int) -> "asyncio.Future[None]":
+        """Has the store wiped between two commits; see `ShardStore.wipe`."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._wipe = most_bytes, future
+        self._wake.set()
+        return future
+
     # --- the pipeline -----------------------------------------------------------------------
 
     async def _run(self) -> None:
@@ -183,10 +208,15 @@ class ShardRunner:
         futures: list[tuple[int, asyncio.Future[bytes]]] = []
         try:
             while True:
+                if self._wipe is not None:
+                    if applying is not None:
+                        self._apply(*applying)
+                        applying = None
+                    await self._wipe_now(*self._wipe)
                 entry, futures = self._next_entry()
                 rows = self._next_rows()
                 commit = None
-                if entry or rows or self._definitions:
+                if entry or rows or self._definitions or self._erasures.waiting:
                     commit = self._commit(entry, rows)
                 if applying is not None:
                     self._apply(*applying)
@@ -194,6 +224,7 @@ class ShardRunner:
                 if commit is not None:
                     await commit
                     self._stored(rows)
+                    self._erasures.stored()
                     if entry is not None:
                         applying = (entry, futures)
                 elif self._stopping and not self._waiting and not self.shard.dirty:
@@ -209,7 +240,15 @@ class ShardRunner:
                 if not future.done():
                     future.set_exception(unknown)
                     future.exception()  # whoever waited may be gone
+            self._erasures.fail(unknown)
             self._fail(error)
+
+    async def _wipe_now(self, most_bytes: int, future: "asyncio.Future[None]") -> None:
+        loop = asyncio.get_running_loop()
+        self._wipe = None
+        await loop.run_in_executor(self._executor, self.store.wipe, most_bytes)
+        if not future.done():
+            future.set_result(None)
 
     def _next_entry(self) -> tuple[Entry | None, list[tuple[int, asyncio.Future[bytes]]]]:
         """What waits, as one entry; a tick if only a timer is due; nothing otherwise."""
@@ -251,7 +290,7 @@ class ShardRunner:
     def _next_seq(self) -> int:
         return self.store.last_seq + 1
 
-    def _next_rows(self) -> list[tuple[str, int, int | None, bool, str, bytes]]:
+    def _next_rows(self) -> list[Row]:
         """The rows that ride along; see `actors.checkpoint_pace`."""
         shard = self.shard
         if self._stopping:
@@ -260,17 +299,19 @@ class ShardRunner:
         rows = self._pace.rows_now(shard.dirty, shard.rows_until, now)
         return shard.take_rows(rows) if rows else []
 
-    def _commit(
-        self, entry: Entry | None, rows: list[tuple[str, int, int | None, bool, str, bytes]]
-    ) -> "asyncio.Future[None]":
+    def _commit(self, entry: Entry | None, rows: list[Row]) -> "asyncio.Future[None]":
         definitions, self._definitions = self._definitions, []
         started = perf_counter()
         self.store.stage(
             Commit(
                 [entry] if entry else [],
-                [EntityRow(row[0], slot_of(row[0]), *row[1:]) for row in rows],
+                [
+                    EntityRow(key, slot_of_row(key), seq, due_ms, pending, segments, data)
+                    for key, seq, due_ms, pending, segments, data in rows
+                ],
                 definitions,
                 self.shard.oldest_needed,
+                *self._erasures.take(),
             )
         )
         self.stats.stage_s += perf_counter() - started
@@ -283,7 +324,7 @@ class ShardRunner:
         self.store.sync()
         self.stats.commit_s += perf_counter() - started
 
-    def _stored(self, rows: list[tuple[str, int, int | None, bool, str, bytes]]) -> None:
+    def _stored(self, rows: list[Row]) -> None:
         self.shard.rows_stored(rows)
         self.stats.rows += len(rows)
         self._pace.passed(self.shard.oldest_needed)
@@ -308,6 +349,8 @@ class ShardRunner:
         with self._making_state:
             effects = self.shard.apply(entry.seq, entry.now_ms, entry.mode, entry.payload)
         self._keep_definitions(entry.seq, effects)
+        if effects.erased:
+            self._erasures.keep_all(effects.erased, entry.seq, self.shard.now)
         self._pace.applied(entry.seq, len(effects.results), self.shard.dirty - dirty)
         return effects
 
@@ -323,7 +366,7 @@ class ShardRunner:
 
     def _next_entry_is_far(self) -> bool:
         due_ms = self.shard.next_due_ms()
-        if self._tick_ms is not None or self._definitions:
+        if self._tick_ms is not None or self._definitions or self._erasures.waiting or self._wipe:
             return False
         if self.shard.outbox >= limits.OUTBOX_PER_SHARD:
             return True  # until a receipt comes in
@@ -345,15 +388,19 @@ class ShardRunner:
         if due_ms is not None:
             self._alarm = self._clock.call_at(due_ms, self._wake.set)
 
-    async def archive(self) -> int:
+    def now_ms(self) -> int:
+        """The time, which for a shard never goes back."""
+        return max(self._clock.now_ms(), self.shard.now)
+
+    async def archive(self, all_of_it: bool = False) -> int:
         """Moves passed journal entries into the archive; returns how many."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self.beside, self.store.archive_passed)
+        return await loop.run_in_executor(self.beside, self.store.archive_passed, all_of_it)
 
     def describe(self) -> dict[str, Any]:
         """The shard's state for status and metrics: numbers, and what does not compile."""
         shard, due_ms = self.shard, self.shard.next_due_ms()
-        now_ms = max(self._clock.now_ms(), shard.now)
+        now_ms = self.now_ms()
         return {
             "shard": shard.index,
             "epoch": self.store.epoch,
@@ -368,6 +415,7 @@ class ShardRunner:
             "timer_lag_ms": max(0, now_ms - due_ms) if due_ms is not None else 0,
             "timers_fired": shard.timers_fired,
             **self.stats.describe(),
+            "erasures": dict(self.sweep),
             "installed": {name: program.version for name, program in shard.programs.items()},
             "faults": _by_workspace(shard.workspaces.faults),
         }

@@ -16,7 +16,8 @@ from typing import Any
 import ray
 
 from actors import placement
-from actors.sender_actor import SenderActor
+from actors.callers.actor import CallerActor
+from actors.senders.actor import SenderActor
 from actors.shard_host import ShardHost
 from engine import limits
 from engine.slots import shard_of
@@ -44,8 +45,13 @@ class SupervisorProcess:
         self._gateway_class = gateway_class
         self._state: dict[str, dict[str, Any]] = {
             name: {"state": "starting", "error": "", "pid": 0, "restarts": 0}
-            for name in [*self._hosts(), *self._senders(), *self._gateways()]
+            for name in [*self._hosts(), *self._senders(), *self._callers(), *self._gateways()]
         }
+        for name in self._gateways():
+            self._state[name].update(
+                grpc_port=settings["grpc_port"], http_port=settings["http_port"],
+                http_url=settings["http_url"],
+            )  # fmt: skip
         self._starting = False
         self._stopping = False
         self._watching = asyncio.get_running_loop().create_task(self._watch())
@@ -61,17 +67,18 @@ class SupervisorProcess:
         """
         self._starting = True
         try:
-            for names in (self._hosts(), [*self._senders(), *self._gateways()]):
+            rest = [*self._senders(), *self._callers(), *self._gateways()]
+            for names in (self._hosts(), rest):
                 await asyncio.gather(*(self._ensure(name) for name in names))
         finally:
             self._starting = False
         return {name: state["error"] for name, state in self._state.items() if state["error"]}
 
     async def stop(self) -> None:
-        """Drains: gateways first, then senders, then hosts, which checkpoint and close."""
+        """Drains: gateways first, then senders and callers, then hosts, which checkpoint."""
         self._stopping = True
         self._watching.cancel()
-        for names in (self._gateways(), self._senders(), self._hosts()):
+        for names in (self._gateways(), [*self._senders(), *self._callers()], self._hosts()):
             await asyncio.gather(*(self._stop_one(name) for name in names))
 
     async def status(self) -> dict[str, Any]:
@@ -111,6 +118,9 @@ class SupervisorProcess:
             for index in range(1, count + 1)
         ]
 
+    def _callers(self) -> list[str]:
+        return [placement.caller_name(n) for n in range(1, self._settings["callers"] + 1)]
+
     async def _watch(self) -> None:
         while not self._stopping:
             await asyncio.sleep(_CHECK_S)
@@ -146,13 +156,20 @@ class SupervisorProcess:
             "get_if_exists": True,
         }
         kind, _, rest = name.partition("-")
+        if kind == "caller":
+            return CallerActor.options(**options).remote(int(rest), self._settings)
+        # Nobody else needs the ones, and only senders the others.
+        settings = {**self._settings, "webhook_secrets": {}, "carrier_secrets": {}}
+        secrets = self._settings["carrier_secrets"]
         if kind == "shard":
             index = int(rest.partition("-")[2])
-            return self._host_class.options(**options).remote(index, self._settings)
+            return self._host_class.options(**options).remote(index, settings)
         if kind == "sender":
             channel, _, number = rest.partition("-")
-            return SenderActor.options(**options).remote(channel, int(number), self._settings)
-        return self._gateway_class.options(**options).remote(int(rest), self._settings)
+            return SenderActor.options(**options).remote(
+                channel, int(number), {**settings, "carrier_secrets": secrets}
+            )
+        return self._gateway_class.options(**options).remote(int(rest), settings)
 
     async def _stop_one(self, name: str) -> None:
         try:

@@ -18,11 +18,12 @@ from engine.governance import caps, held
 from engine.governance.judge import judge
 from engine.governance.waiting import STATE as WAITING
 from engine.journeys.context import map_in, properties_of
-from engine.messages import ADDRESS_TRAITS, Message, SendRequest, new_message
+from engine.messages import ADDRESS_TRAITS, Message, SendRequest, Way, new_message
 from engine.packing import pack
 from engine.program import Program
 from engine.reasons import Reason
-from engine.slots import shard_of, slot_of
+from engine.slots import ADDRESS, shard_of, slot_of
+from engine.tables.source import NO_TABLES, Tables
 
 if TYPE_CHECKING:
     from engine.routing import Routes
@@ -84,13 +85,15 @@ class Activation:
         effects: What the shard hands out once the entry is durable.
         shards: How many shards there are.
         follow_ups: What the activation's own doing has led to; see `engine.follow_ups`.
+        tables: Where rows of tables are found.
         timers_changed: Whether the entity's earliest timer has to be found again.
         unsettled: Segments that are evaluated with the event at hand; see `profile.refresh`.
+        workspace: Whose definitions `program` and `routes` are; empty if they are to be found anew.
     """
 
     __slots__ = (
         "effects", "entity", "event", "event_time", "feed", "follow_ups", "now", "program",
-        "routes", "shards", "timers_changed", "unsettled",
+        "routes", "shards", "tables", "timers_changed", "unsettled", "workspace",
     )  # fmt: skip
 
     def __init__(self, shards: int) -> None:
@@ -99,9 +102,11 @@ class Activation:
         self.now = 0
         self.entity: Entity
         self.event: EventView | None = None
+        self.workspace = ""
         self.program: Program
         self.routes: Routes
         self.effects: Effects
+        self.tables: Tables = NO_TABLES
         self.timers_changed = False
         self.follow_ups: list[tuple[str, Any]] = []
         self.unsettled: tuple[Segment, ...] = ()
@@ -193,22 +198,51 @@ class Activation:
             self.note("message", request.template, f"not sent: {limits.OUTBOX} are waiting already")
             return "", Reason.OUTBOX_FULL
         to = self.address_of(request)
-        lane = self.routes.lane_for(request.channel, to, request.lane) if to else ""
+        routes = self.routes
+        ways: tuple[Way, ...] = ()
+        if to and request.channel in routes.defined:
+            ways = routes.ways(request, to, entity.key)
+            lane = ways[0][0] if ways else ""
+        else:
+            lane = routes.lane_for(request.channel, to, request.lane) if to else ""
         if not lane:
             reason = Reason.NO_ROUTE if to else Reason.NO_ADDRESS
-            return self.send_failed(request, reason, _why_unsent(reason, request), message_id)
+            why = _why_unsent(reason, request, routes)
+            return self.send_failed(request, reason, why, message_id)
         id_ = message_id or self.next_id()
         policy = self.program.policy
         if policy is not None or entity.state:
             stopped = self._govern(id_, request, to, lane)
             if stopped is not None:
                 return id_, stopped
+        if ways:
+            request.sender, request.others = ways[0][1], ways[1:]
         entity.outbox[id_] = None
         message = self._keep(id_, request, to, lane, Reason.QUEUED, "")
         self.effects.sends.append(message.offer(entity.key, entity.workspace))
         if policy is not None and policy.caps:
             self.sent(caps.label_of(request.channel, request.purpose, request.topic, request.tags))
         return id_, Reason.QUEUED
+
+    def schedule(
+        self, request: SendRequest, at_ms: int, message_id: str = ""
+    ) -> tuple[str, Reason]:
+        """Keeps a message until a moment, at which everything is asked and its text made anew.
+
+        Args:
+            request: The message, rendered as of now. Its validity begins at the moment.
+            at_ms: The moment.
+            message_id: As for `send`.
+
+        Returns:
+            The message's id and SCHEDULED; or an empty id and OUTBOX_FULL if too many wait.
+        """
+        id_ = message_id or self.next_id()
+        if not held.schedule(self, id_, request, at_ms):
+            return "", Reason.OUTBOX_FULL
+        request.validity_ms += at_ms - self.now
+        self._keep(id_, request, self.address_of(request), "", Reason.SCHEDULED, "")
+        return id_, Reason.SCHEDULED
 
     def _govern(self, id_: str, request: SendRequest, to: str, lane: str) -> Reason | None:
         """Keeps a message that may not go out now: to wait, or only for the record."""
@@ -254,8 +288,15 @@ class Activation:
         return id_, reason
 
     def address_of(self, request: SendRequest) -> str:
-        """Where a message goes: the address that it names, else the profile's, or empty."""
-        return request.to or str(self.entity.traits.get(ADDRESS_TRAITS[request.channel]) or "")
+        """Where a message goes: the address that it names, else the profile's, or empty.
+
+        An address of which nobody is known is answered at itself.
+        """
+        entity = self.entity
+        to = request.to or str(entity.traits.get(ADDRESS_TRAITS[request.channel]) or "")
+        if not to and entity.kind == ADDRESS:
+            to = entity.id if ADDRESS_TRAITS[request.channel] == _trait_of(entity.id) else ""
+        return to
 
     def cancel(self, message_id: str, why: str) -> None:
         """Asks for a message not to be sent any more, if it has not left.
@@ -275,6 +316,7 @@ class Activation:
         if message.cancelled:
             return
         message.cancelled = True
+        message.others = ()
         kept.put(at, message)
         self.effects.cancels.append(message.offer(entity.key, entity.workspace))
         self.note("message", message_id, f"cancel asked: {why}")
@@ -320,8 +362,15 @@ class Activation:
         return message
 
 
-def _why_unsent(reason: Reason, request: SendRequest) -> str:
+def _why_unsent(reason: Reason, request: SendRequest, routes: "Routes") -> str:
     if reason == Reason.NO_ADDRESS:
         trait = ADDRESS_TRAITS[request.channel]
         return f"the profile has no {trait!r} for channel {request.channel}"
+    if request.channel in routes.defined and not request.lane:
+        return f"no rule of route {request.channel!r} takes it"
     return f"no {request.channel} lane takes this address"
+
+
+def _trait_of(address: str) -> str:
+    """The trait in which a profile has an address like this one."""
+    return "email" if "@" in address else "phone" if address.startswith("+") else ""

@@ -40,10 +40,20 @@ CLAIM: Final = 21
 ACCOUNT: Final = 22
 FILL: Final = 23
 FILLED: Final = 24
+CALLED: Final = 25
+INBOUND: Final = 26
+CALL: Final = 35  # in outboxes only; see `call`
 CONSENT: Final = 15
+CANCEL: Final = 32
+START: Final = 27
+CHECK: Final = 28
+CLOSE: Final = 29
+COUNT: Final = 30
+ERASED: Final = 40  # in archives only
+TICK: Final = 31  # in archives only
 
 # Where events drive the clocks, the fifth item of these is a time that moves one.
-TIMED: Final = frozenset({EVENT, PASS})
+TIMED: Final = frozenset({EVENT, PASS, TICK})
 
 # What a compressed chunk begins with (RFC 8878); a packed array never does.
 _ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
@@ -98,9 +108,24 @@ def send(key: str, request_id: str, spec: bytes) -> Command:
         spec: A msgpack map with `channel`, `to` (may be empty: the profile's), `purpose`,
             `template` or `body` (and `subject`), `data` (a map for the template),
             `validity_ms`, `lane` (may be empty: routed), `resend_unknown`, `topic`, `tags` (a list)
-            and `priority` (0 to 100; see `engine.governance`).
+            and `priority` (0 to 100; see `engine.governance`), `facts` (what is known of it: `ip`,
+            `device` …), `sender`, `send_at_ms` (empty: now), and `fallbacks`, a list of maps with
+            what is sent in its place if it does not come to `success` (a number of `Reason`)
+            within `within_ms`: `channel`, `template` or `body` and `subject`, `to`, `lane`,
+            `success`, `within_ms`.
     """
     return (SEND, key, request_id, spec)
+
+
+def cancel(key: str, message_id: str, why: str = "") -> Command:
+    """Asks for a message not to be sent any more, nor what would go out in its place.
+
+    Args:
+        key: Whose message it is.
+        message_id: The message.
+        why: For its history; empty means that the API asked.
+    """
+    return (CANCEL, key, message_id, why)
 
 
 def receipt(
@@ -120,7 +145,8 @@ def receipt(
 
     Args:
         key: The entity whose message it is.
-        message_id: The message, which is also the id of its effect.
+        message_id: The id of its effect: the message's, or of a later attempt by another lane
+            `<message id>.<hop>`.
         reason: An outcome of `engine.reasons.Reason` (QUEUED and up).
         at_ms: When, on the sender's clock.
         settle: True if the sender will do nothing more with this effect, so that the outbox drops
@@ -168,19 +194,69 @@ def refresh(key: str) -> Command:
     return (REFRESH, key)
 
 
-def fill(key: str, windows: bytes) -> Command:
-    """Times of the past for an entity's windows; see `engine.history`.
+def fill(key: str, windows: bytes, told: bytes = b"", until_ms: int = 0) -> Command:
+    """The past of an entity's windows and computed traits; see `engine.history`.
 
     Args:
         key: The entity.
         windows: A msgpack map of a window's name to its times.
+        told: A msgpack map of a computed trait's name to its record; see `engine.computed.told`.
+        until_ms: The time of the newest event that `told` knows of.
     """
-    return (FILL, key, windows)
+    return (FILL, key, windows, told, until_ms)
 
 
 def filled(key: str, windows: Sequence[str]) -> Command:
     """Says to the entity that remembers it which windows of its shard were filled."""
     return (FILLED, key, windows)
+
+
+def start(
+    key: str,
+    request_id: str,
+    definition: str,
+    user: str,
+    channel: str,
+    locale: str,
+    digest: bytes,
+    sealed: str,
+    facts: dict[str, str],
+) -> Command:
+    """Starts a verification, or asks for a pending one's code again; see `engine.verification`.
+
+    Args:
+        key: The address that it is about.
+        request_id: The caller's idempotency key.
+        definition: The name of the verification's definition.
+        user: The key of the profile that hears of it, or empty.
+        channel: By which channel, or empty for the first that reaches the address.
+        locale: The language of the text, or empty.
+        digest: What answers are held against.
+        sealed: The code, as only a sender can read it.
+        facts: What the fraud guard may know of who asks.
+    """
+    return (START, key, request_id, definition, user, channel, locale, digest, sealed, facts)
+
+
+def check(key: str, request_id: str, definition: str, digest: bytes) -> Command:
+    """An answer to a verification, as the digest of what was typed."""
+    return (CHECK, key, request_id, definition, digest)
+
+
+def close(key: str, request_id: str, definition: str) -> Command:
+    """Cancels a pending verification."""
+    return (CLOSE, key, request_id, definition)
+
+
+def count(key: str, request_id: str, definition: str) -> Command:
+    """Counts a start of a verification at one who asks.
+
+    Args:
+        key: Of kind `limiter`; its id is `user`, `ip` or `device`, a colon, and a hash of which.
+        request_id: The id of the start.
+        definition: The name of the verification's definition.
+    """
+    return (COUNT, key, request_id, definition)
 
 
 def release(key: str) -> Command:
@@ -378,6 +454,91 @@ def suppress(key: str, request_id: str, is_on: bool, owner: str = "") -> Command
         owner: Of a forward from the profile to an id that is a part of it: the profile's key.
     """
     return (SUPPRESS, key, request_id, is_on, owner)
+
+
+def call(
+    key: str,
+    call_id: str,
+    instance: str,
+    receiver: str,
+    method: str,
+    url: str,
+    headers: Sequence[tuple[str, str, str]],
+    body: str,
+    secret: str,
+    retries: int,
+    timeout_ms: int,
+    expires_ms: int,
+) -> Command:
+    """A webhook, as it stands in the outbox of its person; it is never journaled by itself.
+
+    Args:
+        key: The person.
+        call_id: The effect's id, and the webhook's.
+        instance: The id of the instance that waits for the answer.
+        receiver: The host and port that it goes to.
+        method: GET, POST, PUT, PATCH or DELETE.
+        url: All of the URL.
+        headers: `(name, text, secret)` each: the text, and after it the secret of that name.
+        body: The body, or empty.
+        secret: The name of the secret that signs it, or empty.
+        retries: How often it is tried again at most.
+        timeout_ms: How long it may take in all.
+        expires_ms: When nobody waits for the answer any more, on the shard's clock.
+    """
+    return (
+        CALL, key, call_id, instance, receiver, method, url, headers, body, secret, retries,
+        timeout_ms, expires_ms,
+    )  # fmt: skip
+
+
+def called(
+    key: str, call_id: str, instance: str, status: int, answer: bytes, words: str, error: str = ""
+) -> Command:
+    """The answer to a webhook; it settles the effect.
+
+    Args:
+        key: The person.
+        call_id: The webhook.
+        instance: The id of the instance that waits for it.
+        status: The HTTP status of the last attempt; 0 if there is none.
+        answer: A msgpack map with `status`, `body` if there is one, and `error` if it failed.
+        words: For the trail: attempts, sizes.
+        error: Why there is no good answer; empty if there is one.
+    """
+    return (CALLED, key, call_id, instance, status, answer, words, error)
+
+
+def erased(key: str, tombstone: bytes) -> Command:
+    """Stands in an archive where an erasure was: all that is known of somebody who is gone.
+
+    Args:
+        key: The key of their tombstone; see `engine.privacy.hidden`.
+        tombstone: `Entity.pack` of it.
+    """
+    return (ERASED, key, tombstone)
+
+
+def tick(at_ms: int) -> Command:
+    """Carries a time and does nothing: where events drive the clocks, it stands for an event.
+
+    Args:
+        at_ms: The time of the event that was there.
+    """
+    return (TICK, "", "", 0, "", at_ms)
+
+
+def inbound(key: str, how: int, message: bytes, owner: str = "") -> Command:
+    """A message that somebody sent to us.
+
+    Args:
+        key: The address that sent it; of a forward, whom it belongs to.
+        how: How it got here; see `engine.inbound`.
+        message: `engine.inbound.Received`, packed; it has the id by which a repeat is known.
+        owner: The profile that was written to last at this address, as its sender knows, or empty;
+            of a forward back to the address, the profile that is not there any more.
+    """
+    return (INBOUND, key, how, message, owner)
 
 
 def walk(

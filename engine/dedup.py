@@ -25,14 +25,15 @@ class SeenIds:
 
     A generation is one run of hashes of 8 bytes: most people have few, and a search through them
     is quicker than reaching for objects that lie all over the memory. Past `_INDEXED` hashes a
-    generation has a set beside it.
+    generation has a set beside it, and the young one grows in place; before that a new run for each
+    id costs less than an object and a buffer apart, which both have to be fetched.
     """
 
     __slots__ = ("_old_index", "_young_index", "old", "since_ms", "young")
 
     def __init__(self) -> None:
         self.since_ms = 0
-        self.young = bytearray()
+        self.young: bytes | bytearray = b""
         self.old = b""
         self._young_index: set[bytes] | None = None
         self._old_index: set[bytes] | None = None
@@ -62,20 +63,22 @@ class SeenIds:
             return SEEN
         if self.old and self._is_old(hash_):
             return SEEN
-        if len(young) >= limits.SEEN_IDS * _HASH_BYTES:
+        size = len(young)
+        if size >= limits.SEEN_IDS * _HASH_BYTES:
             return FULL
         young += hash_
+        self.young = young
         if index is not None:
             index.add(hash_)
-        elif len(young) > _INDEXED * _HASH_BYTES:
-            self._young_index = _index(young)
+        elif size >= _INDEXED * _HASH_BYTES:
+            self._grow()
         return FRESH
 
     def forget(self, id_: str) -> None:
         """Forgets the id that was added last: what it stood for was refused, and may come again."""
         hash_ = xxh3_64_digest(id_.encode())
         if self.young.endswith(hash_):
-            del self.young[-_HASH_BYTES:]
+            self.young = self.young[:-_HASH_BYTES]
             if self._young_index is not None:
                 self._young_index.discard(hash_)
 
@@ -102,7 +105,7 @@ class SeenIds:
         excess = max(0, len(hashes) - room)
         self.young += hashes[excess:]
         if len(self.young) > _INDEXED * _HASH_BYTES:
-            self._young_index = _index(self.young)
+            self._grow()
         return excess // _HASH_BYTES
 
     def pack(self) -> list[Any]:
@@ -113,15 +116,20 @@ class SeenIds:
     def unpack(cls, packed: list[Any]) -> "SeenIds":
         """The inverse of `pack`."""
         seen = cls.__new__(cls)
-        seen.since_ms, young, seen.old = packed
-        seen.young = bytearray(young)
-        seen._young_index = _index(young) if len(young) > _INDEXED * _HASH_BYTES else None
-        seen._old_index = None
+        seen.since_ms, seen.young, seen.old = packed
+        seen._young_index = seen._old_index = None
+        if len(seen.young) > _INDEXED * _HASH_BYTES:
+            seen._grow()
         return seen
+
+    def _grow(self) -> None:
+        """Gives the young generation its set."""
+        self.young = bytearray(self.young)
+        self._young_index = _index(self.young)
 
     def _begin_generation(self, now_ms: int) -> None:
         """Moves the young generation to the old one's place, if that is not too old by now."""
-        young, self.young = self.young, bytearray()
+        young, self.young = self.young, b""
         self.old = b"" if now_ms - self.since_ms >= 2 * limits.SEEN_MS else bytes(young)
         self._young_index = self._old_index = None
         self.since_ms = now_ms

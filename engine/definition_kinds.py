@@ -10,17 +10,26 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from engine.computed.definition import TraitModel, compile_trait
+from engine.fraud.policy import GUARD, GuardModel, compile_guard
 from engine.governance.policy import POLICY, PolicyModel, check_policy, compile_policy
 from engine.identity.rules import IDENTITY, IdentityModel, check_rules, compile_rules
 from engine.issues import Issue
 from engine.journeys.compile import compile_journey
 from engine.journeys.model import JourneyModel, check_journey
 from engine.journeys.publish import check_against
-from engine.lane_definition import LaneModel, compile_lane
+from engine.lanes.definition import LaneModel, check_account, compile_lane
+from engine.routes.definition import ROUTE, RouteModel
+from engine.routes.route import compile_route
 from engine.schema import Strict
 from engine.segment_definition import SegmentModel, compile_segment
+from engine.tables.definition import ROWS, TABLE, RowsModel, TableModel, compile_rows
 from engine.templates import TemplateModel, check_template, compile_template
 from engine.uses import Use
+from engine.verification.definition import (
+    VERIFICATION,
+    VerificationModel,
+    compile_verification,
+)
 
 JOURNEY: Final = "journey"
 SEGMENT: Final = "segment"
@@ -70,7 +79,16 @@ KINDS: Final = {
     SEGMENT: Kind(SegmentModel, lambda model, _: compile_segment(model), uses=_uses_of_segment),
     TRAIT: Kind(TraitModel, lambda model, _: compile_trait(model)),
     TEMPLATE: Kind(TemplateModel, lambda model, _: compile_template(model), check_template),
-    LANE: Kind(LaneModel, lambda model, _: compile_lane(model)),
+    LANE: Kind(LaneModel, lambda model, _: compile_lane(model), check_against=check_account),
+    ROUTE: Kind(RouteModel, lambda model, _: compile_route(model), uses=RouteModel.uses),
     IDENTITY: Kind(IdentityModel, lambda model, _: compile_rules(model), check_against=check_rules),
+    VERIFICATION: Kind(
+        VerificationModel,
+        lambda model, _: compile_verification(model),
+        uses=VerificationModel.uses,
+    ),
+    GUARD: Kind(GuardModel, lambda model, _: compile_guard(model)),
+    TABLE: Kind(TableModel, lambda model, _: model),
+    ROWS: Kind(RowsModel, lambda model, _: compile_rows(model), uses=RowsModel.uses),
     POLICY: Kind(PolicyModel, lambda model, _: compile_policy(model), check_policy),
 }

@@ -18,6 +18,7 @@ from engine.issues import DefinitionError, Issue, did_you_mean, kind_of, listed
 from engine.names import read_name
 from engine.program import Body, Change, Label, Program, model_of
 from engine.schema import Strict
+from engine.templates import ANY
 from engine.uses import Use
 
 __all__ = [
@@ -192,7 +193,7 @@ def _references(models: dict[Label, Strict], changed: dict[Label, Document]) -> 
                 elif label in changed:
                     what = f"it is used by {kind} {name!r} ({use.where})"
                     yield _issue(changed[label], what, "change that first")
-            elif use.channel and use.channel != getattr(target, "channel", ""):
+            elif use.channel and getattr(target, "channel", "") not in (use.channel, ANY):
                 found = f"{use.kind} {use.name!r} is for {getattr(target, 'channel', '')}"
                 if document is not None:
                     what = f"{use.where}: {found}, the message for {use.channel}"

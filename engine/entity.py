@@ -22,7 +22,7 @@ from engine.dedup import SeenIds
 from engine.issues import shortened
 from engine.journeys.instance import Instance
 from engine.messages import Message, Messages
-from engine.packing import PackedRun, pack, unpack
+from engine.packing import NO_VALUES, PackedRun, pack, unpack
 from engine.slots import parse_key
 
 FORMAT: Final = 2
@@ -112,12 +112,16 @@ class Entity:
 
     def pack(self) -> bytes:
         """The entity as bytes: a function of its state alone. Cost: 4–15 µs."""
+        seen, instances = self.seen, self.instances
+        ended, kept, trail = self.ended, self.kept, self.trail
         return pack(
             (
                 FORMAT, self.created_ms, self.updated_ms, self.counter, self.program_version,
-                self.traits, self.seen.pack(), self.windows, self.segments,
-                list(self.instances.values()), self.ended.array(), self.kept.array(),
-                self.outbox, self.timers, self.trail.array(), self.error, self.state,
+                self.traits, (seen.since_ms, seen.young, seen.old), self.windows, self.segments,
+                [*instances.values()] if instances else (),
+                ended.array() if ended else NO_VALUES, kept.array() if kept else NO_VALUES,
+                self.outbox, self.timers, trail.array() if trail else NO_VALUES, self.error,
+                self.state,
             )
         )  # fmt: skip
 

@@ -10,6 +10,8 @@ from typing import Final
 
 from engine import limits, profile
 from engine.activation import Activation
+from engine.fallback import run as fallback
+from engine.fallback.success import MESSAGE
 from engine.journeys import run as journeys
 from engine.journeys.watching import look_all
 
@@ -22,7 +24,8 @@ def follow_up(act: Activation) -> None:
     """Takes all that waits, and what that leads to.
 
     An item is `("segment", (name, entered))`, `("event", EventView)`, `("look", None)` if traits
-    changed that exit rules may read, or what `engine.journeys.run.enter` and `leave` ask for.
+    changed that exit rules may read, `("message", id)` if a message has news that somebody waits
+    for, or what `engine.journeys.run.enter` and `leave` ask for.
     """
     waiting = act.follow_ups
     taken = 0
@@ -38,6 +41,8 @@ def follow_up(act: Activation) -> None:
             journeys.on_enter(act, *item)
         elif kind == journeys.LEAVE:
             journeys.on_leave(act, *item)
+        elif kind == MESSAGE:
+            fallback.on_outcome(act, item)
         elif kind == LOOK:
             look_all(act)
         else:

@@ -7,19 +7,23 @@ activation only, so it is deterministic like everything that is built on it.
 from collections.abc import Callable
 from typing import Any, Final
 
-from engine import catalog, commands, computed, dedup, history, profile
+from engine import catalog, commands, computed, dedup, history, inbound, profile
 from engine.activation import Activation, EventView
 from engine.commands import ALIAS, GROUP, IDENTIFY, NAMED_TYPES, TRACK, Command
+from engine.fallback import run as fallback
 from engine.follow_ups import follow_up
 from engine.governance import consents, held
 from engine.identity import hooks as identity
-from engine.journeys import broadcast, calls, watching
+from engine.journeys import answers, broadcast, calls, watching
 from engine.journeys import run as journeys
 from engine.journeys.steps.registry import TIMER
 from engine.messages import api_message_id
 from engine.privacy import hooks as privacy
 from engine.reasons import Reason
-from engine.sending import send_by_api, sent_id, take_receipt
+from engine.sending import asked_before, send_by_api, take_cancel, take_receipt
+from engine.slots import ADDRESS
+from engine.verification import counting
+from engine.verification import run as verification
 
 Handler = Callable[[Activation, Command], int]
 """Does a command to `act.entity`; gives a `Reason`."""
@@ -27,11 +31,14 @@ Wake = Callable[[Activation, str], None]
 """Does what is due at `act.now`; the text is what follows the timer's kind in its token."""
 
 
+_ACCEPTED: Final = Reason.ACCEPTED  # a global: to find a member of its enum takes ten times as long
+
+
 def _event(act: Activation, command: Command) -> int:
     entity = act.entity
-    state = entity.state
     known = False
-    if state:  # of most people no feature keeps anything
+    if entity.state:  # of most people no feature keeps anything
+        state = entity.state
         gone = privacy.PRIVACY in state
         if gone and privacy.SUPPRESSED in state:
             return Reason.PERSON_SUPPRESSED
@@ -66,19 +73,20 @@ def _take_ready(act: Activation) -> None:
 def _take_event(act: Activation, command: Command) -> Reason:
     """Applies an event that is new."""
     _, _, message_id, type_, name, at_ms, raw, context, _ = command
-    entity = act.entity
-    if at_ms > act.now:
-        at_ms = act.now
+    now = act.now
+    if at_ms > now:
+        at_ms = now
     if type_ != TRACK:
         name = profile.event_name(type_, name)
     event = EventView(type_, name, message_id, at_ms, raw, context)
+    entity = act.entity
     before = entity.traits
     reason = profile.take_event(act, event)
-    if reason is Reason.ACCEPTED:
-        entity.updated_ms = act.now
+    if reason is _ACCEPTED:
+        entity.updated_ms = now
         if act.feed is not None:
             kind = commands.EVENT_TYPES[type_]
-            act.tell("event", kind, event.name or kind)
+            act.tell("event", kind, name or kind)
         if type_ in NAMED_TYPES:
             journeys.on_event(act, event)
         else:
@@ -88,7 +96,7 @@ def _take_event(act: Activation, command: Command) -> Reason:
     else:
         entity.seen.forget(message_id)  # nothing was changed, so the same event may come again
     if event.unreadable:
-        act.note("event", event.name, "its properties could not be read: taken as none")
+        act.note("event", name, "its properties could not be read: taken as none")
     return reason
 
 
@@ -107,9 +115,8 @@ def _look_at_what_is_said(act: Activation, event: EventView, before: dict[str, A
 def _send(act: Activation, command: Command) -> int:
     message_id = api_message_id(command[1], command[2])
     if identity.MERGED_INTO in act.entity.state:
-        if sent_id(message_id) in act.entity.seen:
-            return Reason.DUPLICATE
-        return identity.pass_on(act, command)
+        known = asked_before(act.entity.seen, message_id, command[3])
+        return known if known is not None else identity.pass_on(act, command)
     if privacy.is_gone(act.entity):
         if privacy.SUPPRESSED in act.entity.state:
             return Reason.PERSON_SUPPRESSED
@@ -246,6 +253,7 @@ def _release(act: Activation, command: Command) -> int:
             # Not before now: a row's timers lie after the entry that it is stamped with.
             act.set_timer(TIMER + id_, max(instance.due_ms, act.now + 1))
     held.set_timers(act)
+    fallback.set_timers(act)
     identity.wait_again(act)
     identity.tell_members_again(act)
     return Reason.ACCEPTED
@@ -266,6 +274,31 @@ def _consent(act: Activation, command: Command) -> int:
 def _fill(act: Activation, command: Command) -> int:
     filling = privacy.without_past(act, command)
     return filling if isinstance(filling, Reason) else history.take_fill(act, filling)
+
+
+def _called(act: Activation, command: Command) -> int:
+    """Takes the answer to a webhook: settled where it was asked, taken where its run is now."""
+    known = act.entity.outbox.pop(command[2], None) is not None
+    if identity.MERGED_INTO in act.entity.state:
+        return identity.pass_on(act, command) if known else Reason.DUPLICATE
+    if act.entity.error or not answers.take_called(act, command):
+        return Reason.ACCEPTED if known else Reason.DUPLICATE
+    return Reason.ACCEPTED
+
+
+def _start(act: Activation, command: Command) -> int:
+    if privacy.SUPPRESSED in act.entity.state:
+        return Reason.PERSON_SUPPRESSED
+    privacy.come_back(act)
+    return verification.take_start(act, command)
+
+
+def _inbound(act: Activation, command: Command) -> int:
+    if act.entity.kind == ADDRESS:
+        if privacy.SUPPRESSED in act.entity.state:
+            return Reason.PERSON_SUPPRESSED
+        privacy.come_back(act)
+    return inbound.take_inbound(act, command)
 
 
 def _suppress(act: Activation, command: Command) -> int:
@@ -289,14 +322,21 @@ COMMANDS: Final[dict[int, Handler]] = {
     commands.ENTER: _passing(_enter),
     commands.STOP: _passing(calls.take_stop),
     commands.CONSENT: _passing(_consent),
+    commands.CANCEL: _passing(take_cancel),
     commands.WALKED: broadcast.take_walked,
     commands.CALL_BACK: identity.call_back,
     commands.CLAIM: _passing(_claim),
     commands.ACCOUNT: _passing(_account),
     commands.FILL: _passing(_fill),
     commands.FILLED: history.take_filled,
+    commands.CALLED: _called,
+    commands.INBOUND: _passing(_inbound),
     commands.ERASE: privacy.take_erase,
     commands.SUPPRESS: _suppress,
+    commands.START: _start,
+    commands.CHECK: verification.take_check,
+    commands.CLOSE: verification.take_close,
+    commands.COUNT: counting.take_count,
 }
 
 # By what stands before the colon in a timer's token.
@@ -306,7 +346,9 @@ TIMERS: Final[dict[str, Wake]] = {
     "b": broadcast.on_timer,
     "c": computed.on_timer,
     "d": profile.on_timer,
+    "f": fallback.on_timer,
     "g": held.on_timer,
     "s": profile.on_timer,  # in stores of earlier versions
     "i": _waited,
+    "v": verification.on_timer,
 }

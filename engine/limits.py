@@ -18,6 +18,9 @@ PROPERTY_DEPTH: Final = 16
 FUTURE_SKEW_MS: Final = 24 * 3_600_000
 SEND_BATCH_MESSAGES: Final = 500
 BODY_CHARS: Final = 4_096
+HTML_CHARS: Final = 64 * 1024  # of an e-mail, and of all that is richer than text
+MEDIA_URL_CHARS: Final = 2_000
+CONTENT_ITEMS: Final = 20  # cards, lines of a list, or things to tap, in one content
 DEFINITION_BYTES: Final = 256 * 1024
 DEFINITIONS_PER_APPLY: Final = 100
 FAULTS_SHOWN: Final = 10  # names of a workspace's definitions that do not compile
@@ -144,8 +147,31 @@ CAP_DAYS: Final = 90
 LABELS_KNOWN: Final = 1_000  # kinds of messages of which it is known which caps are about them
 QUIET_HOURS: Final = 10
 MESSAGE_TAGS: Final = 10
+MESSAGE_FACTS: Final = 16  # what a request tells of a message: ip, device …
+MESSAGE_FALLBACKS: Final = 5  # channels that one message may try
+SEND_AHEAD_MS: Final = 35 * 86_400_000  # how far ahead a message may be scheduled
+FALLBACK_WITHIN_MS: Final = 7 * 86_400_000  # that a channel may have until the next is tried
+FALLBACKS: Final = 20  # messages of one entity, by the API, that wait for their success
+ROUTE_RULES: Final = 200
+ROUTE_VALUES: Final = 500  # countries, prefixes, codes in one rule
+ROUTE_LANES: Final = 7  # that share a rule's messages, and as many to fail over to
+ROUTE_WAYS: Final = 2 * ROUTE_LANES
+ROUTE_SENDERS: Final = 1_000
+ROUTE_WEIGHT: Final = 100
 LANE_PREFIXES: Final = 500
-LANE_LIMITS: Final = 10
+LANE_LIMITS: Final = 20
+
+# One-time codes: what a definition may ask for, and how many codes and answers are remembered.
+CODE_CHARS: Final = 10
+CODE_ATTEMPTS: Final = 20  # wrong answers to one verification
+CODE_SENDS: Final = 10  # messages of one verification
+CODE_VALIDITY_MS: Final = 24 * 3_600_000
+CODE_STARTS: Final = 1_000  # that one limit may allow in its span, and so has to remember
+CODE_LIMIT_DAYS: Final = 30
+CODES_VALID: Final = 3  # of one verification at a time
+VERIFICATIONS: Final = 20  # of one address, each by another definition
+VERIFICATION_KEPT_MS: Final = 24 * 3_600_000  # after its end
+BRAND_CHARS: Final = 50
 
 # What rendering one message may cost, and how many missing names it tells of.
 RENDER_STEPS: Final = 100_000
@@ -191,6 +217,10 @@ TIMERS_PER_ENTRY: Final = 2_000
 REFRESH_ENTITIES: Final = 100  # how many entities a step of the sweep after new definitions takes
 REFRESH_SLICE_S: Final = 0.01  # how long it rests after each
 FILL_TIMES: Final = 2_000_000  # of the past that one reading of the archive holds in memory
+FILL_TOLD: Final = 50_000  # people whose past is told again in memory at one time
+FILL_BYTES: Final = 64 * 1024  # of what was told that one step puts in
+FILL_TRIES: Final = 5  # how often the past is read again after it could not be,
+FILL_AGAIN_S: Final = 600.0  # and after how long
 FILL_PEOPLE: Final = 100  # whose past one step of the filling puts into their windows
 REFRESH_PAUSE_S: Final = 0.5  # how often new definitions are looked for
 REOPEN_S: Final = 5.0  # between attempts to open a store or ledger that could not be opened
@@ -199,6 +229,43 @@ SESSIONS: Final = 1_000  # routers whose calls a host keeps in order
 SESSION_GAP_S: Final = 1.0  # how long a call waits for the calls before it
 FEED_LINES: Final = 20_000
 WATCH_LEASE_S: Final = 10.0  # the feed is written for so long after someone asked for it
+
+# At the HTTP door: what one request may be and take, and how many there may be at once.
+CALLBACK_BYTES: Final = 64 * 1024
+CALLBACK_S: Final = 10.0
+CALLBACKS_PER_S: Final = 1_000  # to one lane
+CALLBACK_BURST: Final = 2_000
+CALLBACKS_AT_ONCE: Final = 200  # of one lane
+HTTP_CONNECTIONS: Final = 2_000
+HTTP_REQUESTS: Final = 1_000
+HTTP_BODY_S: Final = 5.0
+HTTP_IDLE_S: Final = 30.0
+HTTP_LINE_BYTES: Final = 8_190
+HTTP_HEADERS: Final = 64
+HTTP_LOOKUPS_PER_S: Final = 100
+HTTP_LANES_KNOWN_S: Final = 2.0
+HTTP_WORKSPACES: Final = 1_000
+
+# To carriers over HTTP.
+HTTP_WINDOW: Final = 500  # requests of one lane under way at once
+HTTP_ANSWER_BYTES: Final = 64 * 1024  # that are read of an answer
+HTTP_LONGEST_PAUSE_MS: Final = 3_600_000  # that a carrier may ask for
+CALLBACK_FIELDS: Final = 300  # of a form
+HTTP_VALUE_CHARS: Final = 5_000  # of one value in what a carrier sends
+
+# Messages that people sent: how many are kept of one address, and how much of each.
+INBOUND: Final = 20
+INBOUND_BODY_CHARS: Final = 4_096
+INBOUND_MEDIA: Final = 10
+INBOUND_VALUES: Final = 20
+INBOUND_VALUE_CHARS: Final = 1_000
+INBOUND_BYTES: Final = 64 * 1024  # of all that are kept; the newest is kept in any case
+INBOUND_OWNERS: Final = 5  # profiles that hear of what an address sends
+INBOUND_BATCH: Final = 200  # that one call of a carrier may bring
+INBOUND_TRY_S: Final = 8.0  # how long their shard may keep a carrier waiting
+CORRESPONDENTS: Final = 200_000  # addresses of which a sender knows in memory to whom they belong
+CORRESPONDENTS_KEPT: Final = 5_000_000  # and on disk
+CORRESPONDENTS_EVERY_S: Final = 2.0  # how often new ones are written
 
 # In a sender: what waits in a lane and in all, and what is remembered of what was sent.
 LANES: Final = 1_000
@@ -221,11 +288,20 @@ EARLY_RECEIPTS: Final = 8 * LANE_IN_FLIGHT_MESSAGES  # of a lane: waiting for th
 SANDBOX_UNTOLD: Final = 8 * LANE_IN_FLIGHT_MESSAGES  # receipts told and not yet journaled
 PHONE_NUMBERS: Final = 100_000  # read numbers whose reading is kept
 SANDBOX_SEEN_MS: Final = 100_000  # milliseconds with traffic that a sandbox carrier looks back on
+SMPP_BINDS: Final = 16
+SMPP_WINDOW: Final = 1_000  # requests without an answer on one bind
+SMPP_PDU_BYTES: Final = 80 * 1024  # a message_payload has up to 64 KiB
+SMPP_PART_IDS: Final = 100_000  # of messages in parts, whose receipts are not all there
+SMPP_LEARNING_IDS: Final = 10_000  # looked through until it is known how receipts write ids
+SMPP_RECEIPTS: Final = 2 * EARLY_RECEIPTS  # brought and not confirmed; then they come again later
+SMPP_QUERIES: Final = 100_000  # messages without a receipt that will be asked about
+SMPP_INBOUND_PARTS: Final = 1_000  # of messages that people sent, waiting for the others
 VALIDITY_MS: Final = 36_000_000
 SEND_ATTEMPTS: Final = 5
 
 # How long a sender waits: for a carrier, for a shard, before the next attempt, and at its end.
 SUBMIT_TIMEOUT_S: Final = 60.0
+QUERY_TIMEOUT_S: Final = 10.0  # what became of messages whose submit was not answered
 OFFER_PAUSE_MS: Final = 200  # what a full sender asks of a shard
 BACKOFF_FIRST_MS: Final = 1_000
 BACKOFF_LONGEST_MS: Final = 60_000
@@ -234,14 +310,57 @@ REPORT_PAUSE_S: Final = 0.05
 REPORT_LONGEST_PAUSE_S: Final = 2.0
 SENDER_DRAIN_S: Final = 15.0
 
+# What a journey's webhook may be, and what comes back of it.
+WEBHOOK_URL_CHARS: Final = 2_000
+WEBHOOK_BODY_CHARS: Final = 32 * 1024
+WEBHOOK_HEADERS: Final = 20
+WEBHOOK_HEADER_CHARS: Final = 1_000
+WEBHOOK_TIMEOUT_MS: Final = 60_000  # for all attempts, if a step does not say
+WEBHOOK_LONGEST_MS: Final = 86_400_000
+WEBHOOK_RETRIES: Final = 3
+WEBHOOK_MOST_RETRIES: Final = 20
+WEBHOOK_ANSWER_BYTES: Final = 16 * 1024  # of the body; one that is longer is left out
+
+# What a table may be, and how many of them a process keeps open.
+TABLE_COLUMNS: Final = 200
+TABLE_ROWS: Final = 1_000_000
+TABLE_ROW_BYTES: Final = 16 * 1024
+TABLE_BYTES: Final = 2 * 1024 * 1024 * 1024
+TABLES_OPEN: Final = 200
+TABLE_LOAD_S: Final = 600.0
+
+# In a caller of webhooks: what waits, and what one receiver gets at a time and in a second.
+CALLERS: Final = 64
+WEBHOOK_CALLS: Final = 10_000
+WEBHOOK_CALLS_PER_RECEIVER: Final = 2_000
+WEBHOOK_RECEIVERS: Final = 1_000  # whose pace is remembered while nothing goes to them
+WEBHOOK_AT_ONCE: Final = 20
+WEBHOOK_PER_S: Final = 100
+WEBHOOK_CONNECTIONS: Final = 200
+WEBHOOK_ATTEMPT_S: Final = 15.0
+WEBHOOK_ANSWERED: Final = 10_000  # calls whose id is known for a while after their answer
+WEBHOOK_OFFER_PAUSE_MS: Final = 1_000  # what a full caller asks of a shard
+
 # What a lane's limits may cost: the memory of one window, and the burst that smoothness allows.
 RATE_BUCKETS: Final = 1_000
 PACE_TOLERANCE_MS: Final = 100
+IN_FLIGHT_MS: Final = 900_000  # more than a submit may take: what a new limit learns of one
+TURN_WAIT_MS: Final = 5_000  # for which a lane keeps its turn at a limit that lanes share
+LIMIT_VALUES: Final = 100_000  # recipients, countries … of which something counts, in a sender
+LANE_REACTIONS: Final = 20  # rules of one lane, beside those that come with its carrier
+REACTION_PATTERN_CHARS: Final = 200
+REACTION_TEXT_CHARS: Final = 256  # of a carrier's words that a pattern is matched with
 
 # What the fraud guard counts and holds blocked, and when it forgets that somebody was blocked.
-FRAUD_PREFIXES: Final = 50_000
-FRAUD_NUMBERS: Final = 100_000
-FRAUD_FORGIVEN_MS: Final = 24 * 3_600_000
+FRAUD_WORKSPACES: Final = 200  # in a sender; past it the one least recently seen begins anew
+FRAUD_NODES: Final = 50_000  # prefixes, addresses and devices, of all workspaces together
+FRAUD_AREAS: Final = 5_000  # countries, networks and their classes, of one workspace
+FRAUD_PENDING: Final = 50_000  # codes of one workspace that wait to be verified
+FRAUD_NUMBERS: Final = 100_000  # that were verified, and that were asked for again; each
+FRAUD_BLOCKS: Final = 20_000  # that stand or have stood lately
+FRAUD_SNAPSHOT_NODES: Final = 5_000  # the newest that a restart knows
+FRAUD_SAFE: Final = 1_000  # numbers and prefixes on a safe list
+FRAUD_FACT_CHARS: Final = 100  # of an address or a device
 
 # In a store, for each open file: what SQLite may keep in memory, of the disk, and read at a time.
 STORE_CACHE_BYTES: Final = 16 * 1024 * 1024
@@ -262,6 +381,13 @@ ARCHIVE_FILE_BYTES: Final = 4 * 1024 * 1024
 ARCHIVE_FILE_ENTRIES: Final = 4_096
 ARCHIVE_DAYS: Final = 30
 ARCHIVE_BYTES: Final = 10 * 1024 * 1024 * 1024
+LEDGER_TIDY_S: Final = 60  # how often a sender forgets what is old while it sends nothing
+SWEEP_WAIT_S: Final = 6 * 3_600  # how long an erasure waits for others before the archive is swept
+SWEEP_PAUSE_S: Final = 1.0  # how often erasures are looked for
+SWEEP_STEP_S: Final = 0.05  # how often a sweep that waits for a checkpoint looks again
+SWEEP_REST_S: Final = 3_600.0  # how long a shard rests after a sweep, or after one that failed
+SWEEP_ERASURES: Final = 10_000  # at most in one sweep
+WIPE_BYTES: Final = 32 * 1024 * 1024  # up to which size a shard's file is written anew after one
 
 # In a command: how long it looks for a gateway, what it takes as one answer (all that a gateway may
 # send), and how many rows of a recorded file it brings into order in memory.

@@ -52,7 +52,9 @@ class PackedRun(bytearray):
             self.number = 0
             return
         view = memoryview(array)
-        if view[0] == ARRAY_16:
+        if len(view) == 1:
+            self.number = 0
+        elif view[0] == ARRAY_16:
             super().__init__(view[3:])
             self.number = int.from_bytes(view[1:3], "big")
         else:
@@ -92,6 +94,10 @@ class PackedRun(bytearray):
     def array(self) -> Raw:
         """The run as a packed array, to be put into what is packed."""
         number = self.number
-        if number < 16:
-            return Raw(bytes((_FIX_ARRAY + number,)) + self)
+        if number < len(_HEADS):
+            return Raw(_HEADS[number] + self) if number else NO_VALUES
         return Raw(bytes((ARRAY_16,)) + number.to_bytes(2, "big") + self)
+
+
+_HEADS: Final = [bytes((_FIX_ARRAY + number,)) for number in range(16)]
+NO_VALUES: Final = Raw(_HEADS[0])  # the packed array of an empty run

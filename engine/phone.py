@@ -44,12 +44,14 @@ class Phone(Struct, frozen=True, gc=False):
         reason: ACCEPTED, INVALID_NUMBER, or UNROUTABLE_NUMBER for a real number that cannot take
             a text.
         why: In words, if it is not accepted.
+        kind: Its `phonenumbers.PhoneNumberType`; -1 if it is invalid.
     """
 
     e164: str
     country_code: int
     reason: Reason
     why: str = ""
+    kind: int = -1
 
 
 class Phones:
@@ -203,5 +205,5 @@ def _parse(written: str) -> Phone:
 def _judged(e164: str, country_code: int, kind: int) -> Phone:
     why = _NO_TEXTS.get(kind)
     if why is None:
-        return Phone(e164, country_code, Reason.ACCEPTED)
-    return Phone(e164, country_code, Reason.UNROUTABLE_NUMBER, f"{e164} is {why}")
+        return Phone(e164, country_code, Reason.ACCEPTED, kind=kind)
+    return Phone(e164, country_code, Reason.UNROUTABLE_NUMBER, f"{e164} is {why}", kind)

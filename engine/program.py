@@ -15,18 +15,23 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from engine import limits
-from engine.computed.definition import ComputedTrait, by_event
+from engine.computed.definition import ComputedTrait, by_event, count_since
 from engine.definition_kinds import JOURNEY, KINDS, LANE, SEGMENT, TEMPLATE, TRAIT
+from engine.fraud.policy import GUARD
 from engine.governance.policy import DEFAULT, POLICY, Policy
 from engine.identity.rules import IDENTITY, RULES, Rules, rules_of
 from engine.issues import DefinitionError, Issue
 from engine.journeys.compile import Journey
 from engine.journeys.index import JourneyIndex, make_index
-from engine.lane_definition import Lane
+from engine.lanes.definition import Lane
+from engine.routes.definition import ROUTE
+from engine.routes.route import Route
 from engine.schema import Strict, issues_of
 from engine.segment_definition import Segment
 from engine.segment_index import SegmentIndex, index_of
+from engine.tables.definition import ROWS, TABLE, Rows, TableModel
 from engine.templates import Template
+from engine.verification.definition import VERIFICATION, Verifier
 
 Label = tuple[str, str]
 Body = dict[str, Any]
@@ -46,9 +51,13 @@ class Program:
         computed: Computed traits by name.
         computed_by_event: The same by the event that they read.
         lanes: Lanes by name.
+        routes: Routes by their channel, which is their name.
         rules: Which profiles are one person.
         policy: What may be sent to people, and when; None if nothing says so.
         templates: Templates by name.
+        verifications: Verifications by name.
+        tables: Tables by name.
+        rows: The rows that each table has now, by its name.
         journeys: Every kept version of every journey, by name and version.
         listened: Events that some journey reacts to, each with the journeys that it may begin.
         journey_index: What else is asked of all journeys.
@@ -62,9 +71,13 @@ class Program:
     computed: Mapping[str, ComputedTrait] = field(default_factory=dict)
     computed_by_event: Mapping[str, tuple[ComputedTrait, ...]] = field(default_factory=dict)
     lanes: Mapping[str, Lane] = field(default_factory=dict)
+    routes: Mapping[str, Route] = field(default_factory=dict)
     rules: Rules = RULES
     policy: Policy | None = None
     templates: Mapping[str, Template] = field(default_factory=dict)
+    verifications: Mapping[str, Verifier] = field(default_factory=dict)
+    tables: Mapping[str, TableModel] = field(default_factory=dict)
+    rows: Mapping[str, Rows] = field(default_factory=dict)
     journeys: Mapping[tuple[str, int], Journey] = field(default_factory=dict)
     listened: Mapping[str, tuple[Journey, ...]] = field(default_factory=dict)
     journey_index: JourneyIndex = field(default_factory=JourneyIndex)
@@ -95,7 +108,12 @@ def advance(program: Program, version: int, changes: Iterable[Change]) -> Progra
         TRAIT: dict(program.computed),
         TEMPLATE: dict(program.templates),
         LANE: dict(program.lanes),
+        ROUTE: dict(program.routes),
         IDENTITY: {},
+        GUARD: {},  # senders read its document
+        VERIFICATION: dict(program.verifications),
+        TABLE: dict(program.tables),
+        ROWS: dict(program.rows),
         POLICY: {} if program.policy is None else {DEFAULT: program.policy},
     }
     journeys = dict(program.journeys)
@@ -112,6 +130,9 @@ def advance(program: Program, version: int, changes: Iterable[Change]) -> Progra
             continue
         model = models[label] = model_of(kind, name, body)
         made = _compile(kind, name, model, version)
+        if kind == TRAIT:
+            bodies = (body for _, body in history)
+            count_since(made, compiled[TRAIT].get(name), bodies, version)
         if kind == JOURNEY:
             journeys[name, version] = made
         else:
@@ -131,9 +152,13 @@ def advance(program: Program, version: int, changes: Iterable[Change]) -> Progra
         computed=computed,
         computed_by_event=by_event(computed),
         lanes=_sorted(compiled[LANE]),
+        routes=_sorted(compiled[ROUTE]),
         rules=rules_of(models),
         policy=compiled[POLICY].get(DEFAULT),
         templates=_sorted(compiled[TEMPLATE]),
+        verifications=_sorted(compiled[VERIFICATION]),
+        tables=_sorted(compiled[TABLE]),
+        rows=_sorted(compiled[ROWS]),
         journeys=journeys,
         listened=journey_index.events,
         journey_index=journey_index,

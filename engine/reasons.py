@@ -42,6 +42,12 @@ class Reason(IntEnum):
     NO_ADDRESS = 40
     INSTANCES_FULL = 41
     INTERNAL = 42
+    KEY_REUSED = 43
+    VERIFICATION_WRONG = 44
+    VERIFICATION_FAILED = 45
+    VERIFICATION_TOO_SOON = 46
+    VERIFICATION_LIMIT = 47
+    VERIFICATION_CHANNEL = 48
     OUT_OF_TURN = 50
     PERSON_SUPPRESSED = 54
 
@@ -80,3 +86,18 @@ class Reason(IntEnum):
     QUIET_HOURS = 123
     FREQUENCY_CAP = 124
     LOWER_PRIORITY = 125
+
+    # More of a message's life.
+    SCHEDULED = 130
+    REVOKED = 132
+    PARTIALLY_DELIVERED = 136
+
+    # What a lane has against a message.
+    LANE_CAPPED = 140
+    LIMIT_REACHED = 141
+
+    # What the fraud guard has against a message, beside FRAUD_BLOCKED.
+    FRAUD_CHALLENGED = 146
+    FRAUD_SHADOWED = 147
+
+    COMPLAINED = 151

@@ -108,7 +108,8 @@ def _sentence(details: ErrorDetails) -> tuple[str, str]:
     if type_ in ("too_long", "string_too_long"):
         return f"is too long: at most {context['max_length']} are allowed", ""
     if type_ in ("too_short", "string_too_short"):
-        return "must not be empty", ""
+        least = context["min_length"]
+        return "must not be empty" if least == 1 else f"is too short: at least {least}", ""
     if type_ in ("less_than_equal", "greater_than_equal"):
         sense = "at most" if type_.startswith("less") else "at least"
         return f"must be {sense} {next(iter(context.values()))}, not {value}", ""

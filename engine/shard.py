@@ -20,9 +20,11 @@ from engine.entities import EntityTable, Load, Row, Scan
 from engine.entity import Entity
 from engine.follow_ups import follow_up
 from engine.handlers import COMMANDS, TIMERS
-from engine.journeys import broadcast
+from engine.journeys import broadcast, calling
+from engine.privacy.hidden import BACK, Erasure
 from engine.program import Program
 from engine.reasons import Reason
+from engine.tables.source import Tables
 from engine.timers import TimerHeap
 from engine.workspaces import Workspaces
 
@@ -40,11 +42,12 @@ class Effects:
         entered: `workspace/segment` to how many entered, since the host last took the counts.
         left: The same for those that left.
         outcomes: `Reason` to how many messages reached it in this entry.
+        erased: What the journal and the archive should not hold any more.
     """
 
     __slots__ = (
-        "cancels", "entered", "forwards", "installed", "left", "outcomes", "results", "sends",
-        "sizes",
+        "cancels", "entered", "erased", "forwards", "installed", "left", "outcomes", "results",
+        "sends", "sizes",
     )  # fmt: skip
 
     def __init__(self, sizes: dict[str, int]) -> None:
@@ -57,6 +60,7 @@ class Effects:
         self.entered: dict[str, int] = {}
         self.left: dict[str, int] = {}
         self.outcomes: dict[int, int] = {}
+        self.erased: list[Erasure] = []
 
 
 class Shard:
@@ -90,6 +94,15 @@ class Shard:
         self._timers = TimerHeap()
         self._act = Activation(shards)
 
+    @property
+    def tables(self) -> Tables:
+        """Where rows of tables are found; set it before the first entry."""
+        return self._act.tables
+
+    @tables.setter
+    def tables(self, tables: Tables) -> None:
+        self._act.tables = tables
+
     # --- applying entries -------------------------------------------------------------------
 
     def apply(self, seq: int, now_ms: int, mode: int, payload: bytes) -> Effects:
@@ -116,16 +129,22 @@ class Shard:
         act.event_time = bool(mode)
         effects = act.effects = Effects(self.sizes)
         self._fire_timers()
-        results = effects.results
-        handle = self._handle
+        handle = self._handle_timed if mode else self._handle
         for chunk in commands.unpack_payload(payload):
-            for command in chunk:
-                if mode and command[0] in commands.TIMED and command[5] > self.now:
-                    self.now = command[5]
-                    self._fire_timers()
-                results.append(handle(command))
-        self._table.end_entry()
+            effects.results += bytes(map(handle, chunk))
+        table = self._table
+        if table.back:
+            effects.erased += [Erasure(key, BACK, packed) for key, packed in table.back]
+            table.back.clear()
+        table.end_entry()
         return effects
+
+    def _handle_timed(self, command: commands.Command) -> int:
+        """One command that may bring the time with it."""
+        if command[0] in commands.TIMED and command[5] > self.now:
+            self.now = command[5]
+            self._fire_timers()
+        return self._handle(command)
 
     def _handle(self, command: commands.Command) -> int:
         """One command on one entity. A bug in it stays in that entity."""
@@ -134,18 +153,23 @@ class Shard:
         if handler is None:
             if operation == commands.INSTALL:
                 return self._install(command)
-            return Reason.UNKNOWN_COMMAND
+            if operation == commands.ERASED:
+                self._table.bury(key, command[2], self.seq)
+                return Reason.ACCEPTED
+            return Reason.ACCEPTED if operation == commands.TICK else Reason.UNKNOWN_COMMAND
         table = self._table
         entity = table.young.get(key) or table.touch(key, self.now)
-        if entity.seq >= self.seq:
+        seq = self.seq
+        if entity.seq >= seq:
             return Reason.DUPLICATE  # a replay meets a row that already includes this entry
         if key not in table.dirty:
-            table.dirty[key] = self.seq
+            table.dirty[entity.key] = seq  # the text that the table has, not one more of it
         act = self._act
         act.now = self.now
         act.entity = entity
-        program, act.routes = self.workspaces.of(entity.workspace)
-        act.program = program
+        if act.workspace is not entity.workspace:
+            self._come_to(entity.workspace)
+        program = act.program
         if entity.error and operation not in _TAKEN_IN_QUARANTINE:
             return Reason.QUARANTINED
         waiting = len(entity.outbox)
@@ -161,10 +185,18 @@ class Shard:
         except Exception as error:
             self._quarantine(entity, error)
             result = Reason.INTERNAL
-        self.outbox += len(entity.outbox) - waiting
+        moved = len(entity.outbox) - waiting
+        if moved:
+            self.outbox += moved
         if act.timers_changed:
             self._reschedule(entity)
         return result
+
+    def _come_to(self, workspace: str) -> None:
+        """Puts a workspace's definitions into the activation."""
+        act = self._act
+        act.program, act.routes = self.workspaces.of(workspace)
+        act.workspace = workspace
 
     def _quarantine(self, entity: Entity, error: Exception) -> None:
         entity.error = f"{type(error).__name__}: {error}"[: limits.ERROR_CHARS]
@@ -193,6 +225,7 @@ class Shard:
     def install(self, workspace: str, version: int, documents: bytes) -> None:
         """Takes in one version of a workspace's definitions, in turn."""
         self.workspaces.install(workspace, version, documents)
+        self._act.workspace = ""  # whoever comes next finds what is new
 
     @property
     def programs(self) -> dict[str, Program]:
@@ -242,8 +275,9 @@ class Shard:
         self._table.dirty.setdefault(entity.key, self.seq)
         act = self._act
         act.entity = entity
-        program, act.routes = self.workspaces.of(entity.workspace)
-        act.program = program
+        if act.workspace is not entity.workspace:
+            self._come_to(entity.workspace)
+        program = act.program
         waiting = len(entity.outbox)
         timers = entity.timers
         try:
@@ -302,6 +336,10 @@ class Shard:
         """See `EntityTable.scan`."""
         return self._table.scan(after, limit)
 
+    def forget(self, key: str) -> bool:
+        """See `EntityTable.forget`."""
+        return self._table.forget(key)
+
     def rows_until(self, part: float) -> int:
         """See `EntityTable.rows_until`."""
         return self._table.rows_until(part)
@@ -329,7 +367,7 @@ class Shard:
             sizes: Members by `workspace/segment`.
             now_ms: The time of the last entry before the tail.
         """
-        self._table.count = stored
+        self._table.recover(stored)
         self.sizes.update(sizes)
         self.now = now_ms
         self._timers = TimerHeap(due)
@@ -352,6 +390,9 @@ class Shard:
             for effect_id, forward in entity.outbox.items():
                 if forward is not None:
                     command = commands.unpack_command(forward[1])
+                    if command[0] == commands.CALL:
+                        effects.sends.append(calling.offer_of(command))
+                        continue
                     effects.forwards.append((key, effect_id, forward[0], command))
                     continue
                 message = messages.get(effect_id)
@@ -368,5 +409,5 @@ class Shard:
 
 # What helps an entity to get rid of its effects, or of all, is taken even from one that met a bug.
 _TAKEN_IN_QUARANTINE = frozenset(
-    {commands.RELEASE, commands.SETTLE, commands.RECEIPT, commands.ERASE}
+    {commands.RELEASE, commands.SETTLE, commands.RECEIPT, commands.CALLED, commands.ERASE}
 )

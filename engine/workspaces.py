@@ -44,7 +44,7 @@ class Workspaces:
             program = advance(before, version, changes)
         except Exception:
             program = advance(before, version, self._sound(workspace, before, version, changes))
-        self._compiled[workspace] = (program, Routes(program.lanes.values()))
+        self._compiled[workspace] = (program, Routes(program.lanes.values(), program.routes))
 
     def _sound(
         self, workspace: str, before: Program, version: int, changes: list[Change]

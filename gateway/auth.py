@@ -46,8 +46,10 @@ SCOPE_OF: Final[Mapping[str, Mapping[str, str]]] = {
     "MessagesService": {
         "SendMessage": SEND,
         "SendMessages": SEND,
+        "CancelMessage": SEND,
         "GetMessage": READ,
         "ListMessages": READ,
+        "StreamMessages": READ,
         "WatchMessages": READ,
     },
     "InstancesService": {
@@ -57,7 +59,23 @@ SCOPE_OF: Final[Mapping[str, Mapping[str, str]]] = {
         "EnterJourney": SEND,
         "StopInstance": SEND,
     },
+    "VerificationService": {
+        "StartVerification": SEND,
+        "CheckVerification": SEND,
+        "CancelVerification": SEND,
+        "GetVerification": READ,
+        "ReportAddress": SEND,
+    },
     "SegmentsService": {"GetSegment": READ, "ListMembers": READ, "StreamMembers": READ},
+    "TablesService": {
+        "LoadTable": DEFINE,
+        "GetTable": READ,
+        "ListTables": READ,
+        "DeleteTable": DEFINE,
+        "GetRow": READ,
+        "ListRows": READ,
+    },
+    "ConversationsService": {"ListReceivedMessages": READ},
     "SystemService": {
         "GetStatus": READ,
         "GetReport": READ,

@@ -55,6 +55,11 @@ class Call:
         """When one item of a stream, begun now, has to be answered."""
         return min(self._ends, asyncio.get_running_loop().time() + limits.DEFAULT_DEADLINE_S)
 
+    def extend(self, seconds: float) -> None:
+        """Gives a call of a stream its own time: an upload takes longer than a question."""
+        now = asyncio.get_running_loop().time()
+        self.deadline = min(self._ends, now + seconds)
+
     def remaining_s(self) -> float:
         """How long a unary call may still take, seconds; never below 0."""
         return max(0.0, self.deadline - asyncio.get_running_loop().time())

@@ -10,10 +10,12 @@ import os
 from pathlib import Path
 from typing import Any
 
+import msgpack
 import ray
 
 from actors import placement
 from actors.clock import make_clock
+from actors.codes import Codes
 from actors.collector import tune_interpreter
 from actors.directory import RayDirectory
 from actors.metrics import GatewayMetrics
@@ -21,12 +23,14 @@ from actors.router import Router
 from actors.shard_host import ACTOR_OPTIONS
 from actors.store.keys import KeyStore
 from engine import limits
+from engine.messages import SMS
+from gateway.http.door import HttpDoor, Within
 from gateway.server import GatewayServer, Tls
 
 logger = logging.getLogger(__name__)
 
 
-def wire(settings: dict[str, Any]) -> tuple[GatewayServer, Router]:
+def wire(settings: dict[str, Any]) -> tuple[GatewayServer, HttpDoor, Router]:
     """A gateway's parts, put together.
 
     Args:
@@ -36,11 +40,15 @@ def wire(settings: dict[str, Any]) -> tuple[GatewayServer, Router]:
     router = Router(directory)
     keys = KeyStore(Path(settings["store"]))
     clock = make_clock(settings["clock"], settings["clock_origin_ms"])
-    return GatewayServer(router, RayControl(directory), keys, clock), router
+    door = HttpDoor(Within(router, directory, clock, settings), settings["public_url"])
+    codes = Codes(Path(settings["store"]))
+    server = GatewayServer(router, RayControl(directory), keys, clock, codes)
+    server.archive_days = settings["archive_days"]
+    return server, door, router
 
 
 class RayControl:
-    """Asks the supervisor and the senders; see `gateway.seams.Control`.
+    """Asks the supervisor, the senders and the callers; see `gateway.seams.Control`.
 
     Args:
         directory: Finds them.
@@ -54,11 +62,22 @@ class RayControl:
         status: dict[str, Any] = await self._ask(placement.SUPERVISOR) or {
             "actors": [], "shards": {}
         }  # fmt: skip
-        senders = [actor for actor in status["actors"] if actor["name"].startswith("sender-")]
+        asked = ("sender-", "caller-")
+        senders = [actor for actor in status["actors"] if actor["name"].startswith(asked)]
         told = await asyncio.gather(*(self._ask(actor["name"]) for actor in senders))
         for actor, answer in zip(senders, told, strict=True):
             actor.update({**(answer or {}), **actor})
         return status
+
+    async def feedback(self, workspace: str, address: str, what: str) -> int:
+        """See `Control`."""
+        packed = msgpack.packb([[workspace, address, what]])
+        names = self._directory.pool(SMS)
+        told = await asyncio.gather(
+            *(self._directory.handle(name).feedback.remote(packed) for name in names),
+            return_exceptions=True,
+        )
+        return sum(not isinstance(each, BaseException) for each in told)
 
     async def _ask(self, name: str) -> dict[str, Any] | None:
         try:
@@ -84,6 +103,7 @@ class GatewayProcess:
         self._settings = settings
         self._ready: asyncio.Task[str] | None = None
         self._server: GatewayServer | None = None
+        self._door: HttpDoor | None = None
         self._router: Router | None = None
         self._port = 0
 
@@ -103,7 +123,10 @@ class GatewayProcess:
     async def stop(self) -> None:
         """Lets calls in work end, and closes."""
         if self._server is not None and self._router is not None:
-            await self._server.stop(limits.DRAIN_S)
+            closing = [self._server.stop(limits.DRAIN_S)]
+            if self._door is not None:
+                closing.append(self._door.stop())
+            await asyncio.gather(*closing)
             await self._router.close()
             self._server = None
 
@@ -116,16 +139,24 @@ class GatewayProcess:
         tls = settings["tls"]
         paths = {name: Path(path) for name, path in (tls or {}).items() if path}
         try:
-            server, self._router = wire(settings)
+            server, door, self._router = wire(settings)
+            certificate = Tls(**paths) if tls else None
+            # The first refuses what only a development key would fit, before the second is open.
             self._port = await server.start(
-                f"{settings['bind']}:{settings['grpc_port']}", Tls(**paths) if tls else None
+                f"{settings['bind']}:{settings['grpc_port']}", certificate
             )
+            try:
+                await door.start(settings["bind"], settings["http_port"], certificate)
+            except BaseException:
+                await server.stop(0)
+                raise
         except Exception as error:
             logger.exception("%s can't open its door", self._name)
             self._ready = None  # the next call tries again
             return f"{type(error).__name__}: {error}"
         tune_interpreter()
         self._server = server
+        self._door = door
         self._beside = asyncio.get_running_loop().create_task(self._every_second(server))
         return ""
 

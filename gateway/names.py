@@ -18,8 +18,21 @@ _KIND_OF: Final = {
     "addresses/": slots.ADDRESS,
 }
 _COLLECTION_OF: Final = {kind: collection for collection, kind in _KIND_OF.items()}
-DEFINITION_KINDS: Final = ("journey", "segment", "trait", "template", "lane", "identity", "policy")
-_PLURALS: Final = {"identity": "identities", "policy": "policies"}
+DEFINITION_KINDS: Final = (
+    "journey",
+    "segment",
+    "trait",
+    "template",
+    "lane",
+    "route",
+    "identity",
+    "policy",
+    "guard",
+    "verification",
+    "table",
+    "rows",
+)
+_PLURALS: Final = {"identity": "identities", "policy": "policies", "rows": "rows"}
 ANYONE: Final = "users/-"
 
 

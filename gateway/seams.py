@@ -62,6 +62,31 @@ class Control(Protocol):
             of it; `shards`: the host's name by the shard's number as a text.
         """
 
+    async def feedback(self, workspace: str, address: str, what: str) -> int:
+        """Tells the fraud guards of all senders what turned out about a number.
+
+        Args:
+            workspace: Whose traffic it was.
+            address: The number, in international form.
+            what: `verified`, `legit` or `fraud`.
+
+        Returns:
+            How many senders have heard it.
+        """
+
+
+class Codes(Protocol):
+    """Digests and seals of one-time codes; `actors.codes.Codes` is the one that runs."""
+
+    def digest(self, address_key: str, definition: str, code: str) -> bytes:
+        """What an answer is held against."""
+
+    def limiter(self, kind: str, who: str) -> str:
+        """The id of the limiter entity of a user, an IP address or a device."""
+
+    def seal(self, address_key: str, code: str) -> str:
+        """A code as only a sender can read it."""
+
 
 class Clock(Protocol):
     """The time; see `actors.clock`."""

@@ -14,10 +14,12 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from actors.store.keys import KeyStore
+from actors.store.tables import TableFiles
 from engine import limits
 from gateway.auth import Authenticator, check_bind, is_loopback
 from gateway.binding import bind as bind_service
 from gateway.pb.denrei.v1 import (
+    conversations_pb2,
     definitions_pb2,
     events_pb2,
     instances_pb2,
@@ -25,8 +27,11 @@ from gateway.pb.denrei.v1 import (
     profiles_pb2,
     segments_pb2,
     system_pb2,
+    tables_pb2,
+    verification_pb2,
 )
-from gateway.seams import Clock, Control, Router
+from gateway.seams import Clock, Codes, Control, Router
+from gateway.services.conversations import ConversationsService
 from gateway.services.definitions import DefinitionsService
 from gateway.services.events import EventsService
 from gateway.services.instances import InstancesService
@@ -34,6 +39,8 @@ from gateway.services.messages import MessagesService
 from gateway.services.profiles import ProfilesService
 from gateway.services.segments import SegmentsService
 from gateway.services.system import SystemService
+from gateway.services.tables import TablesService
+from gateway.services.verification import VerificationService
 
 SERVICES: Final = tuple(
     module.DESCRIPTOR.services_by_name[name]
@@ -44,7 +51,10 @@ SERVICES: Final = tuple(
         (messages_pb2, "MessagesService"),
         (instances_pb2, "InstancesService"),
         (segments_pb2, "SegmentsService"),
+        (tables_pb2, "TablesService"),
+        (conversations_pb2, "ConversationsService"),
         (system_pb2, "SystemService"),
+        (verification_pb2, "VerificationService"),
     )
 )
 _OPTIONS: Final = (
@@ -84,13 +94,18 @@ class GatewayServer:
         control: What the supervisor knows.
         keys: The API keys.
         clock: The time of receipt.
+        codes: Seals one-time codes.
     """
 
-    def __init__(self, router: Router, control: Control, keys: KeyStore, clock: Clock) -> None:
+    def __init__(
+        self, router: Router, control: Control, keys: KeyStore, clock: Clock, codes: Codes
+    ) -> None:
         self._router = router
         self._control = control
         self._keys = keys
         self._clock = clock
+        self.archive_days = limits.ARCHIVE_DAYS
+        self._codes = codes
         self._server: grpc.aio.Server | None = None
         self._events = EventsService(router, clock)
         # The stubs know the synchronous part only.
@@ -151,14 +166,18 @@ class GatewayServer:
         """The servicers in the order of `SERVICES`, each with what tells who calls."""
         auth = Authenticator(self._keys, is_loopback(bind), time.monotonic)
         router, clock = self._router, self._clock
+        definitions = DefinitionsService(router)
         servicers = (
             self._events,
             ProfilesService(router),
-            DefinitionsService(router),
+            definitions,
             MessagesService(router),
             InstancesService(router),
             SegmentsService(router),
+            TablesService(definitions, TableFiles(self._keys.directory), self.archive_days),
+            ConversationsService(router),
             SystemService(router, self._control, self._keys, clock, auth),
+            VerificationService(router, self._control, self._codes),
         )
         return [(servicer, auth) for servicer in servicers]
 

@@ -91,6 +91,11 @@ def message(key: str, values: Mapping[str, Any]) -> messages_pb2.Message:
             )
             for at_ms, status, code, detail in values["history"]
         ],
+        sender=values["sender"],
+        hops=values["hop"],
+        replaced_by=f"{parent}/messages/{values['instead']}" if values["instead"] else "",
+        journey=f"journeys/{values['journey']}" if values.get("journey") else "",
+        due_time=time(values.get("due_ms")),
     )
 
 

@@ -30,7 +30,7 @@ from engine.identity.record import (
     record_of,
 )
 from engine.journeys.context import map_in
-from engine.privacy.record import erased_ms
+from engine.privacy.record import PRIVACY, erased_ms
 from engine.reasons import Reason
 from engine.slots import ANONYMOUS, IDENTIFIER, parse_key
 
@@ -112,6 +112,8 @@ def _answer(act: Activation, command: Command) -> Reason:
     state = act.entity.state
     if len(act.entity.outbox) >= limits.STUB_OUTBOX:
         return Reason.OUT_OF_TURN
+    if PRIVACY in state:
+        state[PRIVACY].pop("gone", None)
     state.setdefault(_OWNER, claimant)
     owner: str = state[_OWNER]
     if owner == claimant and len(command) > 6 and command[6] > state.get(_SINCE, 0):

@@ -8,7 +8,7 @@ an entry maps are joined, key by key, and where both sides have a value this pro
 from collections.abc import Callable
 from typing import Any, Final
 
-from engine import event_context
+from engine import event_context, inbound
 from engine.computed import merging as computed
 from engine.conditions import consent, held
 from engine.governance import caps
@@ -57,10 +57,12 @@ JOINS: Final[dict[str, Join]] = {
     again.STATE: again.join,
     caps.STATE: caps.join,
     computed.STATE: computed.join,
+    computed.TOLD: computed.join_told,
     consent.STATE: _newest,
     event_context.STATE: event_context.join,
     goal.STATE: _goals,
     held.STATE: _earliest,
+    inbound.STATE: inbound.join,
 }
 
 

@@ -39,6 +39,7 @@ from engine.identity.record import (
     record_of,
     settle_verdict,
 )
+from engine.messages import hop_of
 from engine.packing import pack
 from engine.reasons import Reason
 
@@ -159,12 +160,14 @@ def _stay(act: Activation) -> None:
 
 def take_receipt_of_stub(act: Activation, command: Command) -> Reason:
     """Settles a message that was sent from here, and passes on what became of it."""
-    entity, message_id = act.entity, command[2]
+    entity = act.entity
+    message_id, hop = hop_of(command[2])
     if command[5] and message_id in entity.outbox:
-        del entity.outbox[message_id]
         at = entity.kept.where(message_id)
-        if at >= 0:
-            entity.kept.drop(at)
+        if at < 0 or entity.kept.at(at).hop == hop:
+            del entity.outbox[message_id]
+            if at >= 0:
+                entity.kept.drop(at)
     _send(act, command)
     return Reason.ACCEPTED
 
@@ -173,7 +176,13 @@ def take_receipt_of_moved(act: Activation, command: Command) -> None:
     """Takes note that a message which a merged profile had sent is settled."""
     record = record_of(act.entity)
     away = record.get(AWAY)
-    if away and command[5] and away.pop(command[2], None) is not None and not away:
+    if not away or not command[5]:
+        return
+    message_id, hop = hop_of(command[2])
+    message = act.entity.kept.get(message_id) if message_id in away else None
+    if message is not None and message.hop != hop:
+        return  # of an earlier attempt: the one that is away is not settled by it
+    if away.pop(message_id, None) is not None and not away:
         del record[AWAY]
 
 

@@ -132,12 +132,12 @@ class Side:
 
     def _load(self, key: str) -> tuple[int, bytes] | None:
         row = self._rows.get(key)
-        return (row[1], row[5]) if row else None
+        return (row[1], row[5]) if row and row[5] is not None else None
 
     def _scan(self, after: str, limit: int) -> list[tuple[str, int, bytes]]:
         first = bisect_right(self._keys, after)
         keys = self._keys[first : first + limit]
-        return [(key, self._rows[key][1], self._rows[key][5]) for key in keys]
+        return [(key, self._rows[key][1], self._rows[key][5] or b"") for key in keys]
 
 
 class Changed(Side):
@@ -314,10 +314,12 @@ class Backtest:
         """Copies the state, and changes one of the copies."""
         real, self.from_ms = self.real, from_ms
         real.play(max(real.shard.now, from_ms), ())
-        rows = {row[0]: row for row in real.shard.take_rows(_ALL_ROWS)}
-        real.shard.rows_stored(rows.values())
+        taken = real.shard.take_rows(_ALL_ROWS)
+        real.shard.rows_stored(taken)
+        rows = {row[0]: row for row in taken if row[5] is not None}
         real.hold(rows)
         changed = self.changed = Changed(self._place, self._workspace, rows)
+        changed.shard.tables = real.shard.tables
         for workspace, version, wire in self._installed:
             changed.shard.install(workspace, version, wire)
         due = [(key, row[2]) for key, row in sorted(rows.items()) if row[2] is not None]

@@ -6,8 +6,11 @@ yields a `Finding` for each thing that is not so. A feature adds a field to `The
 would hold for ever.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import AfterValidator, Field
@@ -23,8 +26,10 @@ from engine.simulation.world import World
 Values = dict[str, Any]
 _MESSAGE_FIELDS: Final = (
     "template", "status", "body", "subject", "channel", "to", "purpose", "lane", "carrier",
-    "warnings",
+    "warnings", "sender", "hop",
 )  # fmt: skip
+
+_WEBHOOK_FIELDS: Final = ("method", "url", "headers", "body", "secret")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,16 @@ def _messages(items: list[str | Values]) -> list[str | Values]:
     return items
 
 
+def _webhooks(items: list[str | Values]) -> list[str | Values]:
+    for item in items:
+        for name in item if isinstance(item, dict) else ():
+            if name not in _WEBHOOK_FIELDS:
+                hint = did_you_mean(name, _WEBHOOK_FIELDS) or f"there are {listed(_WEBHOOK_FIELDS)}"
+                raise refusal(f"{name!r} is not a field of a webhook", hint)
+    return items
+
+
+Webhooks = Annotated[list[str | Values], AfterValidator(_webhooks)]
 Messages = Annotated[list[str | Values], AfterValidator(_messages)]
 
 
@@ -63,6 +78,7 @@ class Then(Strict):
         no_trail: Words that do not.
         state: What features keep for the person, as far as it is named.
         sizes: Segment to its number of members.
+        webhooks: All webhooks of the person so far, in order, as `METHOD URL` or maps of fields.
     """
 
     noun: ClassVar[str] = "an expectation"
@@ -79,6 +95,7 @@ class Then(Strict):
     no_trail: list[str] | None = None
     state: Values | None = None
     sizes: dict[str, int] | None = None
+    webhooks: Webhooks | None = None
 
     def findings(self, world: World) -> list[Finding]:
         """Everything that is not as it is expected."""
@@ -199,6 +216,35 @@ def _sizes(world: World, entity: Entity | None, expected: dict[str, int]) -> Ite
         yield Finding("sizes", expected, found)
 
 
+def _webhooks_are(
+    world: World, entity: Entity | None, expected: list[str | Values]
+) -> Iterator[Finding]:
+    key = entity.key if entity else ""
+    found = [_webhook(offer) for offer in world.sender.called if offer[1] == key]
+    shown = [
+        f"{one['method']} {one['url']}" if isinstance(item, str) else one
+        for one, item in zip_longest(found, expected[: len(found)], fillvalue="")
+        if isinstance(one, dict)
+    ]
+    if len(shown) != len(expected) or not all(map(_holds, shown, expected)):
+        yield Finding("webhooks", expected, shown)
+
+
+def _webhook(offer: Sequence[Any]) -> Values:
+    """A webhook as a scenario tells of it; a body that is JSON is its value."""
+    body: Any = offer[7]
+    with suppress(ValueError):
+        body = json.loads(body)
+    headers = {name: f"{text}({secret})" if secret else text for name, text, secret in offer[11]}
+    return {
+        "method": offer[10],
+        "url": offer[5],
+        "headers": headers,
+        "body": body,
+        "secret": offer[8],
+    }
+
+
 def _record(entity: Entity | None) -> list[str]:
     lines = story.lines_of(entity) if entity else []
     return [f"{subject}: {words}" for _, subject, words in lines]
@@ -223,6 +269,7 @@ CHECKS: Final[dict[str, Check]] = {
     "no_trail": _no_trail,
     "state": _state,
     "sizes": _sizes,
+    "webhooks": _webhooks_are,
 }
 _UNCHECKED: Final = {"at", "user", "anonymous"}
 assert set(Then.model_fields) - _UNCHECKED == set(CHECKS), kind_of(CHECKS)

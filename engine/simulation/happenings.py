@@ -209,11 +209,19 @@ class Delete(_Change):
 
 
 class Receipt(Happening):
-    """A carrier tells what became of the newest message, or the newest of a template."""
+    """A carrier tells what became of the newest message, or the newest of a template.
+
+    Attributes:
+        hop: Of which attempt it tells, of a message that went on by another lane: 0 for the first.
+            Without it it is the newest.
+        lane: The lane that it came by, if it is not the newest.
+    """
 
     key: ClassVar[str] = "receipt"
     receipt: Annotated[Reason, PlainValidator(_outcome)]
     template: str = ""
+    hop: int | None = None
+    lane: str = ""
     code: str = ""
     detail: str = ""
 
@@ -224,11 +232,13 @@ class Receipt(Happening):
         assert entity is not None
         key = events.key_of(world.workspace, self.user, self.anonymous)
         settle = message.id in entity.outbox and self.receipt is not Reason.THROTTLED
-        world.sender.held.pop(message.id, None)
+        hop = message.hop if self.hop is None else self.hop
+        offer_id = f"{message.id}.{hop}" if hop else message.id
+        world.sender.held.pop(offer_id, None)
         return world.do(
             commands.receipt(
-                key, message.id, self.receipt, world.now, settle, CARRIER, message.lane,
-                self.code, self.detail,
+                key, offer_id, self.receipt, world.now, settle, CARRIER,
+                self.lane or message.lane, self.code, self.detail,
             )
         )  # fmt: skip
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from engine import commands
 from engine.commands import Command
 from engine.entity import Entity
+from engine.privacy.hidden import hidden_key
 from engine.shard import Shard
 from engine.slots import parse_key, shard_of, slot_of
 
@@ -46,7 +47,7 @@ def moments(entry: Recorded, newest_ms: int) -> Iterator[tuple[int, list[Command
     gathered: list[Command] = []
     for chunk in commands.unpack_payload(entry.payload):
         for command in chunk:
-            if entry.mode and command[0] == commands.EVENT and command[5] > now_ms:
+            if entry.mode and command[0] in commands.TIMED and command[5] > now_ms:
                 yield now_ms, gathered
                 now_ms, gathered = command[5], []
             gathered.append(command)
@@ -68,6 +69,7 @@ class Past:
 
     def __init__(self, key: str, shards: int, definitions: Iterable[Definitions] = ()) -> None:
         self.key = key
+        self._hidden = hidden_key(key)
         self.workspace = parse_key(key).workspace
         self.first_ms: int | None = None
         self.played = 0
@@ -110,7 +112,7 @@ class Past:
     def _concerns(self, command: Command) -> bool:
         if command[0] == commands.INSTALL:
             return bool(command[4] == self.workspace)
-        return bool(command[1] == self.key)
+        return command[1] in (self.key, self._hidden)
 
     def _play(self, now_ms: int, own: list[Command]) -> None:
         shard = self.shard

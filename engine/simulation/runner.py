@@ -123,7 +123,12 @@ class _Run:
             self._world.sender.does_with.update(sender)
         else:
             self._world.sender.does = sender
-        self._world.define(self._loaded.documents)
+        tables = [
+            document
+            for name, table in self._loaded.file.tables.items()
+            for document in self._world.tables.load(name, table.key, table.rows)
+        ]
+        self._world.define([*tables, *self._loaded.documents])
 
     def _play(self) -> None:
         start_ms = self._world.start_ms

@@ -30,6 +30,14 @@ _LANES: Final = [
 ]  # fmt: skip
 
 
+class TableField(Strict):
+    """A table and its rows."""
+
+    noun: ClassVar[str] = "a table with rows"
+    key: str
+    rows: list[Values]
+
+
 class Scenario(Strict):
     """One scenario: what happens, and what must then be so."""
 
@@ -48,6 +56,7 @@ class ScenarioFile(Strict):
         start: When each begins.
         definitions: Definitions as maps, or paths of definition files beside this one.
         templates: Templates whose text does not matter: name to channel.
+        tables: Rows of tables: name to a key column and rows.
         sender: What the sender does: `send`, `hold` or an outcome; for all messages, or a map of
             templates and channels.
         scenarios: The scenarios.
@@ -59,6 +68,7 @@ class ScenarioFile(Strict):
     start: MomentField = START
     definitions: list[Written | str] = Field(default_factory=list)
     templates: dict[str, str] = Field(default_factory=dict)
+    tables: dict[str, TableField] = Field(default_factory=dict)
     sender: str | dict[str, str] = SEND
     scenarios: list[Scenario] = Field(min_length=1)
 

@@ -1,14 +1,15 @@
 """A sender that obeys: what it is offered is sent at once, unless it is told otherwise.
 
-It keeps to the contract of `actors.sender` as a shard sees it: an offer that comes twice is one, a
-message that is called back in time ends as CANCELLED, one that waits too long as EXPIRED, and each
-ends with a receipt that settles it.
+It keeps to the contract of `actors.senders.sender` as a shard sees it: an offer that comes twice
+is one, a message that is called back in time ends as CANCELLED, one that waits too long as EXPIRED,
+and each ends with a receipt that settles it.
 """
 
 from typing import Any, Final
 
 from engine import commands
 from engine.commands import Command
+from engine.journeys.calling import CHANNEL as WEBHOOK
 from engine.reasons import Reason
 
 SEND: Final = "send"
@@ -34,14 +35,18 @@ class Sender:
 
     Attributes:
         does: What it does with messages: `send`, `hold`, or the name of an outcome.
-        does_with: The same for some templates or channels, which come first.
+        does_with: The same for some templates, lanes or channels, which come first.
         held: Messages that it has and did not send, by id.
+        calls: Webhooks that wait for their answer, by id.
+        called: All webhooks that it was offered, in order.
     """
 
     def __init__(self) -> None:
         self.does = SEND
         self.does_with: dict[str, str] = {}
         self.held: dict[str, Offer] = {}
+        self.calls: dict[str, Offer] = {}
+        self.called: list[Offer] = []
         self._taken: set[str] = set()
 
     def offer(self, offer: Offer, template: str, now_ms: int) -> list[Command]:
@@ -49,7 +54,12 @@ class Sender:
         if offer[0] in self._taken:
             return []
         self._taken.add(offer[0])
-        does = self.does_with.get(template) or self.does_with.get(offer[4]) or self.does
+        if offer[4] == WEBHOOK:
+            self.calls[offer[0]] = offer
+            self.called.append(offer)
+            return []
+        named = (self.does_with.get(name) for name in (template, offer[3], offer[4]))
+        does = next(filter(None, named), self.does)
         if does == HOLD:
             self.held[offer[0]] = offer
             return []
@@ -59,6 +69,9 @@ class Sender:
 
     def cancel(self, offer: Offer, now_ms: int) -> list[Command]:
         """Calls a message back, which it may never have had; nothing follows if it has left."""
+        if offer[4] == WEBHOOK:
+            self.calls.pop(offer[0], None)
+            return []
         if offer[0] in self._taken and offer[0] not in self.held:
             return []
         self._taken.add(offer[0])

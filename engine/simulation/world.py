@@ -16,6 +16,8 @@ from engine.commands import Command
 from engine.entities import Row
 from engine.entity import Entity
 from engine.journeys import walk
+from engine.messages import hop_of
+from engine.privacy.hidden import row_key
 from engine.program import EMPTY, Program
 from engine.reasons import Reason
 from engine.shard import Effects, Shard
@@ -23,6 +25,7 @@ from engine.simulation import events
 from engine.simulation.moments import START
 from engine.simulation.sender import Sender
 from engine.slots import ADDRESS, ANONYMOUS, USER, catalog_key
+from engine.tables.memory import MemoryTables
 
 WORKSPACE: Final = "default"
 # What one moment may lead to: past it something goes round for ever.
@@ -49,6 +52,7 @@ class World:
         now: The time, Unix milliseconds.
         sender: Who takes its messages.
         journal: `(seq, now_ms, payload)` of every entry.
+        tables: The rows of its tables.
         waiting: Forwards on their way, by id; they wait while `forwards_go` is False.
         forwards_go: Whether forwards are delivered.
     """
@@ -64,6 +68,7 @@ class World:
         self._installed: list[tuple[str, int, bytes]] = []
         self._events = 0
         self._applied = 0
+        self.tables = MemoryTables()
         self.shard = self._new_shard()
 
     # --- what happens -----------------------------------------------------------------------
@@ -137,6 +142,9 @@ class World:
         """
         rows = self.shard.take_rows(_ALL_ROWS)
         self._rows.update((row[0], row) for row in rows)
+        for row in rows:
+            if row[5] is None:
+                del self._rows[row[0]]
         self.shard.rows_stored(rows)
         before, self.shard = self.shard, self._new_shard()
         for workspace, version, documents in self._installed:
@@ -174,7 +182,7 @@ class World:
         found: dict[str, bytes] = {}
         after = ""
         while page := self.shard.scan(after, 500):
-            found.update((entity.key, entity.pack()) for entity in page)
+            found.update((row_key(entity), entity.pack()) for entity in page)
             after = page[-1].key
         return found
 
@@ -182,6 +190,7 @@ class World:
         """A new world that has taken the journal of this one, and nothing else."""
         other = World(self.start_ms, self.workspace)
         other.shard = Shard(0, 1, lambda key: None, lambda after, limit: [])
+        other.shard.tables = self.tables
         for seq, now_ms, payload in self.journal:
             other.shard.apply(seq, now_ms, 0, payload)
         other.now = self.now
@@ -190,15 +199,17 @@ class World:
     # --- how it works -----------------------------------------------------------------------
 
     def _new_shard(self) -> Shard:
-        return Shard(0, 1, self._load, self._scan)
+        shard = Shard(0, 1, self._load, self._scan)
+        shard.tables = self.tables
+        return shard
 
     def _load(self, key: str) -> tuple[int, bytes] | None:
         row = self._rows.get(key)
-        return (row[1], row[5]) if row else None
+        return (row[1], row[5]) if row and row[5] is not None else None
 
     def _scan(self, after: str, limit: int) -> list[tuple[str, int, bytes]]:
         keys = sorted(key for key in self._rows if key > after)[:limit]
-        return [(key, self._rows[key][1], self._rows[key][5]) for key in keys]
+        return [(key, self._rows[key][1], self._rows[key][5] or b"") for key in keys]
 
     def _apply(self, chunk: Sequence[Command]) -> Effects:
         payload = commands.pack_payload([commands.pack_chunk(chunk)]) if chunk else b""
@@ -251,7 +262,7 @@ class World:
 
     def _template_of(self, offer: Sequence[Any]) -> str:
         entity = self.shard.peek(offer[1])
-        message = entity.messages.get(offer[0]) if entity else None
+        message = entity.messages.get(hop_of(offer[0])[0]) if entity else None
         return message.template if message else ""
 
 

@@ -12,6 +12,7 @@ from actors.store.base import Entry
 from actors.store.errors import ForeignStore
 from actors.store.identity import Identity, read_identity
 from actors.store.reader import JournalReader
+from actors.store.tables import TableFiles
 from engine.simulation.past import Definitions, Past, Recorded
 from engine.slots import shard_of, slot_of
 from gateway.cli.errors import FAILED, CliError
@@ -88,6 +89,7 @@ def past_of(store: Path, key: str, until_ms: int | None = None) -> tuple[Past, H
             FAILED,
         )
     past = Past(key, shards, history.definitions)
+    past.shard.tables = TableFiles(store)
     for entry in history.entries():
         if not past.play(entry, until_ms):
             break

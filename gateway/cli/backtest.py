@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, NamedTuple
 import typer
 
 from actors.collector import FreezesState
+from actors.store.tables import TableFiles
 from engine import definitions
 from engine.definitions import Document
 from engine.issues import DefinitionError
@@ -153,6 +154,7 @@ def _over_store(
         begin_ms = max(from_ms, history.first_ms) if from_ms else None
         place = shard, shards
         part = Backtest(documents, begin_ms, to_ms, place, workspace, history.definitions)
+        part.real.shard.tables = TableFiles(store)
         _play(part, _moments(history))
         then, now = part.end()
         begins.append(part.from_ms or to_ms)

@@ -28,6 +28,7 @@ from gateway.pb.denrei.v1 import (
     profiles_pb2_grpc,
     segments_pb2_grpc,
     system_pb2_grpc,
+    tables_pb2_grpc,
 )
 
 _PAUSE_S: Final = 0.2
@@ -77,6 +78,7 @@ class Client:
         self.messages: Any = messages_pb2_grpc.MessagesServiceStub(channel)
         self.instances: Any = instances_pb2_grpc.InstancesServiceStub(channel)
         self.segments: Any = segments_pb2_grpc.SegmentsServiceStub(channel)
+        self.tables: Any = tables_pb2_grpc.TablesServiceStub(channel)
         self.system: Any = system_pb2_grpc.SystemServiceStub(channel)
 
     def __enter__(self) -> Self:

@@ -12,6 +12,8 @@ from gateway.pb.denrei.v1 import profiles_pb2
 
 app = typer.Typer()
 
+_SWEEP_S = 120.0
+
 
 @app.command()
 def erase(
@@ -20,6 +22,9 @@ def erase(
     ],
     suppress: Annotated[
         bool, typer.Option("--suppress", help="Also take nothing of them from now on.")
+    ] = False,
+    now: Annotated[
+        bool, typer.Option("--now", help="Also clear the journal and the archive, and wait for it.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     address: options.Address = "",
@@ -34,18 +39,20 @@ def erase(
     Example: `denrei erase 00042 --suppress --yes`
 
     What has not left is called back. It cannot be undone; `denrei export` first gives out what
-    there is. docs/privacy.md says what is gone when: the journal and its archive keep what came in
-    until they are shortened.
+    there is. The journal and its archive are cleared within a day, or with --now at once;
+    docs/privacy.md says what is gone when.
 
     Exit codes: 0 erased; 1 not confirmed; 3 no answer; 4 the key is not accepted.
     """
     name = parent_of(user)
     if not yes:
         typer.confirm(f"Erase all that is kept of {name}?", abort=True)
-    with Client(address, key, store, ca, timeout) as client:
-        request = profiles_pb2.EraseProfileRequest(name=name, suppress=suppress)
+    with Client(address, key, store, ca, max(timeout, _SWEEP_S) if now else timeout) as client:
+        request = profiles_pb2.EraseProfileRequest(name=name, suppress=suppress, now=now)
         done = client.call(client.profiles.EraseProfile, request)
     if json:
         print_json(plain(done))
     else:
         say(f"{name} is erased" + (", and nothing is taken of them any more" if suppress else ""))
+    if not json and done.waiting:
+        say("the journal and the archive are still being cleared: see `denrei status`")

@@ -31,7 +31,9 @@ _OPERATIONS: Final = {
     commands.REFRESH: "refresh", commands.RELEASE: "release",
     commands.LINK: "link", commands.MERGE: "merge", commands.KEPT: "kept",
     commands.PASS: "pass", commands.CALL_BACK: "call_back", commands.CLAIM: "claim",
-    commands.ACCOUNT: "account",
+    commands.ACCOUNT: "account", commands.ERASE: "erase", commands.SUPPRESS: "suppress",
+    commands.CALLED: "called", commands.ERASED: "erased", commands.TICK: "tick",
+    commands.INBOUND: "inbound",
 }  # fmt: skip
 
 
@@ -135,6 +137,11 @@ def decode(command: commands.Command) -> dict[str, Any]:
         made |= {
             "source": command[3], "workspace": command[4], "version": command[5],
             "documents": _unpacked(command[6]),
+        }  # fmt: skip
+    elif operation == "called":
+        made |= {
+            "webhook": command[2], "status": command[4], "answer": _unpacked(command[5]),
+            "words": command[6], "error": command[7],
         }  # fmt: skip
     elif operation == "settle":
         made["effect_id"] = command[2]

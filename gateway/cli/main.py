@@ -20,8 +20,8 @@ VERSION: Final = "0.1.0"
 # In the order in which one needs them.
 COMMANDS: Final = (
     "up", "down", "status", "lint", "test", "apply", "send", "tail", "replay", "profile", "explain",
-    "segment", "enter", "release", "erase", "export", "report", "backtest", "journal", "keys",
-    "schema", "demo", "bench",
+    "segment", "table", "lane", "enter", "release", "erase", "export", "report", "backtest",
+    "journal", "keys", "schema", "demo", "bench",
 )  # fmt: skip
 
 

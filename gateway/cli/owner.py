@@ -35,6 +35,7 @@ class Running:
         key_file: Where the development key lies, or empty.
         clock: Its clock's setting.
         tls: Whether its gateway speaks TLS.
+        http: Where carriers reach it, `https://…`; see docs/operations.md.
     """
 
     pid: int
@@ -44,6 +45,7 @@ class Running:
     key_file: str
     clock: str
     tls: bool
+    http: str = ""
 
 
 class Owner:

@@ -95,6 +95,9 @@ def _page(status: Any, rates: dict[int, float] | None, address: str) -> Group:
     now_ms = millis(status.time) or max(_number(shard, "now_ms") for shard in status.shards)
     entities = sum(_number(shard, "entities") for shard in status.shards)
     words = f"{status.server_version} at {address}, time {time_of(now_ms)}, {entities:,} entities"
+    doors = sorted({_text(gateway, "http_url") for gateway in status.gateways} - {""})
+    if doors:
+        words += f", HTTP at {', '.join(doors)}"
     head = Text.assemble(("Denrei ", "bold"), words)
     if rates is not None:
         head.append(f", {sum(rates.values()):,.0f} commands/s")
@@ -163,7 +166,7 @@ def _lanes(status: Any) -> Table:
     rows = [
         (
             lane["lane"],
-            lane["error"] or lane["carrier"],
+            _state_of(lane),
             sender.name,
             int(sum(lane["waiting"].values()) + lane["retrying"]),
             int(lane["in_flight"]),
@@ -174,6 +177,16 @@ def _lanes(status: Any) -> Table:
         for lane in _details(sender).get("lanes", ())
     ]
     return table("lanes", columns, rows)
+
+
+def _state_of(lane: dict[str, Any]) -> str:
+    """A lane's carrier, and what keeps it from its full rate."""
+    if lane["error"]:
+        return str(lane["error"])
+    held = [each["why"] for each in lane.get("reactions", ())]
+    if lane.get("circuit", "closed") != "closed":
+        held.append(f"circuit {lane['circuit']}: {lane['circuit_why']}")
+    return "; ".join([lane["carrier"], *held])
 
 
 def _details(part: Any) -> dict[str, Any]:

@@ -38,6 +38,12 @@ def up(
     grpc_port: Annotated[
         int | None, typer.Option("--grpc-port", help="0: a free one. Default 50051.")
     ] = None,
+    http_port: Annotated[
+        int | None, typer.Option("--http-port", help="For carriers. 0: a free one. Default 50052.")
+    ] = None,
+    public_url: Annotated[
+        str | None, typer.Option("--public-url", help="How carriers reach the HTTP port.")
+    ] = None,
     clock: Annotated[
         str | None, typer.Option("--clock", help="system, event (for replays), or 60x.")
     ] = None,
@@ -66,7 +72,8 @@ def up(
     given: dict[str, Any] = {
         "store": store, "hosts": hosts, "shards": shards, "gateways": gateways, "bind": bind,
         "grpc_port": grpc_port, "clock": clock, "dashboard": dashboard,
-        "dashboard_port": dashboard_port, "ray_address": ray_address,
+        "dashboard_port": dashboard_port, "ray_address": ray_address, "http_port": http_port,
+        "public_url": public_url,
     }  # fmt: skip
     settings = Settings(**{name: value for name, value in given.items() if value is not None})
     stop = threading.Event()
@@ -162,6 +169,7 @@ def describe(settings: Settings, address: str) -> owner.Running:
         key_file=str(key_file.resolve()) if key_file.exists() else "",
         clock=settings.clock,
         tls=settings.tls is not None,
+        http=settings.http_url,
     )
 
 
@@ -169,6 +177,7 @@ def _tell(running: owner.Running, key: str, ready_file: Path | None, json: bool)
     told = {
         "address": running.address, "dashboard": running.dashboard, "pid": running.pid,
         "store": running.store, "key_file": running.key_file, "clock": running.clock,
+        "http": running.http,
     }  # fmt: skip
     if ready_file is not None:
         write_atomically(ready_file, (json_module.dumps(told) + "\n").encode())
@@ -176,6 +185,7 @@ def _tell(running: owner.Running, key: str, ready_file: Path | None, json: bool)
         print_json(told)
         return
     say(f"Denrei serves at {running.address} (process {running.pid}, store {running.store})")
+    say(f"  Carriers call    {running.http}")
     if running.dashboard:
         say(f"  Ray's dashboard  {running.dashboard}")
         if (Path(running.store) / owner.RAY_TOKEN_FILE).exists():

@@ -19,10 +19,11 @@ from engine import commands, definitions, limits
 from engine.definition_kinds import LANE
 from engine.definitions import DefinitionError, Document
 from engine.errors import DenreiError
-from engine.lane_definition import lane_from
+from engine.lanes.definition import lane_from
 from engine.program import EMPTY, Program, advance
 from engine.reasons import Reason
 from engine.slots import catalog_key, shard_of, slot_of
+from engine.tables.definition import ROWS
 from gateway import errors, names, pages, views
 from gateway.admission import check_id
 from gateway.batch import Batch
@@ -58,8 +59,10 @@ class DefinitionsService:
             version, program = await self._program(call)
             await asyncio.to_thread(_judge, documents, program)
         else:
-            version = await self._submit(request, documents, call)
-            pending = await self._installed(version, call)
+            version = await self.submit(
+                documents, request.request_id, request.expected_version, call
+            )
+            pending = await self.installed(version, call)
         return definitions_pb2.ApplyDefinitionsResponse(
             definitions=[
                 _view(one.kind, one.name, 0 if request.validate_only else version, one.body)
@@ -75,8 +78,10 @@ class DefinitionsService:
         """Deletes a definition that no other refers to."""
         check_id(request.request_id, "request_id", limits.MESSAGE_ID_CHARS)
         kind, name = names.definition(request.name)
-        version = await self._submit(request, [Document(kind, name, None)], call)
-        pending = await self._installed(version, call)
+        version = await self.submit(
+            [Document(kind, name, None)], request.request_id, request.expected_version, call
+        )
+        pending = await self.installed(version, call)
         return definitions_pb2.DeleteDefinitionResponse(version=version, pending_shards=pending)
 
     async def get_definition(
@@ -84,7 +89,7 @@ class DefinitionsService:
     ) -> definitions_pb2.Definition:
         """Gets a definition in one version."""
         kind, name = names.definition(request.name)
-        for version, body, at_ms in await self._versions(kind, name, call):
+        for version, body, at_ms in await self.versions(kind, name, call):
             if request.version in (0, version):
                 if body is None:
                     break
@@ -103,7 +108,7 @@ class DefinitionsService:
         limit = pages.size(request.page_size)
         scope = ("definitions", request.kind)
         after = tuple(pages.cursor(request.page_token, ["", ""], *scope))
-        catalog = await self._catalog(call)
+        catalog = await self.catalog(call)
         found = sorted(
             (kind, name, version, body)
             for kind, name, version, body in catalog["documents"]
@@ -125,7 +130,7 @@ class DefinitionsService:
         limit = pages.size(request.page_size)
         scope = ("versions", request.name)
         (below,) = pages.cursor(request.page_token, [2**62], *scope)
-        found = await self._versions(kind, name, call)
+        found = await self.versions(kind, name, call)
         if not found:
             raise errors.not_found(request.name)
         found = [one for one in found if one[0] < below]
@@ -135,21 +140,25 @@ class DefinitionsService:
             next_page_token=pages.token([page[-1][0]], *scope) if len(found) > limit else "",
         )
 
-    async def _submit(
-        self,
-        request: definitions_pb2.ApplyDefinitionsRequest | definitions_pb2.DeleteDefinitionRequest,
-        documents: list[Document],
-        call: Call,
+    async def submit(
+        self, documents: list[Document], request_id: str, expected_version: int, call: Call
     ) -> int:
-        """Checks changes against the catalog as it is and submits them; the new version."""
+        """Checks changes against the catalog as it is and submits them; the new version.
+
+        Args:
+            documents: The changes.
+            request_id: The caller's idempotency key, or empty.
+            expected_version: The version that they must follow, or 0.
+            call: The call.
+        """
         wire = definitions.to_wire(documents)
-        request_id = request.request_id or uuid.uuid4().hex
+        request_id = request_id or uuid.uuid4().hex
         key = catalog_key(call.workspace)
         shard = shard_of(slot_of(key), self._router.shards)
         for _ in range(limits.APPLY_ATTEMPTS):
             version, program = await self._program(call)
-            if request.expected_version not in (0, version):
-                text = f"the definitions are in version {version}, not {request.expected_version}"
+            if expected_version not in (0, version):
+                text = f"the definitions are in version {version}, not {expected_version}"
                 raise errors.refused(Reason.VERSION_CONFLICT, "expected_version", text)
             await asyncio.to_thread(_check, documents, program)
             command = commands.apply_definitions(key, request_id, wire, version)
@@ -168,7 +177,7 @@ class DefinitionsService:
                 raise errors.refused(outcome)
         raise errors.refused(Reason.VERSION_CONFLICT)
 
-    async def _installed(self, version: int, call: Call) -> int:
+    async def installed(self, version: int, call: Call) -> int:
         """Waits until every shard has installed a version; how many have not, at the end."""
         loop = asyncio.get_running_loop()
         until = min(call.deadline - limits.ANSWER_S, loop.time() + limits.INSTALL_WAIT_S)
@@ -193,7 +202,8 @@ class DefinitionsService:
             return True
         return bool(status["installed"].get(call.workspace, 0) < version)
 
-    async def _catalog(self, call: Call) -> dict[str, Any]:
+    async def catalog(self, call: Call) -> dict[str, Any]:
+        """The newest definitions: `version`, and `documents` as `[kind, name, version, body]`."""
         shard = shard_of(slot_of(catalog_key(call.workspace)), self._router.shards)
         args = {"workspace": call.workspace}
         found: dict[str, Any] = await self._router.query(shard, "catalog", args, call.remaining_s())
@@ -201,13 +211,13 @@ class DefinitionsService:
 
     async def _program(self, call: Call) -> tuple[int, Program]:
         """The catalog's version, and its newest definitions as one program."""
-        catalog = await self._catalog(call)
+        catalog = await self.catalog(call)
         changes = [(kind, name, body) for kind, name, _, body in catalog["documents"]]
         version: int = catalog["version"]
         program = await asyncio.to_thread(advance, EMPTY, version, changes)
         return version, program
 
-    async def _versions(self, kind: str, name: str, call: Call) -> list[Any]:
+    async def versions(self, kind: str, name: str, call: Call) -> list[Any]:
         """The kept versions of a definition, newest first."""
         shard = shard_of(slot_of(catalog_key(call.workspace)), self._router.shards)
         args = {"workspace": call.workspace, "kind": kind, "name": name}
@@ -231,7 +241,7 @@ def _parse(request: definitions_pb2.ApplyDefinitionsRequest) -> list[Document]:
         if field is None:
             raise errors.invalid(where, "set yaml, json or struct")
         if field == "struct":
-            text = json.dumps(_whole(json_format.MessageToDict(source.struct)))
+            text = json.dumps(whole(json_format.MessageToDict(source.struct)))
         else:
             text = getattr(source, field)
         size_bytes += len(text.encode())
@@ -239,6 +249,9 @@ def _parse(request: definitions_pb2.ApplyDefinitionsRequest) -> list[Document]:
             text = f"the sources have more than {limits.DEFINITION_BYTES} bytes; apply fewer"
             raise errors.bad_request(Reason.TOO_LARGE, [(where, text)])
         documents += definitions.parse(text, source.filename or where)
+    if any(document.kind == ROWS for document in documents):
+        text = "the rows of a table are loaded, with LoadTable or `denrei table load`"
+        raise errors.invalid("sources", text)
     if not documents:
         raise errors.invalid("sources", "there is no definition in the sources")
     if len(documents) > limits.DEFINITIONS_PER_APPLY:
@@ -289,12 +302,12 @@ def _judge(documents: list[Document], program: Program) -> None:
         raise DefinitionError(issues)
 
 
-def _whole(value: Any) -> Any:
+def whole(value: Any) -> Any:
     """A Struct's values with whole numbers as integers again; a Struct knows doubles only."""
     if isinstance(value, dict):
-        return {key: _whole(item) for key, item in value.items()}
+        return {key: whole(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_whole(item) for item in value]
+        return [whole(item) for item in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 

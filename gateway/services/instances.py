@@ -7,11 +7,11 @@ from engine import commands, limits
 from engine.slots import shard_of, slot_of
 from gateway import errors, names, pages, views
 from gateway.admission import check_id
-from gateway.batch import Batch
 from gateway.binding import Call
 from gateway.pb.denrei.v1 import instances_pb2
 from gateway.properties import from_json, from_msgpack
 from gateway.seams import Router
+from gateway.services.one import do
 
 # The state of all shards together is the first of these that one of them has.
 _BROADCAST_STATES: Final = {
@@ -92,7 +92,7 @@ class InstancesService:
         check_id(request.request_id, "request_id")
         request_id = request.request_id or uuid.uuid4().hex
         command = commands.enter(key, request_id, journey, _context(request))
-        outcome = await self._do(command, len(command[4]), call)
+        outcome = await do(self._router, command, len(command[4]), call)
         return instances_pb2.EnterJourneyResponse(outcome=views.reason(outcome))
 
     async def stop_instance(
@@ -110,19 +110,8 @@ class InstancesService:
         key, id_ = names.child(call.workspace, request.name, "instances")
         check_id(request.why, "why", limits.NAME_CHARS)
         why = request.why or "stopped by the API"
-        await self._do(commands.stop(key, uuid.uuid4().hex, "", id_, why), 0, call)
+        await do(self._router, commands.stop(key, uuid.uuid4().hex, "", id_, why), 0, call)
         return await self.get_instance(instances_pb2.GetInstanceRequest(name=request.name), call)
-
-    async def _do(self, command: commands.Command, size_bytes: int, call: Call) -> int:
-        """Does one command; its outcome, if it was not refused."""
-        batch = Batch(1)
-        key = command[1]
-        shard = shard_of(slot_of(key), self._router.shards)
-        batch.place(0, shard, command, size_bytes + len(key) + 2 * limits.ID_CHARS)
-        await batch.settle(batch.post(self._router, call.deadline), call.deadline)
-        for item in batch.rejected:
-            raise errors.refused(item.reason)
-        return batch.outcomes[0]
 
     async def _of_entity(self, key: str, journey: str, call: Call) -> list[dict[str, object]]:
         """All kept instances of one entity, oldest first."""

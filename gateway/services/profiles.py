@@ -1,5 +1,6 @@
 """ProfilesService: all that is known about one person, and what may be done with that."""
 
+import asyncio
 import json
 import uuid
 from typing import Any, Final
@@ -10,11 +11,13 @@ from engine.messages import CHANNELS
 from engine.slots import shard_of, slot_of
 from gateway import errors, names, views
 from gateway.admission import check_id
-from gateway.batch import Batch
 from gateway.binding import Call
 from gateway.pb.denrei.v1 import profiles_pb2
 from gateway.seams import Router
+from gateway.services.one import do
 
+_ANSWER_S: Final = 2.0  # what is left of a call's time when a sweep is not waited for any longer
+_SWEEP_LOOK_S: Final = 0.2
 _PIECE_BYTES: Final = 256 * 1024
 
 
@@ -43,7 +46,7 @@ class ProfilesService:
         """
         await self._profile(request.name, False, call)  # a release would make one that is not there
         key = names.entity_key(call.workspace, request.name, "name")
-        await self._do(commands.release(key), 0, call)
+        await do(self._router, commands.release(key), 0, call)
         return await self._profile(request.name, True, call)
 
     async def erase_profile(
@@ -57,8 +60,22 @@ class ProfilesService:
         key = names.entity_key(call.workspace, request.name, "name")
         check_id(request.request_id, "request_id")
         request_id = request.request_id or uuid.uuid4().hex
-        outcome = await self._do(commands.erase(key, request_id, request.suppress), 0, call)
-        return profiles_pb2.EraseProfileResponse(outcome=views.reason(outcome))
+        outcome = await do(self._router, commands.erase(key, request_id, request.suppress), 0, call)
+        waiting = await self._sweep(call) if request.now else 0
+        return profiles_pb2.EraseProfileResponse(outcome=views.reason(outcome), waiting=waiting)
+
+    async def _sweep(self, call: Call) -> int:
+        """Has all shards swept of the erased; how many erasures wait when the time is over."""
+        while True:
+            timeout_s = call.remaining_s() / 2
+            asked = [
+                self._router.query(shard, "forget", {}, timeout_s)
+                for shard in range(self._router.shards)
+            ]
+            waiting = sum([int(told["waiting"]) for told in await asyncio.gather(*asked)])
+            if not waiting or call.remaining_s() < _ANSWER_S:
+                return waiting
+            await asyncio.sleep(_SWEEP_LOOK_S)
 
     async def suppress_profile(
         self, request: profiles_pb2.SuppressProfileRequest, call: Call
@@ -69,7 +86,7 @@ class ProfilesService:
         """
         key = names.entity_key(call.workspace, request.name, "name")
         command = commands.suppress(key, uuid.uuid4().hex, not request.lift)
-        outcome = await self._do(command, 0, call)
+        outcome = await do(self._router, command, 0, call)
         return profiles_pb2.SuppressProfileResponse(outcome=views.reason(outcome))
 
     async def export_profile(self, request: profiles_pb2.ExportProfileRequest, call: Call) -> None:
@@ -103,19 +120,8 @@ class ProfilesService:
         request_id = request.request_id or uuid.uuid4().hex
         at_ms = request.time.ToMilliseconds() if request.HasField("time") else 0
         command = commands.consent(key, request_id, changes, request.by, at_ms)
-        outcome = await self._do(command, sum(map(_size, changes)), call)
+        outcome = await do(self._router, command, sum(map(_size, changes)), call)
         return profiles_pb2.SetConsentsResponse(outcome=views.reason(outcome))
-
-    async def _do(self, command: commands.Command, size_bytes: int, call: Call) -> int:
-        """Does one command; its outcome, if it was not refused."""
-        batch = Batch(1)
-        key = command[1]
-        shard = shard_of(slot_of(key), self._router.shards)
-        batch.place(0, shard, command, size_bytes + len(key) + 2 * limits.ID_CHARS)
-        await batch.settle(batch.post(self._router, call.deadline), call.deadline)
-        for item in batch.rejected:
-            raise errors.refused(item.reason)
-        return batch.outcomes[0]
 
     async def _profile(self, name: str, trail: bool, call: Call) -> profiles_pb2.Profile:
         key = names.entity_key(call.workspace, name, "name")

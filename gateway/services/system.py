@@ -68,7 +68,12 @@ class SystemService:
                 details=views.struct({k: v for k, v in actor.items() if k != "name"}),
             )
             kind = actor["name"].partition("-")[0]
-            lists = {"shard": status.hosts, "sender": status.senders, "gateway": status.gateways}
+            lists = {
+                "shard": status.hosts,
+                "sender": status.senders,
+                "caller": status.senders,  # of webhooks
+                "gateway": status.gateways,
+            }
             if kind in lists:
                 lists[kind].append(component)
         return status

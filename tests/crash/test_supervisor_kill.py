@@ -11,7 +11,9 @@ import pytest
 from tests.support.running import RunningInstance
 
 HOST = "shard-host-0"
-NAMES = {HOST, "shard-host-1", "sender-sms-1", "sender-email-1", "sender-push-1", "gateway-0"}
+NAMES = {
+    HOST, "shard-host-1", "sender-sms-1", "sender-email-1", "sender-push-1", "caller-1", "gateway-0"
+}  # fmt: skip
 
 
 @pytest.mark.timeout(280)

@@ -13,7 +13,7 @@ from tests.support.running import RunningInstance
 
 BIN = Path(sys.executable).parent
 # In the order of reading: later pages look at what earlier ones did.
-PAGES = ("events", "profiles", "messages")
+PAGES = ("events", "profiles", "messages", "verification")
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from grpc import StatusCode
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from actors.clock import ManualClock
+from actors.codes import Codes
 from actors.settings import Settings
 from actors.store.keys import KeyStore
 from gateway.gateway_actor import GatewayProcess
@@ -43,7 +44,7 @@ def test_a_door_with_tls_lets_in_who_trusts_its_certificate(tmp_path: Path) -> N
         keys = KeyStore(tmp_path)
         _, secret = keys.create("acme", ["publish"], NOW_MS)
         router = RecordingRouter()
-        server = GatewayServer(router, SomeControl(), keys, ManualClock(NOW_MS))
+        server = GatewayServer(router, SomeControl(), keys, ManualClock(NOW_MS), Codes(tmp_path))
         port = await server.start("127.0.0.1:0", Tls(certificate, private_key))
         request = e.PublishRequest(event=added("c1"))
         bearer = (("x-api-key", secret),)
@@ -64,7 +65,9 @@ def test_a_door_to_the_network_does_not_open_for_a_development_key(tmp_path: Pat
     async def run() -> None:
         keys = KeyStore(tmp_path)
         _, secret = keys.create("acme", ["publish"], NOW_MS, dev=True)
-        server = GatewayServer(RecordingRouter(), SomeControl(), keys, ManualClock(NOW_MS))
+        server = GatewayServer(
+            RecordingRouter(), SomeControl(), keys, ManualClock(NOW_MS), Codes(tmp_path)
+        )
         with pytest.raises(PermissionError):
             await server.start("0.0.0.0:0")
         keys.create("acme", ["publish"], NOW_MS)

@@ -6,9 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import msgpack
+import pytest
 from grpc import StatusCode
 
-from engine import limits
+from actors import checkpoint_pace
+from actors.store.reader import JournalReader
+from engine import commands, limits
 from engine.reasons import Reason
 from gateway.pb.denrei.v1 import events_pb2 as e
 from gateway.pb.denrei.v1 import profiles_pb2 as p
@@ -80,6 +83,28 @@ def test_an_erased_person_is_in_no_answer_and_no_row(tmp_path: Path) -> None:
             await host.stop()
         engine.hosts.clear()
         assert not [row for row in rows_of(tmp_path / "store") if MARK.encode() in row]
+
+    over_engine(tmp_path, scenario)
+
+
+def test_an_erasure_that_is_waited_for_leaves_nothing_in_any_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoint_pace, "ROUND_S", 0.02)
+    monkeypatch.setattr(checkpoint_pace, "_WAKE_S", 0.0)
+    monkeypatch.setattr(limits, "SWEEP_PAUSE_S", 0.01)
+
+    async def scenario(client: Client, engine: LocalEngine) -> None:
+        await meet_ann(client)
+        request = p.EraseProfileRequest(name="users/ann", now=True)
+        done = await client.profiles.EraseProfile(request, timeout=60.0)
+        assert (done.outcome, done.waiting) == (Reason.ACCEPTED, 0)
+        for index in range(engine.shards):
+            for entry in JournalReader(tmp_path / "store", index).entries():
+                for chunk in commands.unpack_payload(entry.payload):
+                    assert not [c for c in chunk if c[1].endswith(("/ann", "/visitor"))]
+        for path in (tmp_path / "store").rglob("shard-*.db*"):
+            assert MARK.encode() not in path.read_bytes(), path
 
     over_engine(tmp_path, scenario)
 

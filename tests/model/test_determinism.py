@@ -124,7 +124,9 @@ class Disk:
         rows, self.start_seq = self._staged
         self._staged = None
         for key, *values in rows:
-            self.rows[key] = (values[0], values[1], values[2], values[3], values[4])
+            self.rows.pop(key, None)
+            if values[4] is not None:
+                self.rows[key] = (values[0], values[1], values[2], values[3], values[4])
         if shard is not None:
             shard.rows_stored(rows)
 

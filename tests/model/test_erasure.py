@@ -53,7 +53,7 @@ class Registry(Network):
             if entity.kind == CATALOG:
                 continue
             if entity.kind == IDENTIFIER:
-                assert not entity.state, key
+                assert "owner" not in entity.state, key
                 continue
             held = (entity.traits, entity.windows, entity.segments, entity.instances, entity.timers)
             assert not any(held), key

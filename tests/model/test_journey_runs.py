@@ -15,9 +15,11 @@ from hypothesis import given, note, settings
 
 from engine import commands, limits
 from engine.entity import Entity
+from engine.journeys import calling
 from engine.journeys.model import ARCHIVED, PAUSED
 from engine.journeys.publish import may_wait
 from engine.packing import pack
+from engine.simulation.verbs import VERBS
 from engine.simulation.world import World
 
 USERS = ("ann", "bob", "cid")
@@ -55,6 +57,15 @@ STEPS: tuple[Any, ...] = (
         "look": {"split": [{"when": {"segment": "vip"}, "then": "wait"}]},
     },
     {"say": {"emit": {"event": "Skip"}, "then": "other"}, "other": {"delay": "15m"}},
+    {
+        "ask": {
+            "webhook": {"url": "https://x.example/", "timeout": "10m", "save_as": "said"},
+            "then": "rest",
+            "else": "wait",
+        },
+        "wait": {"hold": "5m", "on": [{"event": "Skip", "then": "rest"}], "timeout": "ask"},
+        "rest": {"delay": "10m", "then": "ask"},
+    },
 )
 AGAIN: tuple[Any, ...] = ("always", "once", {"after": "1h"}, {"at_most": 2, "per": "40m"})
 STATUSES = ("live", "live", "live", "paused", "draft", "archived")
@@ -92,6 +103,7 @@ moves = st.one_of(
     st.tuples(st.just("points"), users, st.sampled_from((0, 2, 5))),
     st.tuples(st.just("enter"), users, st.sampled_from(("a", "b")), st.sampled_from((1, 2))),
     st.tuples(st.just("stop"), users, st.sampled_from(("a", "b"))),
+    st.tuples(st.just("answer"), users, st.sampled_from((200, 404))),
     st.tuples(st.just("define"), journeys),
     *[
         st.tuples(
@@ -122,6 +134,12 @@ def play(world: World, move: tuple[Any, ...]) -> None:
         world.do(commands.enter(f"default/user/{user}", request, journey, pack({"k": key})))
     elif kind == "stop":
         world.do(commands.stop(f"default/user/{rest[0]}", f"s{world.shard.seq}", rest[1]))
+    elif kind == "answer":
+        key, status = f"default/user/{rest[0]}", rest[1]
+        for offer in [one for one in world.sender.calls.values() if one[1] == key][:1]:
+            command = VERBS["answer"].do(world, offer[1], {"status": status})
+            assert command is not None
+            world.do(command)
     elif kind == "define":
         world.define([rest[0]])
     elif kind == "change":
@@ -148,6 +166,10 @@ def check(world: World, entity: Entity) -> None:
         assert paused or run.held is None
         step = program.journeys[run.pin].steps[run.step]
         assert run.held is not None or may_wait(step), "it stands where nobody can wait"
+    asked = {calling.id_of(run) for run in entity.instances.values()}
+    for id_, forward in entity.outbox.items():
+        if forward is not None and commands.unpack_command(forward[1])[0] == commands.CALL:
+            assert id_ in asked, "a webhook whose answer nobody waits for"
     for token in entity.timers:
         kind, _, id_ = token.partition(":")
         assert kind not in ("j", "x") or id_ in entity.instances, "a timer of nobody's"

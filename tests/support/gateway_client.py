@@ -9,6 +9,7 @@ from typing import Any
 
 import msgpack
 
+from gateway.pb.denrei.v1 import conversations_pb2_grpc as c_grpc
 from gateway.pb.denrei.v1 import definitions_pb2 as d
 from gateway.pb.denrei.v1 import definitions_pb2_grpc as d_grpc
 from gateway.pb.denrei.v1 import events_pb2 as e
@@ -18,6 +19,7 @@ from gateway.pb.denrei.v1 import messages_pb2_grpc as m_grpc
 from gateway.pb.denrei.v1 import profiles_pb2_grpc as p_grpc
 from gateway.pb.denrei.v1 import segments_pb2_grpc as seg_grpc
 from gateway.pb.denrei.v1 import system_pb2_grpc as s_grpc
+from gateway.pb.denrei.v1 import verification_pb2_grpc as v_grpc
 from tests.support.gateway_support import Door, RecordingRouter, open_door
 from tests.support.local_engine import LocalEngine
 from tests.support.shop import DEFINITIONS
@@ -38,6 +40,8 @@ class Client:
         self.messages: Any = Keyed(m_grpc.MessagesServiceStub(channel), self.metadata)
         self.instances: Any = Keyed(i_grpc.InstancesServiceStub(channel), self.metadata)
         self.segments: Any = Keyed(seg_grpc.SegmentsServiceStub(channel), self.metadata)
+        self.verification: Any = Keyed(v_grpc.VerificationServiceStub(channel), self.metadata)
+        self.conversations: Any = Keyed(c_grpc.ConversationsServiceStub(channel), self.metadata)
         self.system: Any = Keyed(s_grpc.SystemServiceStub(channel), self.metadata)
 
     async def apply(self, text: str = DEFINITIONS, **fields: Any) -> d.ApplyDefinitionsResponse:
@@ -74,6 +78,9 @@ class SomeControl:
             ],
             "shards": {"0": "shard-host-0", "1": "shard-host-0"},
         }
+
+    async def feedback(self, workspace: str, address: str, what: str) -> int:
+        return 1
 
 
 @asynccontextmanager

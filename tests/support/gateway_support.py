@@ -12,6 +12,7 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
 from actors.clock import Clock, ManualClock
+from actors.codes import Codes
 from actors.store.keys import KeyStore
 from engine.commands import Command
 from engine.errors import NotFound
@@ -74,6 +75,9 @@ class NoControl:
     async def status(self) -> dict[str, Any]:
         return {"actors": [], "shards": {}}
 
+    async def feedback(self, workspace: str, address: str, what: str) -> int:
+        return 0
+
 
 @dataclass
 class Door:
@@ -110,7 +114,9 @@ async def open_door(
     keys = KeyStore(directory)
     _, secret = keys.create(WORKSPACE, scopes, NOW_MS)
     router = router or RecordingRouter()
-    server = GatewayServer(router, control or NoControl(), keys, clock or ManualClock(NOW_MS))
+    server = GatewayServer(
+        router, control or NoControl(), keys, clock or ManualClock(NOW_MS), Codes(directory)
+    )
     port = await server.start("127.0.0.1:0")
     try:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:

@@ -117,6 +117,7 @@ class RunningInstance:
             "ray::SupervisorProcess": "supervisor",
             "ray::ShardHostProcess": "shard-host",
             "ray::SenderProcess": "sender",
+            "ray::CallerProcess": "caller",
             "ray::GatewayProcess": "gateway",
         }
         found: dict[str, int] = {}

@@ -179,7 +179,8 @@ STEPS = [
         "a: {dely: 1d}",
         (
             "step 'a': is not a step: it has none of delay, emit, end, experiment, goal, hold, "
-            "leave, message, paths, random, rate, split, start or update; did you mean 'delay'?"
+            "leave, lookup, message, paths, random, rate, split, start, update or webhook; "
+            "did you mean 'delay'?"
         ),
     ),
     (
@@ -264,8 +265,8 @@ STEPS = [
     (
         "a: {message: {purpose: otp, channel: smss, template: cart_sms}}",
         (
-            "step 'a': message.channel: must be sms, email, push, whatsapp, voice or rcs, not the text 'smss'; "
-            "did you mean 'sms'?"
+            "step 'a': message.channel: must be sms, email, push, whatsapp, voice or rcs, "
+            "not the text 'smss'; did you mean 'sms'?"
         ),
     ),
     (
@@ -381,9 +382,9 @@ def test_conditions(condition: str, message: str, program: Program) -> None:
 OTHERS = [
     (
         "template: t\nchannel: fax\nbody: x",
-        "channel: must be sms, email, push, whatsapp, voice or rcs, not the text 'fax'",
+        "channel: must be sms, email, push, whatsapp, voice, rcs or any, not the text 'fax'",
     ),
-    ("template: t\nchannel: sms", "'body' is missing"),
+    ("template: t\nchannel: sms", "'body' is missing; a template has a body, or content, or both"),
     ("template: t\nchannel: email\nbody: x", "'subject' is missing: channel email needs it"),
     ("template: t\nchannel: push\nbody: x", "'title' is missing: channel push needs it"),
     (
@@ -423,7 +424,7 @@ OTHERS = [
         "lane: l\nchannel: sms\ncarrier: x\nlimits: [{rate: 5}]",
         (
             "limits[0].rate: must be a rate, not the number 5; "
-            "write it like 100/s, 3000/min, 5000/h, 2/day"
+            "write it like 100/s, 3000/min, 5000/h, 2/day, or 1/6s"
         ),
     ),
     (

@@ -12,7 +12,7 @@ import pytest
 
 from actors.clock import ManualClock
 from actors.metrics import GatewayMetrics, HostMetrics, SenderMetrics
-from actors.sender import SenderCore
+from actors.senders.sender import SenderCore
 from engine import commands
 from engine.commands import Command
 from gateway.services.events import EventsService

@@ -9,7 +9,8 @@ from journey_helpers import SMS_LANE, Town
 from engine import activation, commands, limits
 from engine.entity import FORMAT, Entity
 from engine.journeys.instance import Instance
-from engine.messages import _FIELDS, _RANK, Message, Messages, SendRequest, new_message
+from engine.message_states import OUTCOMES
+from engine.messages import _FIELDS, Message, Messages, SendRequest, new_message
 from engine.packing import PackedRun, pack, unpack
 from engine.reasons import Reason
 
@@ -67,6 +68,8 @@ def test_a_message_is_found_changed_and_put_back_whatever_the_texts_say(seed: in
     for number in range(8):
         one = message(number, rng.choice(texts), rng.choice(texts))
         one.provider_id = rng.choice(ids)
+        one.others = tuple((rng.choice(ids), rng.choice(["", *ids])) for _ in range(number % 3))
+        one.wanted, one.instead = rng.choice([0, 101, 115]), rng.choice(["", *ids])
         one.created_ms = rng.choice([NOW, NOW & ~0xFFFFFFFF | 0x00DC0012, NOW & ~0xFF | 0xDC])
         kept.keep(one, ())
         expected[one.id] = one
@@ -75,7 +78,7 @@ def test_a_message_is_found_changed_and_put_back_whatever_the_texts_say(seed: in
         place = kept.where(one.id)
         assert pack(kept.at(place)) == pack(one)
         at_ms = rng.choice([NOW, NOW & ~0xFFFF | 0xDC00, NOW & ~0xFFFFFF | 0xDC0012])
-        one.record(rng.choice(sorted(_RANK)), at_ms, rng.choice(texts), rng.choice(texts))
+        one.record(rng.choice(sorted(OUTCOMES)), at_ms, rng.choice(texts), rng.choice(texts))
         kept.put(place, one)
         assert list(map(pack, kept.every())) == list(map(pack, expected.values()))
     assert kept.where(id_of(99)) == -1
@@ -90,7 +93,7 @@ def test_a_part_of_an_id_finds_nothing() -> None:
 
 
 def test_no_outcome_reads_like_the_number_of_a_messages_fields() -> None:
-    assert min(*_RANK, Reason.THROTTLED) >= _FIELDS > len(Message.__struct_fields__) >= 16
+    assert min(OUTCOMES) >= _FIELDS > len(Message.__struct_fields__) >= 16
 
 
 def test_past_the_limit_the_oldest_message_that_does_not_wait_goes() -> None:

@@ -13,7 +13,7 @@ from actors.carriers.base import CarrierMessage, CarrierReceipt, Inbound, Outcom
 from actors.carriers.sandbox import SandboxCarrier, SeenUnits
 from actors.clock import ManualClock
 from engine import limits
-from engine.lane_definition import Lane
+from engine.lanes.definition import Lane
 from engine.reasons import Reason
 
 

@@ -28,7 +28,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x64\x65nrei/v1/messages.proto\x12\tdenrei.v1\x1a\x16\x64\x65nrei/v1/reason.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa4\x04\n\x07Message\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12#\n\x07\x63hannel\x18\x02 \x01(\x0e\x32\x12.denrei.v1.Channel\x12\n\n\x02to\x18\x03 \x01(\t\x12#\n\x07purpose\x18\x04 \x01(\x0e\x32\x12.denrei.v1.Purpose\x12!\n\x06status\x18\x05 \x01(\x0e\x32\x11.denrei.v1.Reason\x12\x0c\n\x04\x62ody\x18\x06 \x01(\t\x12\x0f\n\x07subject\x18\x07 \x01(\t\x12\x10\n\x08template\x18\x08 \x01(\t\x12\x0c\n\x04lane\x18\t \x01(\t\x12\x0f\n\x07\x63\x61rrier\x18\n \x01(\t\x12\x13\n\x0bprovider_id\x18\x0b \x01(\t\x12\x10\n\x08instance\x18\x0c \x01(\t\x12/\n\x0b\x63reate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08warnings\x18\x0f \x03(\t\x12+\n\x07history\x18\x10 \x03(\x0b\x32\x1a.denrei.v1.Message.Outcome\x1at\n\x07Outcome\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12!\n\x06status\x18\x02 \x01(\x0e\x32\x11.denrei.v1.Reason\x12\x0c\n\x04\x63ode\x18\x03 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t\"\x97\x03\n\x12SendMessageRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12)\n\x07\x63hannel\x18\x03 \x01(\x0e\x32\x12.denrei.v1.ChannelB\x04\xe2\x41\x01\x02\x12)\n\x07purpose\x18\x04 \x01(\x0e\x32\x12.denrei.v1.PurposeB\x04\xe2\x41\x01\x02\x12\n\n\x02to\x18\x05 \x01(\t\x12\x12\n\x08template\x18\x06 \x01(\tH\x00\x12\x0e\n\x04\x62ody\x18\x07 \x01(\tH\x00\x12\x0f\n\x07subject\x18\x08 \x01(\t\x12\x16\n\x0c\x64\x61ta_msgpack\x18\t \x01(\x0cH\x01\x12\x13\n\tdata_json\x18\n \x01(\x0cH\x01\x12+\n\x08validity\x18\x0b \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0c\n\x04lane\x18\x0c \x01(\t\x12\x16\n\x0eresend_unknown\x18\r \x01(\x08\x12\r\n\x05topic\x18\x0e \x01(\t\x12\x0c\n\x04tags\x18\x0f \x03(\t\x12\x10\n\x08priority\x18\x10 \x01(\x05\x42\t\n\x07\x63ontentB\x06\n\x04\x64\x61ta\"L\n\x13SendMessagesRequest\x12\x35\n\x08requests\x18\x01 \x03(\x0b\x32\x1d.denrei.v1.SendMessageRequestB\x04\xe2\x41\x01\x02\"\x9f\x01\n\x14SendMessagesResponse\x12-\n\x07results\x18\x01 \x03(\x0b\x32\x1c.denrei.v1.SendMessageResult\x12(\n\nrejections\x18\x02 \x03(\x0b\x32\x14.denrei.v1.Rejection\x12.\n\x0bretry_delay\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"E\n\x11SendMessageResult\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\"\n\x07outcome\x18\x02 \x01(\x0e\x32\x11.denrei.v1.Reason\"\'\n\x11GetMessageRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"R\n\x13ListMessagesRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"U\n\x14ListMessagesResponse\x12$\n\x08messages\x18\x01 \x03(\x0b\x32\x12.denrei.v1.Message\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"&\n\x14WatchMessagesRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\"z\n\rMessageChange\x12\x0c\n\x04name\x18\x01 \x01(\t\x12!\n\x06status\x18\x02 \x01(\x0e\x32\x11.denrei.v1.Reason\x12(\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t*b\n\x07\x43hannel\x12\x17\n\x13\x43HANNEL_UNSPECIFIED\x10\x00\x12\x07\n\x03SMS\x10\x01\x12\t\n\x05\x45MAIL\x10\x02\x12\x08\n\x04PUSH\x10\x03\x12\x0c\n\x08WHATSAPP\x10\x04\x12\t\n\x05VOICE\x10\x05\x12\x07\n\x03RCS\x10\x06*M\n\x07Purpose\x12\x17\n\x13PURPOSE_UNSPECIFIED\x10\x00\x12\x07\n\x03OTP\x10\x01\x12\x11\n\rTRANSACTIONAL\x10\x02\x12\r\n\tMARKETING\x10\x03\x32\x83\x03\n\x0fMessagesService\x12@\n\x0bSendMessage\x12\x1d.denrei.v1.SendMessageRequest\x1a\x12.denrei.v1.Message\x12O\n\x0cSendMessages\x12\x1e.denrei.v1.SendMessagesRequest\x1a\x1f.denrei.v1.SendMessagesResponse\x12>\n\nGetMessage\x12\x1c.denrei.v1.GetMessageRequest\x1a\x12.denrei.v1.Message\x12O\n\x0cListMessages\x12\x1e.denrei.v1.ListMessagesRequest\x1a\x1f.denrei.v1.ListMessagesResponse\x12L\n\rWatchMessages\x12\x1f.denrei.v1.WatchMessagesRequest\x1a\x18.denrei.v1.MessageChange0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x64\x65nrei/v1/messages.proto\x12\tdenrei.v1\x1a\x16\x64\x65nrei/v1/reason.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x96\x05\n\x07Message\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12#\n\x07\x63hannel\x18\x02 \x01(\x0e\x32\x12.denrei.v1.Channel\x12\n\n\x02to\x18\x03 \x01(\t\x12#\n\x07purpose\x18\x04 \x01(\x0e\x32\x12.denrei.v1.Purpose\x12!\n\x06status\x18\x05 \x01(\x0e\x32\x11.denrei.v1.Reason\x12\x0c\n\x04\x62ody\x18\x06 \x01(\t\x12\x0f\n\x07subject\x18\x07 \x01(\t\x12\x10\n\x08template\x18\x08 \x01(\t\x12\x0c\n\x04lane\x18\t \x01(\t\x12\x0f\n\x07\x63\x61rrier\x18\n \x01(\t\x12\x13\n\x0bprovider_id\x18\x0b \x01(\t\x12\x10\n\x08instance\x18\x0c \x01(\t\x12/\n\x0b\x63reate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08warnings\x18\x0f \x03(\t\x12+\n\x07history\x18\x10 \x03(\x0b\x32\x1a.denrei.v1.Message.Outcome\x12\x0e\n\x06sender\x18\x11 \x01(\t\x12\x0c\n\x04hops\x18\x12 \x01(\x05\x12\x13\n\x0breplaced_by\x18\x13 \x01(\t\x12\x0f\n\x07journey\x18\x14 \x01(\t\x12,\n\x08\x64ue_time\x18\x15 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1at\n\x07Outcome\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12!\n\x06status\x18\x02 \x01(\x0e\x32\x11.denrei.v1.Reason\x12\x0c\n\x04\x63ode\x18\x03 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t\"\xa2\x07\n\x12SendMessageRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12)\n\x07\x63hannel\x18\x03 \x01(\x0e\x32\x12.denrei.v1.ChannelB\x04\xe2\x41\x01\x02\x12)\n\x07purpose\x18\x04 \x01(\x0e\x32\x12.denrei.v1.PurposeB\x04\xe2\x41\x01\x02\x12\n\n\x02to\x18\x05 \x01(\t\x12\x12\n\x08template\x18\x06 \x01(\tH\x00\x12\x0e\n\x04\x62ody\x18\x07 \x01(\tH\x00\x12\x0f\n\x07subject\x18\x08 \x01(\t\x12\x16\n\x0c\x64\x61ta_msgpack\x18\t \x01(\x0cH\x01\x12\x13\n\tdata_json\x18\n \x01(\x0cH\x01\x12+\n\x08validity\x18\x0b \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0c\n\x04lane\x18\x0c \x01(\t\x12\x16\n\x0eresend_unknown\x18\r \x01(\x08\x12\r\n\x05topic\x18\x0e \x01(\t\x12\x0c\n\x04tags\x18\x0f \x03(\t\x12\x10\n\x08priority\x18\x10 \x01(\x05\x12-\n\tsend_time\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\"\n\x07success\x18\x12 \x01(\x0e\x32\x11.denrei.v1.Reason\x12)\n\x06within\x18\x13 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x39\n\tfallbacks\x18\x14 \x03(\x0b\x32&.denrei.v1.SendMessageRequest.Fallback\x12\x37\n\x05\x66\x61\x63ts\x18\x15 \x03(\x0b\x32(.denrei.v1.SendMessageRequest.FactsEntry\x12\x0e\n\x06sender\x18\x16 \x01(\t\x1a,\n\nFactsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\xd8\x01\n\x08\x46\x61llback\x12#\n\x07\x63hannel\x18\x01 \x01(\x0e\x32\x12.denrei.v1.Channel\x12\x12\n\x08template\x18\x02 \x01(\tH\x00\x12\x0e\n\x04\x62ody\x18\x03 \x01(\tH\x00\x12\x0f\n\x07subject\x18\x04 \x01(\t\x12\n\n\x02to\x18\x05 \x01(\t\x12\x0c\n\x04lane\x18\x06 \x01(\t\x12\"\n\x07success\x18\x07 \x01(\x0e\x32\x11.denrei.v1.Reason\x12)\n\x06within\x18\x08 \x01(\x0b\x32\x19.google.protobuf.DurationB\t\n\x07\x63ontentB\t\n\x07\x63ontentB\x06\n\x04\x64\x61ta\"L\n\x13SendMessagesRequest\x12\x35\n\x08requests\x18\x01 \x03(\x0b\x32\x1d.denrei.v1.SendMessageRequestB\x04\xe2\x41\x01\x02\"\x9f\x01\n\x14SendMessagesResponse\x12-\n\x07results\x18\x01 \x03(\x0b\x32\x1c.denrei.v1.SendMessageResult\x12(\n\nrejections\x18\x02 \x03(\x0b\x32\x14.denrei.v1.Rejection\x12.\n\x0bretry_delay\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"E\n\x11SendMessageResult\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\"\n\x07outcome\x18\x02 \x01(\x0e\x32\x11.denrei.v1.Reason\"\'\n\x11GetMessageRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"*\n\x14\x43\x61ncelMessageRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"v\n\x13ListMessagesRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12(\n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x18.denrei.v1.MessageFilter\"\x89\x01\n\rMessageFilter\x12\x0f\n\x07journey\x18\x01 \x01(\t\x12\x0f\n\x07\x63\x61rrier\x18\x02 \x01(\t\x12#\n\x07\x63hannel\x18\x03 \x01(\x0e\x32\x12.denrei.v1.Channel\x12\x0c\n\x04lane\x18\x04 \x01(\t\x12#\n\x08statuses\x18\x05 \x03(\x0e\x32\x11.denrei.v1.Reason\"U\n\x14ListMessagesResponse\x12$\n\x08messages\x18\x01 \x03(\x0b\x32\x12.denrei.v1.Message\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"P\n\x14WatchMessagesRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12(\n\x06\x66ilter\x18\x02 \x01(\x0b\x32\x18.denrei.v1.MessageFilter\"z\n\rMessageChange\x12\x0c\n\x04name\x18\x01 \x01(\t\x12!\n\x06status\x18\x02 \x01(\x0e\x32\x11.denrei.v1.Reason\x12(\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t*b\n\x07\x43hannel\x12\x17\n\x13\x43HANNEL_UNSPECIFIED\x10\x00\x12\x07\n\x03SMS\x10\x01\x12\t\n\x05\x45MAIL\x10\x02\x12\x08\n\x04PUSH\x10\x03\x12\x0c\n\x08WHATSAPP\x10\x04\x12\t\n\x05VOICE\x10\x05\x12\x07\n\x03RCS\x10\x06*M\n\x07Purpose\x12\x17\n\x13PURPOSE_UNSPECIFIED\x10\x00\x12\x07\n\x03OTP\x10\x01\x12\x11\n\rTRANSACTIONAL\x10\x02\x12\r\n\tMARKETING\x10\x03\x32\x91\x04\n\x0fMessagesService\x12@\n\x0bSendMessage\x12\x1d.denrei.v1.SendMessageRequest\x1a\x12.denrei.v1.Message\x12O\n\x0cSendMessages\x12\x1e.denrei.v1.SendMessagesRequest\x1a\x1f.denrei.v1.SendMessagesResponse\x12>\n\nGetMessage\x12\x1c.denrei.v1.GetMessageRequest\x1a\x12.denrei.v1.Message\x12\x44\n\rCancelMessage\x12\x1f.denrei.v1.CancelMessageRequest\x1a\x12.denrei.v1.Message\x12O\n\x0cListMessages\x12\x1e.denrei.v1.ListMessagesRequest\x1a\x1f.denrei.v1.ListMessagesResponse\x12\x46\n\x0eStreamMessages\x12\x1e.denrei.v1.ListMessagesRequest\x1a\x12.denrei.v1.Message0\x01\x12L\n\rWatchMessages\x12\x1f.denrei.v1.WatchMessagesRequest\x1a\x18.denrei.v1.MessageChange0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,6 +37,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_MESSAGE'].fields_by_name['name']._loaded_options = None
   _globals['_MESSAGE'].fields_by_name['name']._serialized_options = b'\342A\001\003'
+  _globals['_SENDMESSAGEREQUEST_FACTSENTRY']._loaded_options = None
+  _globals['_SENDMESSAGEREQUEST_FACTSENTRY']._serialized_options = b'8\001'
   _globals['_SENDMESSAGEREQUEST'].fields_by_name['parent']._loaded_options = None
   _globals['_SENDMESSAGEREQUEST'].fields_by_name['parent']._serialized_options = b'\342A\001\002'
   _globals['_SENDMESSAGEREQUEST'].fields_by_name['channel']._loaded_options = None
@@ -47,34 +49,42 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SENDMESSAGESREQUEST'].fields_by_name['requests']._serialized_options = b'\342A\001\002'
   _globals['_GETMESSAGEREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_GETMESSAGEREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002'
-  _globals['_LISTMESSAGESREQUEST'].fields_by_name['parent']._loaded_options = None
-  _globals['_LISTMESSAGESREQUEST'].fields_by_name['parent']._serialized_options = b'\342A\001\002'
-  _globals['_CHANNEL']._serialized_start=1809
-  _globals['_CHANNEL']._serialized_end=1907
-  _globals['_PURPOSE']._serialized_start=1909
-  _globals['_PURPOSE']._serialized_end=1986
+  _globals['_CANCELMESSAGEREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_CANCELMESSAGEREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002'
+  _globals['_CHANNEL']._serialized_start=2708
+  _globals['_CHANNEL']._serialized_end=2806
+  _globals['_PURPOSE']._serialized_start=2808
+  _globals['_PURPOSE']._serialized_end=2885
   _globals['_MESSAGE']._serialized_start=162
-  _globals['_MESSAGE']._serialized_end=710
-  _globals['_MESSAGE_OUTCOME']._serialized_start=594
-  _globals['_MESSAGE_OUTCOME']._serialized_end=710
-  _globals['_SENDMESSAGEREQUEST']._serialized_start=713
-  _globals['_SENDMESSAGEREQUEST']._serialized_end=1120
-  _globals['_SENDMESSAGESREQUEST']._serialized_start=1122
-  _globals['_SENDMESSAGESREQUEST']._serialized_end=1198
-  _globals['_SENDMESSAGESRESPONSE']._serialized_start=1201
-  _globals['_SENDMESSAGESRESPONSE']._serialized_end=1360
-  _globals['_SENDMESSAGERESULT']._serialized_start=1362
-  _globals['_SENDMESSAGERESULT']._serialized_end=1431
-  _globals['_GETMESSAGEREQUEST']._serialized_start=1433
-  _globals['_GETMESSAGEREQUEST']._serialized_end=1472
-  _globals['_LISTMESSAGESREQUEST']._serialized_start=1474
-  _globals['_LISTMESSAGESREQUEST']._serialized_end=1556
-  _globals['_LISTMESSAGESRESPONSE']._serialized_start=1558
-  _globals['_LISTMESSAGESRESPONSE']._serialized_end=1643
-  _globals['_WATCHMESSAGESREQUEST']._serialized_start=1645
-  _globals['_WATCHMESSAGESREQUEST']._serialized_end=1683
-  _globals['_MESSAGECHANGE']._serialized_start=1685
-  _globals['_MESSAGECHANGE']._serialized_end=1807
-  _globals['_MESSAGESSERVICE']._serialized_start=1989
-  _globals['_MESSAGESSERVICE']._serialized_end=2376
+  _globals['_MESSAGE']._serialized_end=824
+  _globals['_MESSAGE_OUTCOME']._serialized_start=708
+  _globals['_MESSAGE_OUTCOME']._serialized_end=824
+  _globals['_SENDMESSAGEREQUEST']._serialized_start=827
+  _globals['_SENDMESSAGEREQUEST']._serialized_end=1757
+  _globals['_SENDMESSAGEREQUEST_FACTSENTRY']._serialized_start=1475
+  _globals['_SENDMESSAGEREQUEST_FACTSENTRY']._serialized_end=1519
+  _globals['_SENDMESSAGEREQUEST_FALLBACK']._serialized_start=1522
+  _globals['_SENDMESSAGEREQUEST_FALLBACK']._serialized_end=1738
+  _globals['_SENDMESSAGESREQUEST']._serialized_start=1759
+  _globals['_SENDMESSAGESREQUEST']._serialized_end=1835
+  _globals['_SENDMESSAGESRESPONSE']._serialized_start=1838
+  _globals['_SENDMESSAGESRESPONSE']._serialized_end=1997
+  _globals['_SENDMESSAGERESULT']._serialized_start=1999
+  _globals['_SENDMESSAGERESULT']._serialized_end=2068
+  _globals['_GETMESSAGEREQUEST']._serialized_start=2070
+  _globals['_GETMESSAGEREQUEST']._serialized_end=2109
+  _globals['_CANCELMESSAGEREQUEST']._serialized_start=2111
+  _globals['_CANCELMESSAGEREQUEST']._serialized_end=2153
+  _globals['_LISTMESSAGESREQUEST']._serialized_start=2155
+  _globals['_LISTMESSAGESREQUEST']._serialized_end=2273
+  _globals['_MESSAGEFILTER']._serialized_start=2276
+  _globals['_MESSAGEFILTER']._serialized_end=2413
+  _globals['_LISTMESSAGESRESPONSE']._serialized_start=2415
+  _globals['_LISTMESSAGESRESPONSE']._serialized_end=2500
+  _globals['_WATCHMESSAGESREQUEST']._serialized_start=2502
+  _globals['_WATCHMESSAGESREQUEST']._serialized_end=2582
+  _globals['_MESSAGECHANGE']._serialized_start=2584
+  _globals['_MESSAGECHANGE']._serialized_end=2706
+  _globals['_MESSAGESSERVICE']._serialized_start=2888
+  _globals['_MESSAGESSERVICE']._serialized_end=3417
 # @@protoc_insertion_point(module_scope)

@@ -42,7 +42,7 @@ TRANSACTIONAL: Purpose
 MARKETING: Purpose
 
 class Message(_message.Message):
-    __slots__ = ("name", "channel", "to", "purpose", "status", "body", "subject", "template", "lane", "carrier", "provider_id", "instance", "create_time", "expire_time", "warnings", "history")
+    __slots__ = ("name", "channel", "to", "purpose", "status", "body", "subject", "template", "lane", "carrier", "provider_id", "instance", "create_time", "expire_time", "warnings", "history", "sender", "hops", "replaced_by", "journey", "due_time")
     class Outcome(_message.Message):
         __slots__ = ("time", "status", "code", "detail")
         TIME_FIELD_NUMBER: _ClassVar[int]
@@ -70,6 +70,11 @@ class Message(_message.Message):
     EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
     HISTORY_FIELD_NUMBER: _ClassVar[int]
+    SENDER_FIELD_NUMBER: _ClassVar[int]
+    HOPS_FIELD_NUMBER: _ClassVar[int]
+    REPLACED_BY_FIELD_NUMBER: _ClassVar[int]
+    JOURNEY_FIELD_NUMBER: _ClassVar[int]
+    DUE_TIME_FIELD_NUMBER: _ClassVar[int]
     name: str
     channel: Channel
     to: str
@@ -86,10 +91,41 @@ class Message(_message.Message):
     expire_time: _timestamp_pb2.Timestamp
     warnings: _containers.RepeatedScalarFieldContainer[str]
     history: _containers.RepeatedCompositeFieldContainer[Message.Outcome]
-    def __init__(self, name: _Optional[str] = ..., channel: _Optional[_Union[Channel, str]] = ..., to: _Optional[str] = ..., purpose: _Optional[_Union[Purpose, str]] = ..., status: _Optional[_Union[_reason_pb2.Reason, str]] = ..., body: _Optional[str] = ..., subject: _Optional[str] = ..., template: _Optional[str] = ..., lane: _Optional[str] = ..., carrier: _Optional[str] = ..., provider_id: _Optional[str] = ..., instance: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., warnings: _Optional[_Iterable[str]] = ..., history: _Optional[_Iterable[_Union[Message.Outcome, _Mapping]]] = ...) -> None: ...
+    sender: str
+    hops: int
+    replaced_by: str
+    journey: str
+    due_time: _timestamp_pb2.Timestamp
+    def __init__(self, name: _Optional[str] = ..., channel: _Optional[_Union[Channel, str]] = ..., to: _Optional[str] = ..., purpose: _Optional[_Union[Purpose, str]] = ..., status: _Optional[_Union[_reason_pb2.Reason, str]] = ..., body: _Optional[str] = ..., subject: _Optional[str] = ..., template: _Optional[str] = ..., lane: _Optional[str] = ..., carrier: _Optional[str] = ..., provider_id: _Optional[str] = ..., instance: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., warnings: _Optional[_Iterable[str]] = ..., history: _Optional[_Iterable[_Union[Message.Outcome, _Mapping]]] = ..., sender: _Optional[str] = ..., hops: _Optional[int] = ..., replaced_by: _Optional[str] = ..., journey: _Optional[str] = ..., due_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class SendMessageRequest(_message.Message):
-    __slots__ = ("parent", "request_id", "channel", "purpose", "to", "template", "body", "subject", "data_msgpack", "data_json", "validity", "lane", "resend_unknown", "topic", "tags", "priority")
+    __slots__ = ("parent", "request_id", "channel", "purpose", "to", "template", "body", "subject", "data_msgpack", "data_json", "validity", "lane", "resend_unknown", "topic", "tags", "priority", "send_time", "success", "within", "fallbacks", "facts", "sender")
+    class FactsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class Fallback(_message.Message):
+        __slots__ = ("channel", "template", "body", "subject", "to", "lane", "success", "within")
+        CHANNEL_FIELD_NUMBER: _ClassVar[int]
+        TEMPLATE_FIELD_NUMBER: _ClassVar[int]
+        BODY_FIELD_NUMBER: _ClassVar[int]
+        SUBJECT_FIELD_NUMBER: _ClassVar[int]
+        TO_FIELD_NUMBER: _ClassVar[int]
+        LANE_FIELD_NUMBER: _ClassVar[int]
+        SUCCESS_FIELD_NUMBER: _ClassVar[int]
+        WITHIN_FIELD_NUMBER: _ClassVar[int]
+        channel: Channel
+        template: str
+        body: str
+        subject: str
+        to: str
+        lane: str
+        success: _reason_pb2.Reason
+        within: _duration_pb2.Duration
+        def __init__(self, channel: _Optional[_Union[Channel, str]] = ..., template: _Optional[str] = ..., body: _Optional[str] = ..., subject: _Optional[str] = ..., to: _Optional[str] = ..., lane: _Optional[str] = ..., success: _Optional[_Union[_reason_pb2.Reason, str]] = ..., within: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
     PARENT_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     CHANNEL_FIELD_NUMBER: _ClassVar[int]
@@ -106,6 +142,12 @@ class SendMessageRequest(_message.Message):
     TOPIC_FIELD_NUMBER: _ClassVar[int]
     TAGS_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    SEND_TIME_FIELD_NUMBER: _ClassVar[int]
+    SUCCESS_FIELD_NUMBER: _ClassVar[int]
+    WITHIN_FIELD_NUMBER: _ClassVar[int]
+    FALLBACKS_FIELD_NUMBER: _ClassVar[int]
+    FACTS_FIELD_NUMBER: _ClassVar[int]
+    SENDER_FIELD_NUMBER: _ClassVar[int]
     parent: str
     request_id: str
     channel: Channel
@@ -122,7 +164,13 @@ class SendMessageRequest(_message.Message):
     topic: str
     tags: _containers.RepeatedScalarFieldContainer[str]
     priority: int
-    def __init__(self, parent: _Optional[str] = ..., request_id: _Optional[str] = ..., channel: _Optional[_Union[Channel, str]] = ..., purpose: _Optional[_Union[Purpose, str]] = ..., to: _Optional[str] = ..., template: _Optional[str] = ..., body: _Optional[str] = ..., subject: _Optional[str] = ..., data_msgpack: _Optional[bytes] = ..., data_json: _Optional[bytes] = ..., validity: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., lane: _Optional[str] = ..., resend_unknown: _Optional[bool] = ..., topic: _Optional[str] = ..., tags: _Optional[_Iterable[str]] = ..., priority: _Optional[int] = ...) -> None: ...
+    send_time: _timestamp_pb2.Timestamp
+    success: _reason_pb2.Reason
+    within: _duration_pb2.Duration
+    fallbacks: _containers.RepeatedCompositeFieldContainer[SendMessageRequest.Fallback]
+    facts: _containers.ScalarMap[str, str]
+    sender: str
+    def __init__(self, parent: _Optional[str] = ..., request_id: _Optional[str] = ..., channel: _Optional[_Union[Channel, str]] = ..., purpose: _Optional[_Union[Purpose, str]] = ..., to: _Optional[str] = ..., template: _Optional[str] = ..., body: _Optional[str] = ..., subject: _Optional[str] = ..., data_msgpack: _Optional[bytes] = ..., data_json: _Optional[bytes] = ..., validity: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., lane: _Optional[str] = ..., resend_unknown: _Optional[bool] = ..., topic: _Optional[str] = ..., tags: _Optional[_Iterable[str]] = ..., priority: _Optional[int] = ..., send_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., success: _Optional[_Union[_reason_pb2.Reason, str]] = ..., within: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., fallbacks: _Optional[_Iterable[_Union[SendMessageRequest.Fallback, _Mapping]]] = ..., facts: _Optional[_Mapping[str, str]] = ..., sender: _Optional[str] = ...) -> None: ...
 
 class SendMessagesRequest(_message.Message):
     __slots__ = ("requests",)
@@ -154,15 +202,37 @@ class GetMessageRequest(_message.Message):
     name: str
     def __init__(self, name: _Optional[str] = ...) -> None: ...
 
+class CancelMessageRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
 class ListMessagesRequest(_message.Message):
-    __slots__ = ("parent", "page_size", "page_token")
+    __slots__ = ("parent", "page_size", "page_token", "filter")
     PARENT_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    FILTER_FIELD_NUMBER: _ClassVar[int]
     parent: str
     page_size: int
     page_token: str
-    def __init__(self, parent: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+    filter: MessageFilter
+    def __init__(self, parent: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., filter: _Optional[_Union[MessageFilter, _Mapping]] = ...) -> None: ...
+
+class MessageFilter(_message.Message):
+    __slots__ = ("journey", "carrier", "channel", "lane", "statuses")
+    JOURNEY_FIELD_NUMBER: _ClassVar[int]
+    CARRIER_FIELD_NUMBER: _ClassVar[int]
+    CHANNEL_FIELD_NUMBER: _ClassVar[int]
+    LANE_FIELD_NUMBER: _ClassVar[int]
+    STATUSES_FIELD_NUMBER: _ClassVar[int]
+    journey: str
+    carrier: str
+    channel: Channel
+    lane: str
+    statuses: _containers.RepeatedScalarFieldContainer[_reason_pb2.Reason]
+    def __init__(self, journey: _Optional[str] = ..., carrier: _Optional[str] = ..., channel: _Optional[_Union[Channel, str]] = ..., lane: _Optional[str] = ..., statuses: _Optional[_Iterable[_Union[_reason_pb2.Reason, str]]] = ...) -> None: ...
 
 class ListMessagesResponse(_message.Message):
     __slots__ = ("messages", "next_page_token")
@@ -173,10 +243,12 @@ class ListMessagesResponse(_message.Message):
     def __init__(self, messages: _Optional[_Iterable[_Union[Message, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class WatchMessagesRequest(_message.Message):
-    __slots__ = ("parent",)
+    __slots__ = ("parent", "filter")
     PARENT_FIELD_NUMBER: _ClassVar[int]
+    FILTER_FIELD_NUMBER: _ClassVar[int]
     parent: str
-    def __init__(self, parent: _Optional[str] = ...) -> None: ...
+    filter: MessageFilter
+    def __init__(self, parent: _Optional[str] = ..., filter: _Optional[_Union[MessageFilter, _Mapping]] = ...) -> None: ...
 
 class MessageChange(_message.Message):
     __slots__ = ("name", "status", "time", "detail")

@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class MessagesServiceStub:
-    """Sends messages and tells what became of them. Scope: send for Send*, read for the others.
+    """Sends messages and tells what became of them. Scope: send for Send* and Cancel*, read for the
+    others.
     """
 
     def __init__(self, channel):
@@ -50,10 +51,20 @@ class MessagesServiceStub:
                 request_serializer=denrei_dot_v1_dot_messages__pb2.GetMessageRequest.SerializeToString,
                 response_deserializer=denrei_dot_v1_dot_messages__pb2.Message.FromString,
                 _registered_method=True)
+        self.CancelMessage = channel.unary_unary(
+                '/denrei.v1.MessagesService/CancelMessage',
+                request_serializer=denrei_dot_v1_dot_messages__pb2.CancelMessageRequest.SerializeToString,
+                response_deserializer=denrei_dot_v1_dot_messages__pb2.Message.FromString,
+                _registered_method=True)
         self.ListMessages = channel.unary_unary(
                 '/denrei.v1.MessagesService/ListMessages',
                 request_serializer=denrei_dot_v1_dot_messages__pb2.ListMessagesRequest.SerializeToString,
                 response_deserializer=denrei_dot_v1_dot_messages__pb2.ListMessagesResponse.FromString,
+                _registered_method=True)
+        self.StreamMessages = channel.unary_stream(
+                '/denrei.v1.MessagesService/StreamMessages',
+                request_serializer=denrei_dot_v1_dot_messages__pb2.ListMessagesRequest.SerializeToString,
+                response_deserializer=denrei_dot_v1_dot_messages__pb2.Message.FromString,
                 _registered_method=True)
         self.WatchMessages = channel.unary_stream(
                 '/denrei.v1.MessagesService/WatchMessages',
@@ -63,13 +74,15 @@ class MessagesServiceStub:
 
 
 class MessagesServiceServicer:
-    """Sends messages and tells what became of them. Scope: send for Send*, read for the others.
+    """Sends messages and tells what became of them. Scope: send for Send* and Cancel*, read for the
+    others.
     """
 
     def SendMessage(self, request, context):
         """Sends one message. When it answers, the message is on disk and on its way to its lane, or has
-        an outcome that says why not (NO_ROUTE, NO_ADDRESS). Sending the same request_id again
-        answers with the same message.
+        an outcome that says why not (NO_ROUTE, NO_ADDRESS). Sending the same request again, with the
+        same request_id, answers with the same message; another request with the same request_id is
+        refused for at least 24 hours (KEY_REUSED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -89,8 +102,25 @@ class MessagesServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CancelMessage(self, request, context):
+        """Calls a message back that has not left, and whatever would go out in its place. The answer is
+        the message as it is then: CANCELLED once its sender has said so; it stays as it is if it has
+        left.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListMessages(self, request, context):
-        """Lists the newest messages of a user or address, at most 50, newest first.
+        """Lists the newest messages of a user or address, at most 50, newest first; or those of everyone,
+        person by person.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StreamMessages(self, request, context):
+        """Streams what ListMessages would list, page after page, until there are no more.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -122,10 +152,20 @@ def add_MessagesServiceServicer_to_server(servicer, server):
                     request_deserializer=denrei_dot_v1_dot_messages__pb2.GetMessageRequest.FromString,
                     response_serializer=denrei_dot_v1_dot_messages__pb2.Message.SerializeToString,
             ),
+            'CancelMessage': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelMessage,
+                    request_deserializer=denrei_dot_v1_dot_messages__pb2.CancelMessageRequest.FromString,
+                    response_serializer=denrei_dot_v1_dot_messages__pb2.Message.SerializeToString,
+            ),
             'ListMessages': grpc.unary_unary_rpc_method_handler(
                     servicer.ListMessages,
                     request_deserializer=denrei_dot_v1_dot_messages__pb2.ListMessagesRequest.FromString,
                     response_serializer=denrei_dot_v1_dot_messages__pb2.ListMessagesResponse.SerializeToString,
+            ),
+            'StreamMessages': grpc.unary_stream_rpc_method_handler(
+                    servicer.StreamMessages,
+                    request_deserializer=denrei_dot_v1_dot_messages__pb2.ListMessagesRequest.FromString,
+                    response_serializer=denrei_dot_v1_dot_messages__pb2.Message.SerializeToString,
             ),
             'WatchMessages': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchMessages,
@@ -141,7 +181,8 @@ def add_MessagesServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class MessagesService:
-    """Sends messages and tells what became of them. Scope: send for Send*, read for the others.
+    """Sends messages and tells what became of them. Scope: send for Send* and Cancel*, read for the
+    others.
     """
 
     @staticmethod
@@ -226,6 +267,33 @@ class MessagesService:
             _registered_method=True)
 
     @staticmethod
+    def CancelMessage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/denrei.v1.MessagesService/CancelMessage',
+            denrei_dot_v1_dot_messages__pb2.CancelMessageRequest.SerializeToString,
+            denrei_dot_v1_dot_messages__pb2.Message.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def ListMessages(request,
             target,
             options=(),
@@ -242,6 +310,33 @@ class MessagesService:
             '/denrei.v1.MessagesService/ListMessages',
             denrei_dot_v1_dot_messages__pb2.ListMessagesRequest.SerializeToString,
             denrei_dot_v1_dot_messages__pb2.ListMessagesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamMessages(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/denrei.v1.MessagesService/StreamMessages',
+            denrei_dot_v1_dot_messages__pb2.ListMessagesRequest.SerializeToString,
+            denrei_dot_v1_dot_messages__pb2.Message.FromString,
             options,
             channel_credentials,
             insecure,

@@ -30,7 +30,7 @@ from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x64\x65nrei/v1/profiles.proto\x12\tdenrei.v1\x1a\x19\x64\x65nrei/v1/instances.proto\x1a\x18\x64\x65nrei/v1/messages.proto\x1a\x16\x64\x65nrei/v1/reason.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\";\n\x11GetProfileRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\nomit_trail\x18\x02 \x01(\x08\"+\n\x15ReleaseProfileRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"O\n\x13\x45raseProfileRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x10\n\x08suppress\x18\x03 \x01(\x08\":\n\x14\x45raseProfileResponse\x12\"\n\x07outcome\x18\x01 \x01(\x0e\x32\x11.denrei.v1.Reason\":\n\x16SuppressProfileRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0c\n\x04lift\x18\x02 \x01(\x08\"=\n\x17SuppressProfileResponse\x12\"\n\x07outcome\x18\x01 \x01(\x0e\x32\x11.denrei.v1.Reason\"*\n\x14\x45xportProfileRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"%\n\x15\x45xportProfileResponse\x12\x0c\n\x04json\x18\x01 \x01(\x0c\"\xf8\x01\n\x12SetConsentsRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x37\n\x08\x63onsents\x18\x03 \x03(\x0b\x32%.denrei.v1.SetConsentsRequest.Consent\x12\n\n\x02\x62y\x18\x04 \x01(\t\x12(\n\x04time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1aK\n\x07\x43onsent\x12\x15\n\x07\x63hannel\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x13\n\x05topic\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x06status\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\"9\n\x13SetConsentsResponse\x12\"\n\x07outcome\x18\x01 \x01(\x0e\x32\x11.denrei.v1.Reason\"\xed\x03\n\x07Profile\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\'\n\x06traits\x18\x02 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x16\n\x0etraits_msgpack\x18\x03 \x01(\x0c\x12.\n\x08segments\x18\x04 \x03(\x0b\x32\x1c.denrei.v1.SegmentMembership\x12&\n\tinstances\x18\x05 \x03(\x0b\x32\x13.denrei.v1.Instance\x12,\n\x0f\x65nded_instances\x18\x06 \x03(\x0b\x32\x13.denrei.v1.Instance\x12$\n\x08messages\x18\x07 \x03(\x0b\x32\x12.denrei.v1.Message\x12#\n\x05trail\x18\x08 \x03(\x0b\x32\x14.denrei.v1.TrailLine\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nquarantine\x18\x0b \x01(\t\x12*\n\x0bidentifiers\x18\x0c \x03(\x0b\x32\x15.denrei.v1.Identifier\x12 \n\x06merges\x18\r \x03(\x0b\x32\x10.denrei.v1.Merge\"\xa3\x01\n\nIdentifier\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12*\n\x05state\x18\x03 \x01(\x0e\x32\x1b.denrei.v1.Identifier.State\"O\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\t\n\x05\x41SKED\x10\x01\x12\n\n\x06MERGED\x10\x02\x12\x0b\n\x07\x46OREIGN\x10\x03\x12\x0b\n\x07\x42LOCKED\x10\x04\"\xfc\x01\n\x05Merge\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x0b\n\x03via\x18\x03 \x01(\t\x12\x12\n\nmessage_id\x18\x04 \x01(\t\x12*\n\x05moved\x18\x05 \x03(\x0b\x32\x1b.denrei.v1.Merge.MovedEntry\x12\x13\n\x0bkept_traits\x18\x06 \x03(\t\x12\x18\n\x10stopped_journeys\x18\x07 \x03(\t\x12\x0f\n\x07\x64ropped\x18\x08 \x03(\t\x1a,\n\nMovedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"T\n\x11SegmentMembership\x12\x0f\n\x07segment\x18\x01 \x01(\t\x12.\n\nenter_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"d\n\tTrailLine\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0f\n\x07subject\x18\x03 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t2\xe8\x03\n\x0fProfilesService\x12>\n\nGetProfile\x12\x1c.denrei.v1.GetProfileRequest\x1a\x12.denrei.v1.Profile\x12\x46\n\x0eReleaseProfile\x12 .denrei.v1.ReleaseProfileRequest\x1a\x12.denrei.v1.Profile\x12O\n\x0c\x45raseProfile\x12\x1e.denrei.v1.EraseProfileRequest\x1a\x1f.denrei.v1.EraseProfileResponse\x12X\n\x0fSuppressProfile\x12!.denrei.v1.SuppressProfileRequest\x1a\".denrei.v1.SuppressProfileResponse\x12T\n\rExportProfile\x12\x1f.denrei.v1.ExportProfileRequest\x1a .denrei.v1.ExportProfileResponse0\x01\x12L\n\x0bSetConsents\x12\x1d.denrei.v1.SetConsentsRequest\x1a\x1e.denrei.v1.SetConsentsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x64\x65nrei/v1/profiles.proto\x12\tdenrei.v1\x1a\x19\x64\x65nrei/v1/instances.proto\x1a\x18\x64\x65nrei/v1/messages.proto\x1a\x16\x64\x65nrei/v1/reason.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\";\n\x11GetProfileRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\nomit_trail\x18\x02 \x01(\x08\"+\n\x15ReleaseProfileRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\\\n\x13\x45raseProfileRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x10\n\x08suppress\x18\x03 \x01(\x08\x12\x0b\n\x03now\x18\x04 \x01(\x08\"K\n\x14\x45raseProfileResponse\x12\"\n\x07outcome\x18\x01 \x01(\x0e\x32\x11.denrei.v1.Reason\x12\x0f\n\x07waiting\x18\x02 \x01(\x05\":\n\x16SuppressProfileRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0c\n\x04lift\x18\x02 \x01(\x08\"=\n\x17SuppressProfileResponse\x12\"\n\x07outcome\x18\x01 \x01(\x0e\x32\x11.denrei.v1.Reason\"*\n\x14\x45xportProfileRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"%\n\x15\x45xportProfileResponse\x12\x0c\n\x04json\x18\x01 \x01(\x0c\"\xf8\x01\n\x12SetConsentsRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x37\n\x08\x63onsents\x18\x03 \x03(\x0b\x32%.denrei.v1.SetConsentsRequest.Consent\x12\n\n\x02\x62y\x18\x04 \x01(\t\x12(\n\x04time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1aK\n\x07\x43onsent\x12\x15\n\x07\x63hannel\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x13\n\x05topic\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x06status\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\"9\n\x13SetConsentsResponse\x12\"\n\x07outcome\x18\x01 \x01(\x0e\x32\x11.denrei.v1.Reason\"\xed\x03\n\x07Profile\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\'\n\x06traits\x18\x02 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x16\n\x0etraits_msgpack\x18\x03 \x01(\x0c\x12.\n\x08segments\x18\x04 \x03(\x0b\x32\x1c.denrei.v1.SegmentMembership\x12&\n\tinstances\x18\x05 \x03(\x0b\x32\x13.denrei.v1.Instance\x12,\n\x0f\x65nded_instances\x18\x06 \x03(\x0b\x32\x13.denrei.v1.Instance\x12$\n\x08messages\x18\x07 \x03(\x0b\x32\x12.denrei.v1.Message\x12#\n\x05trail\x18\x08 \x03(\x0b\x32\x14.denrei.v1.TrailLine\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nquarantine\x18\x0b \x01(\t\x12*\n\x0bidentifiers\x18\x0c \x03(\x0b\x32\x15.denrei.v1.Identifier\x12 \n\x06merges\x18\r \x03(\x0b\x32\x10.denrei.v1.Merge\"\xa3\x01\n\nIdentifier\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12*\n\x05state\x18\x03 \x01(\x0e\x32\x1b.denrei.v1.Identifier.State\"O\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\t\n\x05\x41SKED\x10\x01\x12\n\n\x06MERGED\x10\x02\x12\x0b\n\x07\x46OREIGN\x10\x03\x12\x0b\n\x07\x42LOCKED\x10\x04\"\xfc\x01\n\x05Merge\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x0b\n\x03via\x18\x03 \x01(\t\x12\x12\n\nmessage_id\x18\x04 \x01(\t\x12*\n\x05moved\x18\x05 \x03(\x0b\x32\x1b.denrei.v1.Merge.MovedEntry\x12\x13\n\x0bkept_traits\x18\x06 \x03(\t\x12\x18\n\x10stopped_journeys\x18\x07 \x03(\t\x12\x0f\n\x07\x64ropped\x18\x08 \x03(\t\x1a,\n\nMovedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"T\n\x11SegmentMembership\x12\x0f\n\x07segment\x18\x01 \x01(\t\x12.\n\nenter_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"d\n\tTrailLine\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0f\n\x07subject\x18\x03 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t2\xe8\x03\n\x0fProfilesService\x12>\n\nGetProfile\x12\x1c.denrei.v1.GetProfileRequest\x1a\x12.denrei.v1.Profile\x12\x46\n\x0eReleaseProfile\x12 .denrei.v1.ReleaseProfileRequest\x1a\x12.denrei.v1.Profile\x12O\n\x0c\x45raseProfile\x12\x1e.denrei.v1.EraseProfileRequest\x1a\x1f.denrei.v1.EraseProfileResponse\x12X\n\x0fSuppressProfile\x12!.denrei.v1.SuppressProfileRequest\x1a\".denrei.v1.SuppressProfileResponse\x12T\n\rExportProfile\x12\x1f.denrei.v1.ExportProfileRequest\x1a .denrei.v1.ExportProfileResponse0\x01\x12L\n\x0bSetConsents\x12\x1d.denrei.v1.SetConsentsRequest\x1a\x1e.denrei.v1.SetConsentsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -62,37 +62,37 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RELEASEPROFILEREQUEST']._serialized_start=273
   _globals['_RELEASEPROFILEREQUEST']._serialized_end=316
   _globals['_ERASEPROFILEREQUEST']._serialized_start=318
-  _globals['_ERASEPROFILEREQUEST']._serialized_end=397
-  _globals['_ERASEPROFILERESPONSE']._serialized_start=399
-  _globals['_ERASEPROFILERESPONSE']._serialized_end=457
-  _globals['_SUPPRESSPROFILEREQUEST']._serialized_start=459
-  _globals['_SUPPRESSPROFILEREQUEST']._serialized_end=517
-  _globals['_SUPPRESSPROFILERESPONSE']._serialized_start=519
-  _globals['_SUPPRESSPROFILERESPONSE']._serialized_end=580
-  _globals['_EXPORTPROFILEREQUEST']._serialized_start=582
-  _globals['_EXPORTPROFILEREQUEST']._serialized_end=624
-  _globals['_EXPORTPROFILERESPONSE']._serialized_start=626
-  _globals['_EXPORTPROFILERESPONSE']._serialized_end=663
-  _globals['_SETCONSENTSREQUEST']._serialized_start=666
-  _globals['_SETCONSENTSREQUEST']._serialized_end=914
-  _globals['_SETCONSENTSREQUEST_CONSENT']._serialized_start=839
-  _globals['_SETCONSENTSREQUEST_CONSENT']._serialized_end=914
-  _globals['_SETCONSENTSRESPONSE']._serialized_start=916
-  _globals['_SETCONSENTSRESPONSE']._serialized_end=973
-  _globals['_PROFILE']._serialized_start=976
-  _globals['_PROFILE']._serialized_end=1469
-  _globals['_IDENTIFIER']._serialized_start=1472
-  _globals['_IDENTIFIER']._serialized_end=1635
-  _globals['_IDENTIFIER_STATE']._serialized_start=1556
-  _globals['_IDENTIFIER_STATE']._serialized_end=1635
-  _globals['_MERGE']._serialized_start=1638
-  _globals['_MERGE']._serialized_end=1890
-  _globals['_MERGE_MOVEDENTRY']._serialized_start=1846
-  _globals['_MERGE_MOVEDENTRY']._serialized_end=1890
-  _globals['_SEGMENTMEMBERSHIP']._serialized_start=1892
-  _globals['_SEGMENTMEMBERSHIP']._serialized_end=1976
-  _globals['_TRAILLINE']._serialized_start=1978
-  _globals['_TRAILLINE']._serialized_end=2078
-  _globals['_PROFILESSERVICE']._serialized_start=2081
-  _globals['_PROFILESSERVICE']._serialized_end=2569
+  _globals['_ERASEPROFILEREQUEST']._serialized_end=410
+  _globals['_ERASEPROFILERESPONSE']._serialized_start=412
+  _globals['_ERASEPROFILERESPONSE']._serialized_end=487
+  _globals['_SUPPRESSPROFILEREQUEST']._serialized_start=489
+  _globals['_SUPPRESSPROFILEREQUEST']._serialized_end=547
+  _globals['_SUPPRESSPROFILERESPONSE']._serialized_start=549
+  _globals['_SUPPRESSPROFILERESPONSE']._serialized_end=610
+  _globals['_EXPORTPROFILEREQUEST']._serialized_start=612
+  _globals['_EXPORTPROFILEREQUEST']._serialized_end=654
+  _globals['_EXPORTPROFILERESPONSE']._serialized_start=656
+  _globals['_EXPORTPROFILERESPONSE']._serialized_end=693
+  _globals['_SETCONSENTSREQUEST']._serialized_start=696
+  _globals['_SETCONSENTSREQUEST']._serialized_end=944
+  _globals['_SETCONSENTSREQUEST_CONSENT']._serialized_start=869
+  _globals['_SETCONSENTSREQUEST_CONSENT']._serialized_end=944
+  _globals['_SETCONSENTSRESPONSE']._serialized_start=946
+  _globals['_SETCONSENTSRESPONSE']._serialized_end=1003
+  _globals['_PROFILE']._serialized_start=1006
+  _globals['_PROFILE']._serialized_end=1499
+  _globals['_IDENTIFIER']._serialized_start=1502
+  _globals['_IDENTIFIER']._serialized_end=1665
+  _globals['_IDENTIFIER_STATE']._serialized_start=1586
+  _globals['_IDENTIFIER_STATE']._serialized_end=1665
+  _globals['_MERGE']._serialized_start=1668
+  _globals['_MERGE']._serialized_end=1920
+  _globals['_MERGE_MOVEDENTRY']._serialized_start=1876
+  _globals['_MERGE_MOVEDENTRY']._serialized_end=1920
+  _globals['_SEGMENTMEMBERSHIP']._serialized_start=1922
+  _globals['_SEGMENTMEMBERSHIP']._serialized_end=2006
+  _globals['_TRAILLINE']._serialized_start=2008
+  _globals['_TRAILLINE']._serialized_end=2108
+  _globals['_PROFILESSERVICE']._serialized_start=2111
+  _globals['_PROFILESSERVICE']._serialized_end=2599
 # @@protoc_insertion_point(module_scope)

@@ -30,20 +30,24 @@ class ReleaseProfileRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ...) -> None: ...
 
 class EraseProfileRequest(_message.Message):
-    __slots__ = ("name", "request_id", "suppress")
+    __slots__ = ("name", "request_id", "suppress", "now")
     NAME_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     SUPPRESS_FIELD_NUMBER: _ClassVar[int]
+    NOW_FIELD_NUMBER: _ClassVar[int]
     name: str
     request_id: str
     suppress: bool
-    def __init__(self, name: _Optional[str] = ..., request_id: _Optional[str] = ..., suppress: _Optional[bool] = ...) -> None: ...
+    now: bool
+    def __init__(self, name: _Optional[str] = ..., request_id: _Optional[str] = ..., suppress: _Optional[bool] = ..., now: _Optional[bool] = ...) -> None: ...
 
 class EraseProfileResponse(_message.Message):
-    __slots__ = ("outcome",)
+    __slots__ = ("outcome", "waiting")
     OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    WAITING_FIELD_NUMBER: _ClassVar[int]
     outcome: _reason_pb2.Reason
-    def __init__(self, outcome: _Optional[_Union[_reason_pb2.Reason, str]] = ...) -> None: ...
+    waiting: int
+    def __init__(self, outcome: _Optional[_Union[_reason_pb2.Reason, str]] = ..., waiting: _Optional[int] = ...) -> None: ...
 
 class SuppressProfileRequest(_message.Message):
     __slots__ = ("name", "lift")

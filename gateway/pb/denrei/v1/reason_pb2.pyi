@@ -31,6 +31,12 @@ class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     NO_ADDRESS: _ClassVar[Reason]
     INSTANCES_FULL: _ClassVar[Reason]
     INTERNAL: _ClassVar[Reason]
+    KEY_REUSED: _ClassVar[Reason]
+    VERIFICATION_WRONG: _ClassVar[Reason]
+    VERIFICATION_FAILED: _ClassVar[Reason]
+    VERIFICATION_TOO_SOON: _ClassVar[Reason]
+    VERIFICATION_LIMIT: _ClassVar[Reason]
+    VERIFICATION_CHANNEL: _ClassVar[Reason]
     OUT_OF_TURN: _ClassVar[Reason]
     PERSON_SUPPRESSED: _ClassVar[Reason]
     JOURNEY_NOT_LIVE: _ClassVar[Reason]
@@ -62,6 +68,14 @@ class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     QUIET_HOURS: _ClassVar[Reason]
     FREQUENCY_CAP: _ClassVar[Reason]
     LOWER_PRIORITY: _ClassVar[Reason]
+    SCHEDULED: _ClassVar[Reason]
+    REVOKED: _ClassVar[Reason]
+    PARTIALLY_DELIVERED: _ClassVar[Reason]
+    LANE_CAPPED: _ClassVar[Reason]
+    LIMIT_REACHED: _ClassVar[Reason]
+    FRAUD_CHALLENGED: _ClassVar[Reason]
+    FRAUD_SHADOWED: _ClassVar[Reason]
+    COMPLAINED: _ClassVar[Reason]
 ACCEPTED: Reason
 DUPLICATE: Reason
 INVALID_ARGUMENT: Reason
@@ -86,6 +100,12 @@ TEMPLATE_MISSING: Reason
 NO_ADDRESS: Reason
 INSTANCES_FULL: Reason
 INTERNAL: Reason
+KEY_REUSED: Reason
+VERIFICATION_WRONG: Reason
+VERIFICATION_FAILED: Reason
+VERIFICATION_TOO_SOON: Reason
+VERIFICATION_LIMIT: Reason
+VERIFICATION_CHANNEL: Reason
 OUT_OF_TURN: Reason
 PERSON_SUPPRESSED: Reason
 JOURNEY_NOT_LIVE: Reason
@@ -117,6 +137,14 @@ SUPPRESSED: Reason
 QUIET_HOURS: Reason
 FREQUENCY_CAP: Reason
 LOWER_PRIORITY: Reason
+SCHEDULED: Reason
+REVOKED: Reason
+PARTIALLY_DELIVERED: Reason
+LANE_CAPPED: Reason
+LIMIT_REACHED: Reason
+FRAUD_CHALLENGED: Reason
+FRAUD_SHADOWED: Reason
+COMPLAINED: Reason
 
 class Rejection(_message.Message):
     __slots__ = ("index", "reason", "field", "message", "retry")
