@@ -7,10 +7,7 @@ Numbers are for ever: they are in journals and trails.
 
 from enum import IntEnum
 
-from engine.quick_enum import quick_members
 
-
-@quick_members
 class Reason(IntEnum):
     """Why a command was accepted or refused, or a message was or was not sent."""
 

@@ -17,7 +17,6 @@ from msgspec import Struct
 from pydantic import BaseModel, ConfigDict
 
 from engine.names import DefinitionName
-from engine.quick_enum import quick_members
 from engine.reasons import Reason
 
 
@@ -55,7 +54,6 @@ class CarrierMessage(Struct, frozen=True, gc=False):
     key: str = ""
 
 
-@quick_members
 class Outcome(IntEnum):
     """What a carrier said to a message."""
 
