@@ -103,8 +103,8 @@ class Subject:
         The simple way is an address that stands for a fate: overwrite `address`.
         """
         return CarrierMessage(
-            f"{number:032x}", self.channel, self.sender, self.address(number, fate), "", self.body, 1, 0,
-            "transactional", self.clock.now_ms() + 3_600_000, "", None, f"w/user/u{number}",
+            f"{number:032x}", self.channel, self.sender, self.address(number, fate), "", self.body,
+            1, 0, "transactional", self.clock.now_ms() + 3_600_000, "", None, f"w/user/u{number}",
         )  # fmt: skip
 
     def address(self, number: int, fate: Fate) -> str:
