@@ -16,84 +16,25 @@ Of a number one code at a time counts: asking again is judged by `Repeats`.
 """
 
 from collections import deque
+from collections.abc import Iterator
+from itertools import islice
 from math import log
 from typing import Any, Final
 
-from msgspec import Struct
-
 from engine import limits
 from engine.fraud.blocks import Block
-from engine.fraud.delays import Delays
+from engine.fraud.delays import Delays, stage_of
 from engine.fraud.figures import STAGES_MS, Figures
-from engine.fraud.node import Node, fade_health, health, new_node, node_from
+from engine.fraud.node import GRAIN_MS, MOST, Node, fade_health, health, new_node, node_from
+from engine.fraud.pending import Pending, Scope, explained_by
 
 _LAST: Final = len(STAGES_MS) - 1
 _VOTE: Final = 2  # the stage by which most people are done: then a vote is counted
 _PROBE: Final = 3  # the stage by which nearly all are: then a probe has failed
 _LATE_MS: Final = 1_800_000  # so long a code can still be verified, and be taken back
 _LEAST: Final = 0.02
-
-
-class Pending(Struct, eq=False, gc=False):
-    """A code that was sent.
-
-    Attributes:
-        number: To whom.
-        leaves: The narrow nodes it counts for.
-        areas: The wide ones.
-        lineage: Its network and its country.
-        at_ms: When.
-        stage: The next stage of its age.
-        block: Its block of 10,000 numbers.
-        known: Whether the number was verified before.
-        usual: The usual share of verified codes of its network.
-        leaf_said: What it has said so far in narrow nodes; `area_said`: in wide ones; `slow_said`:
-            in the slow test of its block.
-        leaf_p: The usual share of verified codes for narrow nodes; `area_p`: for wide ones.
-        vote: Whether it tells of the network's health.
-        probes: Blocks that let it pass to see what happens.
-        again: How often it was asked for again.
-        closed: Whether nothing more is to come of it.
-    """
-
-    number: str
-    leaves: list[Node]
-    areas: list[Node]
-    lineage: tuple[Node, Node]
-    at_ms: int
-    block: Node
-    stage: int = 0
-    leaf_said: float = 0.0
-    area_said: float = 0.0
-    slow_said: float = 0.0
-    usual: float = 0.0
-    leaf_p: float = 0.0
-    area_p: float = 0.0
-    known: bool = False
-    vote: bool = False
-    probes: list[tuple[Node, Block]] = []
-    again: int = 0
-    closed: bool = False
-
-
-def _floor(node: Node, usual: float) -> float:
-    """The least share that is believed to be usual: few are believed only of many verified.
-
-    A place in which nobody was verified has not shown that few are; it may be full of fraud.
-    """
-    good = node.good
-    return usual * (0.85 - 0.035 * good) if good < 10.0 else 0.5 * usual
-
-
-def explained_by(leaves: list[Node]) -> int:
-    """The place of the narrowest prefix that has a block, 0 for none.
-
-    What happens there is explained: it is no evidence against wider nodes.
-    """
-    for at in range(min(len(leaves), 4) - 1, 0, -1):
-        if leaves[at].block is not None and leaves[at].name[0] == "+":
-            return at
-    return 0
+_NEVER_MS: Final = 1 << 62
+_SLICE: Final = 100  # nodes of a snapshot that are worked off at once
 
 
 class Book:
@@ -108,11 +49,14 @@ class Book:
         known: Numbers that were verified, and how many codes went to each since.
         failed: Blocks whose probe has failed, for the guard to renew.
         opened: Nodes whose block was opened by probes.
+        next_ms: When a code that waits is old enough for its next stage.
+        scopes: Wide nodes by class and network; only those that all exist.
     """
 
     __slots__ = (
-        "_figures", "_good_log", "_late", "_next_ms", "_queues", "_room", "_slow_log", "areas",
-        "capacity", "delays", "failed", "known", "nodes", "opened", "pending", "regional", "root",
+        "_due", "_figures", "_good_log", "_late", "_queues", "_room", "_slow_log", "areas",
+        "capacity", "delays", "failed", "known", "next_ms", "nodes", "opened", "pending",
+        "regional", "root", "scopes",
     )  # fmt: skip
 
     def __init__(self, figures: Figures, now_ms: int) -> None:
@@ -120,10 +64,12 @@ class Book:
         self._good_log = (log(figures.leaf_ratio), log(figures.area_ratio))
         self._slow_log = log(figures.slow_ratio)
         self._queues: tuple[deque[Pending], ...] = tuple(deque() for _ in STAGES_MS)
+        self._due = [_NEVER_MS] * len(STAGES_MS)
         self._late: deque[Pending] = deque()
         self.capacity = limits.FRAUD_NODES
         self._room = limits.FRAUD_PENDING
-        self._next_ms = 0
+        self.next_ms = 0
+        self.scopes: tuple[dict[str, Scope], ...] = ({}, {}, {})
         self.delays = Delays()
         self.regional: dict[str, Delays] = {}
         self.root = new_node("", now_ms)
@@ -179,89 +125,102 @@ class Book:
     def conversions(self, network: Node, region: Node) -> tuple[float, float]:
         """The usual share of verified codes of a network and of its country."""
         figures = self._figures
-        codes = figures.prior_codes
         root = self.root.conversion(figures.first_conversion, 20.0)
-        of_region = region.conversion(root, codes)
-        floor = _floor(region, root)
-        if of_region < floor:
-            of_region = floor
-        of_network = network.conversion(of_region, codes)
-        floor = _floor(network, of_region)
-        return (of_network if of_network > floor else floor), of_region  # noqa: FURB136 - hot
+        of_region = self.conversion(region, root, figures.prior_codes)
+        return self.conversion(network, of_region, figures.prior_codes), of_region
 
-    def conversion(self, node: Node, usual: float, codes: float) -> float:
+    @staticmethod
+    def conversion(node: Node, usual: float, codes: float) -> float:
         """The usual share of verified codes of a node below these."""
-        found, floor = node.conversion(usual, codes), _floor(node, usual)
+        good = node.good
+        found = (good + codes * usual) / (node.sent + codes)
+        if found > MOST:
+            found = MOST
+        floor = usual * (0.85 - 0.035 * good) if good < 10.0 else 0.5 * usual
         return found if found > floor else floor  # noqa: FURB136 - hot
 
     # --- what happens to a code -----------------------------------------------------------------
 
     def send(self, pending: Pending, now_ms: int) -> None:
-        """A code was sent."""
+        """A code was sent; its nodes have it among those under way already."""
         if len(self.pending) >= self._room:
             self._drop(now_ms)
         self.pending[pending.number] = pending
-        for node in pending.leaves:
-            node.out += 1
-        for node in pending.areas:
-            node.out += 1
-        for node in pending.lineage:
-            fade_health(node, now_ms, self._figures)
+        scope = pending.scope
+        for node in (scope.network, scope.region):
+            if now_ms - node.health_ms >= GRAIN_MS:
+                fade_health(node, now_ms, self._figures)
             node.recent += 1.0
-            node.out += 1
         self._queues[0].append(pending)
+        if self._due[0] == _NEVER_MS:
+            self._due[0] = now_ms + STAGES_MS[0]
 
     def advance(self, now_ms: int) -> None:
-        """Takes in what the age of waiting codes says. Cost: 0.6 µs a code and stage."""
-        if now_ms < self._next_ms:
-            return
-        queues = self._queues
-        next_ms = now_ms + STAGES_MS[0]
-        for stage, queue in enumerate(queues):
-            if queue:
-                age_ms = STAGES_MS[stage]
-                due_ms = now_ms - age_ms
-                while queue and queue[0].at_ms <= due_ms:
-                    pending = queue.popleft()
-                    if not pending.closed:
-                        self._mature(pending, stage, now_ms)
-                        if stage < _LAST:
-                            queues[stage + 1].append(pending)
-                if queue and queue[0].at_ms + age_ms < next_ms:
-                    next_ms = queue[0].at_ms + age_ms
-        self._next_ms = next_ms
+        """Takes in what the age of waiting codes says, once `next_ms` is reached."""
+        due = self._due
+        for stage, due_ms in enumerate(due):
+            if due_ms <= now_ms:
+                self._ripen(stage, now_ms)
+        next_ms = min(due)
+        least_ms = now_ms + STAGES_MS[0]
+        self.next_ms = next_ms if next_ms < least_ms else least_ms  # noqa: FURB136 - hot
         late, due_ms = self._late, now_ms - _LATE_MS
         while late and late[0].at_ms <= due_ms:
             self._release(late.popleft())
 
+    def _ripen(self, stage: int, now_ms: int) -> None:
+        """Takes in one stage of all codes that have reached it."""
+        queue, due = self._queues[stage], self._due
+        age_ms = STAGES_MS[stage]
+        sent_ms = now_ms - age_ms
+        while queue and queue[0].at_ms <= sent_ms:
+            pending = queue.popleft()
+            if pending.closed:
+                continue
+            self._mature(pending, stage, now_ms)
+            if stage < _LAST:
+                self._queues[stage + 1].append(pending)
+                if due[stage + 1] == _NEVER_MS:
+                    due[stage + 1] = pending.at_ms + STAGES_MS[stage + 1]
+        due[stage] = queue[0].at_ms + age_ms if queue else _NEVER_MS
+
     def _mature(self, pending: Pending, stage: int, now_ms: int) -> None:
-        figures = self._figures
-        network, region = pending.lineage
-        done = (self.regional.get(region.name) or self.delays).done[stage]
+        figures, scope, leaves = self._figures, pending.scope, pending.leaves
+        network, region = scope.network, scope.region
+        done = self.regional.get(region.name, self.delays).done[stage]
         if network.due or region.due:
-            well = health(network, now_ms, figures)
-            wide = health(region, now_ms, figures)
+            well = network.well if network.well_ms > now_ms else health(network, now_ms, figures)
+            wide = region.well if region.well_ms > now_ms else health(region, now_ms, figures)
             done *= well if well < wide else wide  # noqa: FURB136 - hot
         expected = pending.leaf_p * done
         said = log((1.0 - figures.leaf_ratio * expected) / (1.0 - expected))
-        leaves = pending.leaves
-        explained = explained_by(leaves)
-        self._say(leaves[explained:] if explained else leaves, said - pending.leaf_said)
-        pending.leaf_said = said
+        change, pending.leaf_said = said - pending.leaf_said, said
+        top = figures.walk_top
+        if len(leaves) > 2:
+            explained = explained_by(leaves)
+        else:
+            explained = 0 if leaves[1].block is None else 1
+        for node in leaves[explained:] if explained else leaves:
+            walk = node.walk + change
+            node.walk = 0.0 if walk < 0.0 else walk if walk < top else top  # noqa: FURB136 - hot
         if stage >= _PROBE:
             self._mature_slowly(pending, done)
-        if pending.areas and not explained:
+        if not explained:
             expected = pending.area_p * done
             said = log((1.0 - figures.area_ratio * expected) / (1.0 - expected))
-            self._say(pending.areas, said - pending.area_said)
-            pending.area_said = said
+            change, pending.area_said = said - pending.area_said, said
+            for node in scope.areas:
+                walk = node.walk + change
+                node.walk = 0.0 if walk < 0.0 else walk if walk < top else top  # noqa: FURB136
         pending.stage = stage + 1
         if stage == _VOTE:
             self._count(pending)
-            self._vote(pending, 0.0)
+            if pending.vote or pending.known:
+                self._vote(pending, 0.0)
         elif stage == _PROBE:
-            self.failed.extend(pending.probes)
-            pending.probes = []
+            if pending.probes:
+                self.failed.extend(pending.probes)
+                pending.probes = ()
         elif stage == _LAST:
             self._over(pending)
             self._late.append(pending)
@@ -288,12 +247,13 @@ class Book:
         in an outage they fail as well, beside fraud they do not.
         """
         due = pending.leaf_p * self.delays.done[_VOTE]
+        scope = pending.scope
         if pending.vote:
-            for node in pending.lineage:
+            for node in (scope.network, scope.region):
                 node.due += due
                 node.seen += seen
-        if pending.known and pending.areas:
-            group = pending.areas[0]
+        if pending.known:
+            group = scope.areas[0]
             if group.walk < 0.5:
                 group.due = group.seen = 0.0
             group.due += due
@@ -305,14 +265,15 @@ class Book:
         Not earlier: who is quick is verified first, and would make a place look better than it is.
         """
         self.root.sent += 1.0
-        for nodes in (pending.leaves, pending.areas, pending.lineage):
-            for node in nodes:
-                node.sent += 1.0
+        for node in pending.leaves:
+            node.sent += 1.0
+        for node in pending.scope.all:
+            node.sent += 1.0
 
     def _over(self, pending: Pending) -> None:
         """Its outcome is known: it does not wait any more."""
         at_ms = pending.at_ms
-        for nodes in (pending.leaves, pending.areas, pending.lineage):
+        for nodes in (pending.leaves, pending.scope.all):
             for node in nodes:
                 if node.out and at_ms >= node.reset_ms:
                     node.out -= 1
@@ -326,40 +287,55 @@ class Book:
         pending = self.pending.pop(number, None)
         if pending is None or pending.closed:
             return
-        if pending.stage <= _LAST:
-            self._over(pending)
+        at_ms, scope, delays = pending.at_ms, pending.scope, self.delays
+        waited = pending.stage <= _LAST
+        counted = 1.0 if pending.stage <= _VOTE else 0.0
         pending.closed = True
-        region = pending.lineage[1].name
+        region = scope.region.name
         regional = self.regional.get(region)
         if regional is None:
-            regional = self.regional[region] = Delays(None, self.delays.done)
-        for delays in (self.delays, regional):
-            delays.add(now_ms - pending.at_ms)
-        for nodes, said, good in (
-            (pending.leaves, pending.leaf_said, self._good_log[0]),
-            (pending.areas, pending.area_said, self._good_log[1]),
-        ):
-            for node in nodes:
-                walk = node.walk - said + good
-                node.walk = max(0.0, walk)
-                node.good += 1.0
-        for node in pending.areas:
-            fade_health(node, now_ms, self._figures)
-            node.fresh += 1.0
-        self.root.good += 1.0
-        for node in pending.lineage:
+            regional = self.regional[region] = Delays(None, delays.done)
+        stage = stage_of(now_ms - at_ms)
+        delays.add(stage)
+        regional.add(stage)
+        said, (leaf_good, area_good) = pending.leaf_said, self._good_log
+        for node in pending.leaves:
+            if waited and node.out and at_ms >= node.reset_ms:
+                node.out -= 1
+            walk = node.walk - said + leaf_good
+            node.walk = walk if walk > 0.0 else 0.0  # noqa: FURB136 - hot
             node.good += 1.0
-        if pending.stage <= _VOTE:
-            self._count(pending)
-            self._vote(pending, 1.0)
+            node.sent += counted
+        said = pending.area_said
+        for node in scope.areas:
+            walk = node.walk - said + area_good
+            node.walk = walk if walk > 0.0 else 0.0  # noqa: FURB136 - hot
+            if now_ms - node.health_ms >= GRAIN_MS:
+                fade_health(node, now_ms, self._figures)
+            node.fresh += 1.0
+        for node in scope.all:
+            if waited and node.out and at_ms >= node.reset_ms:
+                node.out -= 1
+            node.good += 1.0
+            node.sent += counted
+        self.root.good += 1.0
+        if counted:
+            self.root.sent += 1.0
+            if pending.vote or pending.known:
+                self._vote(pending, 1.0)
         slow = pending.block.slow - pending.slow_said + self._slow_log
-        pending.block.slow = max(0.0, slow)
+        pending.block.slow = slow if slow > 0.0 else 0.0  # noqa: FURB136 - hot
+        if pending.probes:
+            self._passed(pending)
+
+    def _passed(self, pending: Pending) -> None:
+        """Probes were verified: enough of them open a block."""
         for node, block in pending.probes:
             block.probe_ms = 0
             block.good += 1
             if block.good >= block.needed() and node.block is block:
                 self.opened.append(node)
-        pending.probes = []
+        pending.probes = ()
 
     def take_back(self, number: str) -> None:
         """A code never arrived, or will not be verified for a known reason: it says nothing."""
@@ -367,9 +343,9 @@ class Book:
         if pending is None or pending.closed:
             return
         self._say(pending.leaves, -pending.leaf_said)
-        self._say(pending.areas, -pending.area_said)
+        self._say(pending.scope.areas, -pending.area_said)
         pending.block.slow = max(0.0, pending.block.slow - pending.slow_said)
-        for nodes in (pending.leaves, pending.areas, pending.lineage):
+        for nodes in (pending.leaves, pending.scope.all):
             for node in nodes:
                 if pending.stage <= _LAST and pending.at_ms >= node.reset_ms:
                     node.out = max(0, node.out - 1)
@@ -394,7 +370,11 @@ class Book:
         """Asked for again while it waits: from the third time on it is odd."""
         pending.again += 1
         if pending.again >= 2:
-            well = min(health(node, now_ms, self._figures) for node in pending.lineage)
+            scope = pending.scope
+            well = min(
+                health(scope.network, now_ms, self._figures),
+                health(scope.region, now_ms, self._figures),
+            )
             self._say(pending.leaves, 0.5 * well)
 
     def _drop(self, now_ms: int) -> None:
@@ -413,14 +393,29 @@ class Book:
 
     # --- restarts -------------------------------------------------------------------------------
 
-    def rows(self) -> list[Any]:
-        """What a restart keeps: history and evidence, not what waits."""
-        worth = [node for node in self.nodes.values() if node.walk >= 0.5 or node.good >= _LEAST]
-        kept = worth[-limits.FRAUD_SNAPSHOT_NODES :]
-        known = list(self.known.items())[-limits.FRAUD_SNAPSHOT_NODES :]
-        return [
-            self.root.row(), [node.row() for node in self.areas.values()],
-            [node.row() for node in kept], known, self.delays.row(),
+    def slices(self) -> Iterator[list[Any] | None]:
+        """Yields None after each slice of work, and at last what a restart keeps.
+
+        That is history and evidence, not what waits. A node is kept as it is when it is met.
+        """
+        kept: list[list[Any]] = []
+        for place, node in enumerate(reversed(list(self.nodes.values()))):
+            if node.walk >= 0.5 or node.good >= _LEAST:
+                kept.append(node.row())
+                if len(kept) >= limits.FRAUD_SNAPSHOT_NODES:
+                    break
+            if place % _SLICE == _SLICE - 1:
+                yield None
+        areas: list[list[Any]] = []
+        for place, node in enumerate(list(self.areas.values())):
+            areas.append(node.row())
+            if place % _SLICE == _SLICE - 1:
+                yield None
+        yield None
+        known = list(islice(reversed(self.known.items()), limits.FRAUD_SNAPSHOT_NODES))
+        yield None
+        yield [
+            self.root.row(), areas, kept[::-1], known[::-1], self.delays.row(),
             {name: each.row() for name, each in self.regional.items()},
         ]  # fmt: skip
 
@@ -430,6 +425,7 @@ class Book:
         self.root = node_from(root)
         self.areas = {row[0]: node_from(row) for row in areas[: limits.FRAUD_AREAS]}
         self.nodes = {row[0]: node_from(row) for row in nodes[-self.capacity :]}
+        self.scopes = ({}, {}, {})
         self.known = dict(known[-limits.FRAUD_NUMBERS :])
         self.delays = Delays(delays)
         done = self.delays.done

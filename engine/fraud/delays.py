@@ -18,6 +18,11 @@ _FULL: Final = 4_000.0
 _TOP: Final = 0.98
 
 
+def stage_of(delay_ms: int) -> int:
+    """The stage by which somebody was done who took so long."""
+    return bisect_left(STAGES_MS, delay_ms)
+
+
 class Delays:
     """See the module's text.
 
@@ -29,7 +34,7 @@ class Delays:
         done: By stage, the share of people who are done by its age.
     """
 
-    __slots__ = ("_counts", "_guess", "_since", "done")
+    __slots__ = ("_counts", "_guess", "_since", "_total", "done")
 
     def __init__(
         self, counts: list[float] | None = None, guess: Sequence[float] = FIRST_GUESS
@@ -37,15 +42,17 @@ class Delays:
         stages = len(STAGES_MS)
         self._counts = list(counts) if counts else [0.0] * (stages + 1)
         self._since = 0
+        self._total = 0.0
         self._guess = guess
         self.done = list(guess)
         self._work_out()
 
-    def add(self, delay_ms: int) -> None:
-        """Somebody took so long."""
-        self._counts[bisect_left(STAGES_MS, delay_ms)] += 1.0
+    def add(self, stage: int) -> None:
+        """Somebody was done between the stage before and this one."""
+        self._counts[stage] += 1.0
+        self._total += 1.0
         self._since += 1
-        if self._since >= 50 or sum(self._counts) < 50:
+        if self._since >= 50 or self._total < 50:
             self._work_out()
 
     def row(self) -> list[float]:
@@ -58,6 +65,7 @@ class Delays:
         if total > _FULL:
             self._counts = [count / 2 for count in self._counts]
             total /= 2
+        self._total = total
         done = 0.0
         for stage, guess in enumerate(self._guess):
             done += self._counts[stage]

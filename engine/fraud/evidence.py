@@ -13,6 +13,7 @@ from engine.fraud.figures import Figures
 from engine.fraud.node import Node, excess
 
 _FAN_FROM: Final = 3.0
+FAN_WALK: Final = 0.3  # evidence from which on it counts
 
 
 def score_of(odds: float) -> int:
@@ -81,7 +82,7 @@ def is_no_outage(node: Node, region: Node, now_ms: int, figures: Figures) -> boo
 
 def fan(node: Node) -> float:
     """What it is worth that one address or device asks for codes to many prefixes."""
-    if node.things is None or node.walk < 0.3:
+    if node.things is None or node.walk < FAN_WALK:
         return 0.0
     unproven = node.things.count() - 2.0 * node.good - _FAN_FROM
     return max(0.0, min(3.0, 0.5 * unproven))

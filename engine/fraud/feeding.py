@@ -2,10 +2,11 @@
 
 from typing import Final
 
-from engine.fraud.book import Pending
+from engine.fraud.blocks import Block
 from engine.fraud.figures import STAGES_MS, Figures
 from engine.fraud.look import Look
-from engine.fraud.node import SETTLE_MS, Node, saw
+from engine.fraud.node import SETTLE_MS, Node, met
+from engine.fraud.pending import Pending, Scope
 from engine.fraud.repeats import Repeats
 
 _USUAL_MS: Final = 30_000  # what is usual is worked out this often
@@ -22,46 +23,62 @@ def feed(look: Look, figures: Figures, repeats: Repeats) -> None:
     known = e164 in book.known
     if known:
         book.known[e164] += 1
-    region, network = look.region, book.area(look.place.network, now_ms)
+    scope = look.scope or _scope(look)
+    network, nodes = scope.network, book.nodes
     b5 = look.b5 or book.node(e164[:-5], now_ms)
     b4 = look.b4 or book.node(e164[:-4], now_ms)
     leaves = [b5, b4]
     if b4.out or b4.walk > 0.5:
         leaves += (book.node(e164[:-3], now_ms), book.node(e164[:-2], now_ms))
-    _in_sequence(leaves, b4, int(e164[-4:]), figures.walk_top)
+    last = int(e164[-4:])
+    if -3 <= last - b4.last <= 3 and last != b4.last >= 0:
+        for node in leaves[1:]:  # numbers that follow each other closely are odd
+            node.walk = min(figures.walk_top, node.walk + 0.7)
+    b4.last = last
     for name in look.sources:
-        source = book.node(name, now_ms)
+        source = nodes.get(name) or book.node(name, now_ms)
         leaves.append(source)
-        saw(source, b4.name)
-        saw(b4, name)
-    areas = [book.area(name, now_ms) for name in look.areas]
-    pending = Pending(e164, leaves, areas, (network, region), now_ms, b4)
-    pending.known = known
+        met(source, b4)
+    pending = Pending(e164, leaves, scope, b4, known, now_ms)
     if now_ms - network.usual_ms >= _USUAL_MS:
-        network.usual, network.usual_wide = book.conversions(network, region)
+        network.usual, network.usual_wide = book.conversions(network, scope.region)
         network.usual_ms = now_ms
-    pending.usual, of_region = network.usual, network.usual_wide
-    pending.leaf_p = book.conversion(b4, pending.usual, 10.0)
-    pending.area_p = book.conversion(areas[0], of_region, 30.0)
+    pending.usual = usual = network.usual
+    pending.leaf_p = book.conversion(b4, usual, 10.0)
+    pending.area_p = book.conversion(scope.areas[0], network.usual_wide, 30.0)
     if not look.proof and now_ms - b4.voted_ms >= figures.vote_ms:
         b4.voted_ms = now_ms
         pending.vote = True
-    for nodes in (leaves, areas):
-        for node in nodes:
-            if now_ms - node.at_ms > SETTLE_MS:
+    settled_ms = now_ms - SETTLE_MS
+    for nodes_ in (leaves, scope.areas):
+        for node in nodes_:
+            if node.at_ms < settled_ms:
                 node.settle(now_ms, figures)
-            block = node.block
-            if block is not None and block.until_ms <= now_ms and not block.blind:
-                block.probe_ms = now_ms
-                pending.probes.append((node, block))
-    for node in (region, network, book.root):
-        node.settle(now_ms, figures)
+            node.out += 1
+            if node.block is not None:
+                _probe(pending, node, node.block, now_ms)
+    network.out += 1
+    scope.region.out += 1
+    for node in (scope.region, network, book.root):
+        if node.at_ms <= settled_ms:
+            node.settle(now_ms, figures)
     book.send(pending, now_ms)
 
 
-def _in_sequence(leaves: list[Node], b4: Node, last: int, top: float) -> None:
-    """Numbers that follow each other closely are odd."""
-    if b4.last >= 0 and 0 < abs(last - b4.last) <= 3:
-        for node in leaves[1:]:
-            node.walk = min(top, node.walk + 0.7)
-    b4.last = last
+def _scope(look: Look) -> Scope:
+    """The wide nodes of a message, made if they are new."""
+    book, now_ms, place = look.book, look.now_ms, look.place
+    network = book.area(place.network, now_ms)
+    areas = [book.area(name, now_ms) for name in look.areas]
+    scope = Scope(look.areas, areas, network, look.region)
+    shared = [node.name for node in scope.all] != [*look.areas, place.network, place.region]
+    if look.usual and not shared:
+        book.scopes[look.proof][place.network] = scope
+    return scope
+
+
+def _probe(pending: Pending, node: Node, block: Block, now_ms: int) -> None:
+    """A code that a half-open block lets pass tells how it goes on."""
+    if block.until_ms <= now_ms and not block.blind:
+        block.probe_ms = now_ms
+        pending.probes = [*pending.probes, (node, block)]

@@ -12,7 +12,7 @@ from engine.fraud.places import Place
 from engine.fraud.policy import Strictness
 
 # What kinds of number add: few people who sign up have them, and some are earned from by calls.
-_ODD_KINDS: Final = {
+ODD_KINDS: Final = {
     3: (1.0, "a toll-free number"),
     4: (2.0, "a premium-rate number"),
     5: (2.0, "a shared-cost number"),
@@ -33,18 +33,20 @@ class Look:
     """See the module's text.
 
     Attributes:
-        region: The node of its country; `network`: of its network.
+        region: The node of its country.
         b5: Of its block of 100,000 numbers; b4 to b2: of the smaller ones. None if never seen.
         proof: 0 if somebody of its block of 10,000 was verified, 1 if beside it, else 2.
         leaves: Its narrow nodes that are known.
         areas: The names of its wide nodes, its class first.
         sources: The names of the nodes of whoever asks.
         gates: Its wide nodes that are known.
+        scope: Its wide nodes if all of them are known by now.
+        usual: Whether they are those of its class and network, and no others.
     """
 
     __slots__ = (
         "areas", "b2", "b3", "b4", "b5", "book", "e164", "gates", "leaves", "now_ms", "place",
-        "proof", "region", "sources", "strict", "workspace",
+        "proof", "region", "scope", "sources", "strict", "usual", "workspace",
     )  # fmt: skip
 
     def __init__(
@@ -57,45 +59,75 @@ class Look:
         self.place = place
         self.strict = strict
         self.now_ms = now_ms
-        nodes, areas = book.nodes, book.areas
-        region = self.region = areas.get(place.region) or book.area(place.region, now_ms)
+        nodes = book.nodes
+        region = self.region = book.areas.get(place.region) or book.area(place.region, now_ms)
         b5, b4 = self.b5, self.b4 = nodes.get(e164[:-5]), nodes.get(e164[:-4])
         b3 = b2 = None
-        if b4 is not None and (b4.out or b4.walk > 0.5 or b4.block is not None):
-            b3, b2 = nodes.get(e164[:-3]), nodes.get(e164[:-2])
-        self.b3, self.b2 = b3, b2
-        self.leaves = [node for node in (b2, b3, b4, b5) if node is not None]
-        if b4 is not None and b4.good >= figures.proven:
-            self.proof = 0
-            self.areas = [place.classes[0]]
+        if b4 is None:
+            leaves = [] if b5 is None else [b5]
+            proof = 1 if b5 is not None and b5.good >= figures.proven else 2
         else:
-            self.proof = 1 if b5 is not None and b5.good >= figures.proven else 2
-            self.areas = [place.classes[self.proof], place.unproven]
-            if self.proof == 2:
-                self.areas.append(place.network_class)
-                if region.good < 2.0:
-                    self.areas.append(_NEW_COUNTRIES)
+            leaves = [b4] if b5 is None else [b4, b5]
+            if b4.out or b4.walk > 0.5 or b4.block is not None:
+                b3, b2 = nodes.get(e164[:-3]), nodes.get(e164[:-2])
+                if b3 is not None:
+                    leaves.insert(0, b3)
+                if b2 is not None:
+                    leaves.insert(0, b2)
+            if b4.good >= figures.proven:
+                proof = 0
+            else:
+                proof = 1 if b5 is not None and b5.good >= figures.proven else 2
+        self.b3, self.b2, self.proof, self.leaves = b3, b2, proof, leaves
+        scope = None
+        self.usual = usual = proof < 2 or region.good >= 2.0
+        if usual:
+            scope = book.scopes[proof].get(place.network)
         self.sources: list[str] = []
-        if facts:
-            self._read(facts, nodes)
-        self.gates = [areas[name] for name in self.areas if name in areas]
+        abroad = self._read(facts, nodes) if facts else ""
+        if abroad:
+            self.usual, scope = False, None
+        self.scope = scope
+        if scope is not None:
+            self.areas, self.gates = scope.names, scope.areas
+        else:
+            self._widen(abroad)
 
-    def _read(self, facts: Mapping[str, str], nodes: dict[str, Node]) -> None:
-        for kind in ("ip", "device"):
-            if value := facts.get(kind):
-                name = f"{kind} {value[: limits.FRAUD_FACT_CHARS]}"
+    def _read(self, facts: Mapping[str, str], nodes: dict[str, Node]) -> str:
+        """Reads who asks; returns the name of a pair of countries, if they are two."""
+        for kind, value in (("ip ", facts.get("ip")), ("device ", facts.get("device"))):
+            if value:
+                name = kind + value[: limits.FRAUD_FACT_CHARS]
                 self.sources.append(name)
-                if name in nodes:
-                    self.leaves.append(nodes[name])
+                node = nodes.get(name)
+                if node is not None:
+                    self.leaves.append(node)
         where = facts.get("country")
         if where and where != self.place.region:
-            self.areas.append(f"{where[:2]} to {self.place.region}")
+            return f"{where[:2]} to {self.place.region}"
+        return ""
+
+    def _widen(self, abroad: str) -> None:
+        """Its wide nodes, one by one."""
+        place, proof = self.place, self.proof
+        names = [place.classes[proof]]
+        if proof:
+            names.append(place.unproven)
+        if proof == 2:
+            names.append(place.network_class)
+            if self.region.good < 2.0:
+                names.append(_NEW_COUNTRIES)
+        if abroad:
+            names.append(abroad)
+        self.areas = names
+        areas = self.book.areas
+        self.gates = [areas[name] for name in names if name in areas]
 
     def oddities(self, kind: int) -> tuple[float, str]:
         """What is odd about it by itself: in log odds, and in words."""
         odd, words = 0.0, ""
-        if kind in _ODD_KINDS:
-            odd, what = _ODD_KINDS[kind]
+        if kind in ODD_KINDS:
+            odd, what = ODD_KINDS[kind]
             words = f", {what}"
         region = self.region
         if region.good < 1.0:

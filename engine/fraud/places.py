@@ -17,7 +17,7 @@ from phonenumbers import (
 from phonenumbers.carrierdata import CARRIER_DATA
 
 _KEPT: Final = 20_000
-_DIGITS: Final = 8  # "+" and so many digits less one decide about country and network
+DIGITS: Final = 8  # "+" and so many digits less one decide about country and network
 
 
 class Place(NamedTuple):
@@ -39,22 +39,26 @@ class Place(NamedTuple):
 
 
 class Places:
-    """Finds places, and keeps the newest. Cost: 0.15 µs for a known prefix, else 3 µs."""
+    """Finds places, and keeps the newest. Cost: 0.15 µs for a known prefix, else 3 µs.
 
-    __slots__ = ("_known", "_regions")
+    Attributes:
+        known: The newest places by the first `DIGITS` characters of their numbers.
+    """
+
+    __slots__ = ("_regions", "known")
 
     def __init__(self) -> None:
-        self._known: dict[str, Place] = {}
+        self.known: dict[str, Place] = {}
         self._regions: dict[str, str] = {}
 
     def of(self, e164: str) -> Place:
         """The place of a number in international form."""
-        prefix = e164[:_DIGITS]
-        place = self._known.get(prefix)
+        prefix = e164[:DIGITS]
+        place = self.known.get(prefix)
         if place is None:
-            if len(self._known) >= _KEPT:
-                del self._known[next(iter(self._known))]
-            place = self._known[prefix] = self._find(e164)
+            if len(self.known) >= _KEPT:
+                del self.known[next(iter(self.known))]
+            place = self.known[prefix] = self._find(e164)
         return place
 
     def _find(self, e164: str) -> Place:
@@ -87,7 +91,7 @@ class Places:
 
 
 def _network(digits: str, code_digits: int) -> str:
-    for length in range(_DIGITS - 1, code_digits, -1):
+    for length in range(DIGITS - 1, code_digits, -1):
         names = CARRIER_DATA.get(digits[:length])
         if names is not None:
             return str(names.get("en") or next(iter(names.values())))

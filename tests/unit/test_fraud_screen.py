@@ -103,6 +103,23 @@ def test_a_shadowed_message_has_an_outcome_of_its_own(door: Door) -> None:
     assert door.send("+447829912345", 3_000_002, risk="allow")
 
 
+def test_a_snapshot_is_built_in_slices_between_messages() -> None:
+    door = Door()
+    for at in range(1_000):
+        door.send(f"+4477{at * 7919 % 10**8:08d}", at)
+    assert not door.paper.snapshots
+    slices = 0
+    for at in range(100):
+        door.send(f"+336{at * 7919 % 10**8:08d}", 30_000 + at)
+        slices += door.screen._slices is not None
+        if door.paper.snapshots:
+            break
+    assert slices > 2
+    again = FraudGuard()
+    again.restore(door.paper.snapshots[0])
+    assert again.snapshot()[1]["w"][1] == door.paper.snapshots[0][1]["w"][1]
+
+
 def test_feedback_on_what_is_no_number_is_left_out(door: Door) -> None:
     rows = [["w", "a@example.com", "verified"], ["w", "+1", "fraud"], ["w", "+4477", "dance"]]
     door.screen.feedback(rows, 3_000_000)
