@@ -21,9 +21,11 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 # What not every Python knows to be local: protocol assignments, relays, site-local addresses.
 _LOCAL: Final = tuple(
-    ipaddress.ip_network(one)
-    for one in ("192.0.0.0/24", "192.88.99.0/24", "fec0::/10", "64:ff9b:1::/48")
+    ipaddress.ip_network(one) for one in ("192.0.0.0/24", "192.88.99.0/24", "3fff::/20")
 )
+# All public IPv6 addresses are in here; some of the rest, as the translated ::ffff:0:127.0.0.1,
+# pass for global in Python.
+_GLOBAL: Final = ipaddress.IPv6Network("2000::/3")
 _COMPATIBLE: Final = ipaddress.IPv6Network("::/96")
 # Public by their number, and all the same a cloud's own: Azure's virtual machines find theirs here.
 _METADATA: Final = frozenset({ipaddress.ip_address("168.63.129.16")})
@@ -69,11 +71,17 @@ class AddressGuard:
             (address.is_loopback, "this machine"),
             (address.is_link_local, "a link-local address"),
             (address.is_multicast, "a multicast address"),
-            (not address.is_global or any(address in one for one in _LOCAL), "not a public one"),
+            (not _is_public(address), "not a public one"),
         ):
             if is_it:
                 return words
         return ""
+
+
+def _is_public(address: Address) -> bool:
+    if address.version == 6 and address not in _GLOBAL:
+        return False
+    return address.is_global and not any(address in one for one in _LOCAL)
 
 
 def _inside(address: Address) -> ipaddress.IPv4Address | None:

@@ -11,7 +11,7 @@ sender are made is in `actors.offer_pump`.
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from actors import placement
 from actors.offer_pump import FIRST_PAUSE_S, LONGEST_PAUSE_S, OfferPump, SenderLink
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from actors.shard_runner import ShardRunner
 
 logger = logging.getLogger(__name__)
+# What a target answers that has the last word; whoever is suppressed takes nothing, however often.
+_SETTLED: Final = frozenset({Reason.ACCEPTED, Reason.DUPLICATE, Reason.PERSON_SUPPRESSED})
 
 
 class SenderPool(Protocol):
@@ -178,7 +180,7 @@ class Dispatcher:
                 results = await self._router.submit(
                     shard, [command], size, loop.time() + limits.FORWARD_TIMEOUT_S
                 )
-                if results[0] in (Reason.ACCEPTED, Reason.DUPLICATE):
+                if results[0] in _SETTLED:
                     chunk = commands.pack_chunk([commands.settle(key, forward_id)])
                     await runner.admit(chunk, 1, control=True)
                     return

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from xxhash import xxh3_64_intdigest
 
-from engine import commands, profile
+from engine import commands, inbound, profile
 from engine.activation import Activation, EventView
 from engine.commands import NAMED_TYPES, Command
 from engine.computed.told import take_told
@@ -81,6 +81,8 @@ class History:
                 if command[0] == commands.PASS and command[7]:
                     inner = commands.unpack_command(command[7])
                     command = (inner[0], command[1], *inner[2:])
+                if command[0] == commands.INBOUND and not mode:
+                    command = inbound.as_event(command)
                 if command[0] == commands.EVENT and command[1].startswith(self._prefix):
                     self._take(now_ms, mode, command)
         return read

@@ -23,7 +23,8 @@ from engine.governance.topics import SUBSCRIBED, UNSUBSCRIBED
 from engine.keywords import START, STOP, YES
 from engine.messages import ADDRESS_TRAITS, PHONE_CHANNELS, RCS, SMS
 from engine.packing import pack
-from engine.privacy.record import SUPPRESSED, is_gone
+from engine.privacy.hidden import NAMED, PREFIX, Erasure
+from engine.privacy.record import SUPPRESSED, erased_ms, is_gone
 from engine.reasons import Reason
 from engine.slots import ADDRESS, IDENTIFIER, PROFILES, parse_key
 
@@ -156,8 +157,12 @@ def _come_back(act: "Activation", message: Received, gone: str) -> Reason:
     """Nobody was found: the address hears of it, unless there is somebody else."""
     entity = act.entity
     owners = [key for key in entity.state.get(OWNERS, ()) if key != gone]
-    if gone and OWNERS in entity.state:
-        entity.state[OWNERS] = owners
+    if gone:
+        act.effects.erased.append(Erasure(entity.key, NAMED + gone))
+        if OWNERS in entity.state:
+            entity.state[OWNERS] = owners
+    if erased_ms(entity) and _seen(message) not in entity.seen:
+        return Reason.ACCEPTED  # it came before the address was erased
     if not owners and entity.seen.add("nobody " + message.id, act.now) != dedup.SEEN:
         _hear(act, message, consent=False)
     return Reason.ACCEPTED
@@ -230,6 +235,16 @@ def _bounded(kept: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return kept
 
 
+def as_event(command: commands.Command) -> commands.Command:
+    """The event that somebody hears of a message, as a command; any other is given as it is."""
+    _, key, how, packed, _ = command
+    if how != PASSED:
+        return command
+    message = unpack(packed)
+    said = pack(message.properties())
+    return commands.event(key, message.id, commands.TRACK, EVENT, message.at_ms, said)
+
+
 def received_of(entity: "Entity") -> list[dict[str, Any]]:
     """What an entity has heard, oldest first: `id`, `at_ms` and `Received.properties`."""
     return list(entity.state.get(STATE, ()))
@@ -241,10 +256,26 @@ def join(mine: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> list[dict[
     return _bounded(sorted(both.values(), key=lambda one: int(one["at_ms"])))
 
 
+def forget_owner(entity: "Entity", owner: str) -> bool:
+    """An address forgets one of those that it belongs to; False if there is nobody else."""
+    others = [key for key in entity.state.get(OWNERS, ()) if key != owner]
+    if others:
+        entity.state[OWNERS] = others
+    return bool(others)
+
+
+def ends_of(entity: "Entity") -> dict[str, Any]:
+    """What has been said against messages to an address, as state: it outlasts its owner."""
+    said = entity.state.get(CONSENTS, {}) if entity.kind == ADDRESS else {}
+    ended = {name: one for name, one in said.items() if one[0] == UNSUBSCRIBED}
+    return {CONSENTS: ended} if ended else {}
+
+
 def _owners(entity: "Entity", owner: str) -> list[str]:
     """Whom an address belongs to, with the one that is known of just now."""
     owners: list[str] = list(entity.state.get(OWNERS, ()))
-    if owner and parse_key(owner).kind in PROFILES:
+    # A hash stands for somebody erased where an archive is replayed: it counts as it did.
+    if owner and (owner.startswith(PREFIX) or parse_key(owner).kind in PROFILES):
         owners = [key for key in owners if key != owner] + [owner]
         entity.state[OWNERS] = owners = owners[-limits.INBOUND_OWNERS :]
     return owners

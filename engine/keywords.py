@@ -28,18 +28,19 @@ _WORDS: Final = {
     **dict.fromkeys(("HELP", "INFO", "AIDE"), HELP),
 }  # fmt: skip
 _LONGEST: Final = 40
+_UNSEEN: Final = ("Mn", "Cf")  # accents, and marks that phones put in: of order, of direction
 _BETWEEN: Final = re.compile(r"[\s.,;:!?'\"()\[\]«»“”‘’_-]+")
 
 
 def keyword_of(body: str) -> tuple[str, str]:
     """What a message says, and the word by which it says it; both empty if it is no such word.
 
-    Case, accents, white space and punctuation do not count: `Arrêt!` is ARRET.
+    Case, accents, white space, punctuation and what nobody sees do not count: `Arrêt!` is ARRET.
     """
     if len(body) > _LONGEST:
         return "", ""
     plain = unicodedata.normalize("NFKD", body.upper())
-    plain = "".join(char for char in plain if not unicodedata.combining(char))
+    plain = "".join(char for char in plain if unicodedata.category(char) not in _UNSEEN)
     word = _BETWEEN.sub(" ", plain).strip()
     meaning = _WORDS.get(word)
     return (meaning, word) if meaning else ("", "")

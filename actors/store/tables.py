@@ -104,7 +104,10 @@ class TableWriter:
     """
 
     def __init__(self, directory: Path, key: str, columns: Collection[str]) -> None:
-        directory.mkdir(parents=True, exist_ok=True)
+        if not directory.exists():
+            directory.mkdir(parents=True, exist_ok=True)
+            _sync(directory.parent)
+            _sync(directory.parent.parent)
         self._directory = directory
         self._path = directory / f".{os.getpid()}-{time.monotonic_ns()}.part"
         self._key = key
@@ -133,7 +136,10 @@ class TableWriter:
         raw = key.encode()
         if raw in self._keys:
             raise TableRefused(f"{where}: there are two rows with the key {key!r}")
-        packed = pack(row)
+        try:
+            packed = pack(row)
+        except (TypeError, ValueError, OverflowError, RecursionError) as error:
+            raise TableRefused(f"{where} ({key!r}) cannot be kept: {error}") from None
         if len(packed) > limits.TABLE_ROW_BYTES:
             what = f"{where} ({key!r}) has {len(packed)} bytes, more than"
             raise TableRefused(f"{what} {limits.TABLE_ROW_BYTES}")

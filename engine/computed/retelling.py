@@ -31,7 +31,7 @@ _ALL: Final = 1 << 60
 _TELLING: Final = frozenset(
     {
         commands.EVENT, commands.PASS, commands.LINK, commands.KEPT, commands.CLAIM,
-        commands.ERASE, commands.SUPPRESS,
+        commands.ERASE, commands.SUPPRESS, commands.INBOUND,
     }
 )  # fmt: skip
 

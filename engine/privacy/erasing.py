@@ -2,9 +2,10 @@
 
 Whichever of a person's ids is named, all of the person is erased. A stub erases itself and tells
 the profile that it is a part of; that one erases itself and tells each id that is a part of it, the
-identifiers that it holds and the accounts that it belongs to. All of that are forwards with one
-mark, a hash of the request: an entity erases itself once for a mark, so nothing goes around for
-ever, and a repeat does no harm to somebody who has come back since.
+identifiers that it holds, the accounts that it belongs to and the addresses that may be its own, of
+which each knows whether it is. All of that are forwards with one mark, a hash of the request: an
+entity erases itself once for a mark, so nothing goes around for ever, and a repeat does no harm to
+somebody who has come back since.
 
 Messages that have not left are called back. Until its sender settles one, its effect has to be
 handed over again after a crash, so a blank message stays: its id and its lane, and nothing of what
@@ -13,7 +14,7 @@ it says or of where it goes. The count of given ids stays too, since an id is ne
 
 from typing import Final
 
-from engine import commands
+from engine import commands, inbound, limits
 from engine.activation import Activation
 from engine.commands import Command
 from engine.dedup import SeenIds
@@ -31,11 +32,14 @@ from engine.identity.record import (
 from engine.journeys import calling
 from engine.messages import Message, Messages
 from engine.packing import PackedRun
+from engine.phone import Phones
 from engine.privacy.hidden import NAMED, WHOLE, Erasure, tombstone_of
 from engine.privacy.record import PRIVACY, SUPPRESSED, digest, erased_ms
 from engine.reasons import Reason
-from engine.slots import ACCOUNT, ADDRESS, ANONYMOUS, IDENTIFIER, USER
+from engine.slots import ACCOUNT, ADDRESS, ANONYMOUS, IDENTIFIER, PROFILES, USER
+from engine.verification import record as verifications
 
+_PHONES: Final = Phones()
 _PERSONS: Final = (USER, ANONYMOUS, ADDRESS)
 
 # Forwards that name ids and nothing else: others wait for them, so they stay until settled. The
@@ -67,22 +71,29 @@ def take_erase(act: Activation, command: Command) -> Reason:
     if owner and not is_merged and into not in ("", owner):
         act.effects.erased.append(Erasure(key, NAMED + owner))
         return Reason.ACCEPTED  # it was asked to become a part, and is a part of somebody else
-    record: Record = entity.state.get(IDENTITY, {})
+    if entity.kind == ADDRESS and owner and not _is_of(entity, owner, is_merged):
+        act.effects.erased.append(Erasure(key, NAMED + owner))
+        return Reason.ACCEPTED
+    known: Record = entity.state.get(IDENTITY, {})
+    addresses = _addresses(entity)
+    ends = inbound.ends_of(entity) if owner else {}
     accounts = [f"{entity.workspace}/{ACCOUNT}/{id_}" for id_ in entity.state.get("groups", ())]
     _empty(act)
     # Never the same twice, for what is under way is told apart by it; a clock may stand still.
     since_ms = max(act.now, erased_ms(entity) + 1)
     kept = {"erased_ms": since_ms, "request": mark, "gone": True}
     suppressed_ms = entity.state.get(SUPPRESSED, act.now if suppress else 0)
-    entity.state = {PRIVACY: kept}
+    entity.state = {PRIVACY: kept, **ends}
     if suppressed_ms:
         entity.state[SUPPRESSED] = suppressed_ms
     if into and not owner:
         _tell(act, into, suppress, False, "")
-    for other, other_is_merged in _others(entity, record):
+    for other, other_is_merged in _others(entity, known):
         _tell(act, other, suppress, other_is_merged, key)
     for account in accounts:
         _tell(act, account, suppress, False, key)
+    for address, has_written in addresses.items():
+        _tell(act, address, False, has_written, key)  # whoever has it next may write
     words = "erased and suppressed" if suppressed_ms else "erased"
     act.note("privacy", digest(entity.workspace, key), words)
     act.effects.erased.append(Erasure(key, WHOLE, tombstone_of(entity)))
@@ -113,6 +124,38 @@ def _ids(workspace: str, record: Record) -> list[tuple[str, bool]]:
         for id_, verdict in record.get(kind, {}).items()
         if verdict in (ASKED, MERGED)
     ]
+
+
+def _addresses(entity: Entity) -> dict[str, bool]:
+    """The keys of the addresses that may be a profile's, each with whether it wrote from there."""
+    if entity.kind not in PROFILES:
+        return {}
+    found = {str(one["from"]): True for one in inbound.received_of(entity) if one.get("from")}
+    phone, email = entity.traits.get("phone"), entity.traits.get("email")
+    if isinstance(phone, str) and phone:
+        found.setdefault(_PHONES.read(phone).e164 or phone, False)
+    if isinstance(email, str) and email:
+        found.setdefault(email.strip().lower(), False)
+    return {
+        f"{entity.workspace}/{ADDRESS}/{address[: limits.ID_CHARS]}": has_written
+        for address, has_written in found.items()
+    }
+
+
+def _is_of(entity: Entity, owner: str, has_written: bool) -> bool:
+    """Whether an address is its owner's and nobody else's; else it forgets that one alone.
+
+    Anybody may say that a number is theirs, so that alone does not empty it.
+    """
+    if inbound.forget_owner(entity, owner):
+        return False
+    verified = (verifications.find(entity, name) for name in verifications.names_of(entity))
+    return (
+        has_written
+        or owner in entity.state.get(inbound.OWNERS, ())
+        or any(one is not None and one.user == owner for one in verified)
+        or not (entity.state or entity.kept or entity.trail)
+    )
 
 
 def _tell(act: Activation, other: str, suppress: bool, is_merged: bool, owner: str) -> None:

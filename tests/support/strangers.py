@@ -19,7 +19,8 @@ from actors.store.directory import SqliteStore
 from actors.store.reader import JournalReader
 from engine import commands
 from engine.commands import Command
-from engine.packing import unpack_chunks
+from engine.inbound import CARRIER, Received
+from engine.packing import pack, unpack_chunks
 from engine.reasons import Reason
 from engine.shard import Shard
 from tests.support.local_engine import LocalEngine
@@ -108,6 +109,11 @@ class Town:
         if n % 5 == 1:
             spec = {"channel": "sms", "to": phone, "body": word, "purpose": "transactional"}
             yield commands.send(f"default/user/{user}", f"{word} {n}", msgpack.packb(spec))
+        if n % 6 == 0:
+            now_ms = self.engine.clock.now_ms()
+            wrote = Received(f"{word} {n}", "sms", "texts", word, phone, "+1", word, now_ms)
+            address, owner = f"default/address/{phone}", f"default/user/{user}"
+            yield commands.inbound(address, CARRIER, pack(wrote), owner)
         if n % 7 == 0:
             yield self.event(user, commands.TRACK, "Order Completed", {"what": word})
 

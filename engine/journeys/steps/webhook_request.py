@@ -40,7 +40,7 @@ _TAG: Final = re.compile(r"\{[{%#]")
 _HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _FORBIDDEN: Final = (
     "host", "content-length", "transfer-encoding", "connection", "accept-encoding",
-    "webhook-id", "webhook-timestamp", "webhook-signature",
+    "webhook-id", "webhook-timestamp", "webhook-signature", "idempotency-key",
 )  # fmt: skip
 _JSON: Final = "application/json"
 _TEXT: Final = "text/plain; charset=utf-8"
