@@ -239,12 +239,7 @@ class OfferPump:
 
     async def _tell_lanes(self, link: SenderLink, runner: "ShardRunner", workspace: str) -> None:
         program = runner.shard.programs[workspace]
-        lanes = {
-            name if kind == "lane" else f"{kind}/{name}": versions[-1][1]
-            for (kind, name), versions in program.documents.items()
-            if kind in ("lane", "guard") and versions[-1][1] is not None
-        }
-        await link.configure(workspace, program.version, msgpack.packb(lanes))
+        await link.configure(workspace, program.version, msgpack.packb(program.for_senders()))
 
 
 def _now() -> float:

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Any
 
 from engine import catalog, limits
-from engine.definition_kinds import LANE
 from engine.entity import Entity
 from engine.errors import NotFound
 from engine.governance.waiting import waiting_of
@@ -182,21 +181,14 @@ def inbound(shard: Shard, args: dict[str, Any]) -> dict[str, Any]:
 
 
 def lanes(shard: Shard, args: dict[str, Any]) -> dict[str, Any]:
-    """The lanes that the shard runs: `{workspace}`, or empty for all workspaces.
+    """What the shard would tell senders: `{workspace}`, or empty for all workspaces.
 
     Returns:
-        By workspace `[version, {name: body}]`; one without definitions is not there.
+        By workspace `[version, Program.for_senders()]`; one without definitions is not there.
     """
     wanted = args["workspace"]
     return {
-        workspace: [
-            program.version,
-            {
-                name: versions[-1][1]
-                for (kind, name), versions in program.documents.items()
-                if kind == LANE and versions[-1][1] is not None
-            },
-        ]
+        workspace: [program.version, program.for_senders()]
         for workspace, program in shard.programs.items()
         if not wanted or workspace == wanted
     }

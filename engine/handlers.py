@@ -254,6 +254,7 @@ def _release(act: Activation, command: Command) -> int:
             act.set_timer(TIMER + id_, max(instance.due_ms, act.now + 1))
     held.set_timers(act)
     fallback.set_timers(act)
+    verification.set_timers(act)
     identity.wait_again(act)
     identity.tell_members_again(act)
     return Reason.ACCEPTED
@@ -297,7 +298,8 @@ def _inbound(act: Activation, command: Command) -> int:
     if act.entity.kind == ADDRESS:
         if privacy.SUPPRESSED in act.entity.state:
             return Reason.PERSON_SUPPRESSED
-        privacy.come_back(act)
+        if command[2] == inbound.CARRIER:  # else it came before the erasure
+            privacy.come_back(act)
     return inbound.take_inbound(act, command)
 
 

@@ -82,6 +82,17 @@ class Program:
     listened: Mapping[str, tuple[Journey, ...]] = field(default_factory=dict)
     journey_index: JourneyIndex = field(default_factory=JourneyIndex)
 
+    def for_senders(self) -> dict[str, Body]:
+        """What senders have to know: lanes by name, and the guard, if there is one, as `guard/…`.
+
+        It is always told as a whole, whoever tells it: what is missing in it is not defined.
+        """
+        return {
+            name if kind == LANE else f"{kind}/{name}": body
+            for (kind, name), versions in self.documents.items()
+            if kind in (LANE, GUARD) and (body := versions[-1][1]) is not None
+        }
+
 
 EMPTY: Final = Program()
 

@@ -22,6 +22,7 @@ from engine.journeys import run as journeys
 from engine.message_states import ARRIVED
 from engine.messages import EMAIL, MARKETING, PHONE_CHANNELS, Message, SendRequest, hop_of
 from engine.packing import pack
+from engine.privacy.record import is_gone
 from engine.reasons import Reason
 from engine.routes import fail_over
 from engine.templates import RenderError
@@ -33,7 +34,8 @@ _NOTED = frozenset(
         Reason.CANCELLED, Reason.EXPIRED, Reason.INVALID_NUMBER, Reason.UNROUTABLE_NUMBER,
         Reason.FRAUD_BLOCKED, Reason.CARRIER_REJECTED, Reason.CARRIER_UNAVAILABLE,
         Reason.UNKNOWN_OUTCOME, Reason.UNDELIVERED, Reason.REVOKED, Reason.FRAUD_CHALLENGED,
-        Reason.FRAUD_SHADOWED, Reason.LIMIT_REACHED, Reason.COMPLAINED,
+        Reason.FRAUD_SHADOWED, Reason.LIMIT_REACHED, Reason.LANE_CAPPED, Reason.NO_ROUTE,
+        Reason.COMPLAINED,
     }
 )  # fmt: skip
 
@@ -43,7 +45,7 @@ _NEVER_LEFT = frozenset(
         Reason.CANCELLED, Reason.EXPIRED, Reason.NO_ROUTE, Reason.INVALID_NUMBER,
         Reason.UNROUTABLE_NUMBER, Reason.FRAUD_BLOCKED, Reason.CARRIER_REJECTED,
         Reason.CARRIER_UNAVAILABLE, Reason.FRAUD_CHALLENGED, Reason.FRAUD_SHADOWED,
-        Reason.LIMIT_REACHED,
+        Reason.LIMIT_REACHED, Reason.LANE_CAPPED,
     }
 )  # fmt: skip
 
@@ -250,6 +252,10 @@ def take_receipt(act: Activation, command: commands.Command) -> Reason:
     if at < 0:
         if settle:
             entity.outbox.pop(message_id, None)
+        by = act.program.lanes.get(lane)
+        # A complaint may come weeks later. Of who was erased there is nobody to unsubscribe.
+        if reason == Reason.COMPLAINED and by is not None and not is_gone(entity):
+            consents.complain(act, by.channel)
         return Reason.NOT_FOUND
     message = kept.at(at)
     more = command[11] if len(command) > 11 else ()
@@ -264,7 +270,12 @@ def take_receipt(act: Activation, command: commands.Command) -> Reason:
     if provider_id:
         message.provider_id = provider_id
     moved = _take_outcome(act, message, reason, at_ms, code, detail)
-    for each in more:
+    for number, each in enumerate(more):
+        if message.hop != hop:  # it has gone on: the rest is of the attempt before
+            kept.put(at, message)
+            _take_late(act, at, message, lane, more[number:])
+            message = kept.at(at)
+            break
         _take_outcome(act, message, *each)
     if (message.facts or message.content) and message.id not in entity.outbox:
         if not message.others:  # no lane is left that could need it
@@ -295,6 +306,8 @@ def _take_late(
     for reason, at_ms, code, detail in outcomes:
         at_ms = min(max(at_ms, message.created_ms), act.now)
         words = fail_over.by_lane(lane, detail)
+        if reason == Reason.COMPLAINED:
+            consents.complain(act, message.channel)
         if reason not in ARRIVED:
             message.remark(reason, at_ms, code, words)
             continue
@@ -367,7 +380,7 @@ def _take_back(act: Activation, message: Message) -> None:
         return
     label = caps.label_of(message.channel, message.purpose, message.topic, message.tags)
     queued = [at_ms for at_ms, outcome, _, _ in message.history if outcome == Reason.QUEUED]
-    caps.uncount(act.entity, label, queued[-1] if queued else message.created_ms)
+    caps.uncount(act.entity, label, queued[0] if queued else message.created_ms)
 
 
 def _context(act: Activation, data: dict[str, Any]) -> dict[str, Any]:

@@ -73,11 +73,18 @@ class RayControl:
         """See `Control`."""
         packed = msgpack.packb([[workspace, address, what]])
         names = self._directory.pool(SMS)
-        told = await asyncio.gather(
-            *(self._directory.handle(name).feedback.remote(packed) for name in names),
-            return_exceptions=True,
-        )
-        return sum(not isinstance(each, BaseException) for each in told)
+        return sum(await asyncio.gather(*(self._tell(name, packed) for name in names)))
+
+    async def _tell(self, name: str, packed: bytes) -> bool:
+        """Whether a sender has heard it in time: who answers a code does not wait for one."""
+        try:
+            async with asyncio.timeout(limits.STATUS_S):
+                await self._directory.handle(name).feedback.remote(packed)
+        except Exception as error:
+            self._directory.forget(name)
+            logger.warning("%s did not hear of an outcome: %s", name, type(error).__name__)
+            return False
+        return True
 
     async def _ask(self, name: str) -> dict[str, Any] | None:
         try:

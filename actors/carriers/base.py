@@ -190,6 +190,11 @@ class Callback(Struct, frozen=True, gc=False):
     headers: dict[str, str]
     body: bytes
 
+    @property
+    def query(self) -> str:
+        """What stands after the question mark, whatever a forger has put before it."""
+        return self.url.partition("#")[0].partition("?")[2]
+
 
 class CallbackReply(Struct, frozen=True, gc=False):
     """What the door answers a carrier: 403 to what is forged, 5xx to what shall come again."""

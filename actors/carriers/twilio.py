@@ -275,7 +275,7 @@ class TwilioCarrier:
         sid = values.get("MessageSid") or values.get("SmsSid") or values.get("CallSid") or ""
         status = (status or "").lower()
         reason = (_CALL if "CallStatus" in values else _MESSAGE).get(status)
-        reference = parse_qs(urlsplit(request.url).query).get("m", [""])[0]
+        reference = parse_qs(request.query).get("m", [""])[0]
         if reason is None or not (sid or reference):
             self._called["not_read" if status not in _NOTHING_MORE else "reports"] += 1
             return CallbackReply(200)
@@ -348,7 +348,7 @@ def _without_prefix(address: str) -> str:
 def _form(request: Callback) -> list[tuple[str, str]] | None:
     """The fields of a form; of a GET, those of its query. None if they cannot be read."""
     try:
-        text = request.body.decode() if request.method == "POST" else urlsplit(request.url).query
+        text = request.body.decode() if request.method == "POST" else request.query
         return parse_qsl(
             text, keep_blank_values=True, max_num_fields=limits.CALLBACK_FIELDS, errors="strict"
         )
@@ -367,12 +367,12 @@ def signature(
 def _spellings(url: str) -> Iterator[str]:
     """An address as it came, with its port, and without."""
     yield url
-    parts = urlsplit(url)
-    host = parts.netloc
     try:
+        parts = urlsplit(url)
         port = parts.port
     except ValueError:
         return
+    host = parts.netloc
     if port is None:
         host = f"{host}:{443 if parts.scheme == 'https' else 80}"
     else:

@@ -179,7 +179,7 @@ class WebPushCarrier:
             return rejected(code, True, "the browser has ended its subscription")
         if status == 429:
             after = headers.get("Retry-After", "")
-            return throttled(int(after) * 1_000 if after.isdigit() else _RETRY_MS, code)
+            return throttled(_pause_ms(after), code)
         return rejected(code, status < 500)
 
     def _subscription(self, text: str) -> tuple[str, bytes, bytes]:
@@ -210,6 +210,13 @@ class WebPushCarrier:
             raise _BadSubscription(str(error)) from None
         except ValueError:
             return  # a name
+
+
+def _pause_ms(after: str) -> int:
+    """The pause that a push service asks for, in whole seconds; else the usual one."""
+    if not (after.isascii() and after.isdigit()):
+        return _RETRY_MS
+    return min(int(after[:9]) * 1_000, limits.HTTP_LONGEST_PAUSE_MS)
 
 
 class Vapid:

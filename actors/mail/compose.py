@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from actors.carriers.base import CarrierMessage
 
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]+")
+# Among them all that Python takes for the end of a line, which no header may hold.
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _ADDRESS: Final = re.compile(
     r"[^\s@<>\"(),:;\\\[\]\x00-\x1f\x7f]{1,64}@[^\s@<>\"(),:;\\\x00-\x1f\x7f]{1,255}"
 )

@@ -56,6 +56,7 @@ class LaneReceipts:
         self, lane_key: str, channel: str, book: MessageBook, counts: defaultdict[str, int]
     ) -> None:
         self._lane_key = lane_key
+        self._workspace = lane_key.partition("/")[0] + "/"  # its messages alone are the lane's
         self._book = book
         self._counts = counts
         self._open: dict[int, None] = {}  # batches whose results are not told, oldest first
@@ -185,7 +186,7 @@ class LaneReceipts:
         ref = book.find(self._lane_key, provider_id, last) if provider_id else None
         if ref is None and receipt.reference:
             ref = book.find(self._lane_key, receipt.reference, last)
-        if ref is None and receipt.key:
+        if ref is None and receipt.key.startswith(self._workspace):
             ref = book.ref_of(self._lane_key, receipt.key, receipt.reference)
         if ref is None:
             return False

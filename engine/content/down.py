@@ -106,6 +106,9 @@ def _html(content: Plain) -> Iterator[str]:
     for action in content.get("actions", ()):
         address = action.get("url") or f"tel:{action['call']}"
         yield f'<p><a href="{html.escape(address)}">{html.escape(action["label"])}</a></p>'
+    if replies := content.get("replies"):
+        labels = " / ".join(html.escape(reply["label"]) for reply in replies)
+        yield f"<p>({labels})</p>"
     for card in content.get("cards", ()):
         yield "<hr>"
         yield from _html(card)
@@ -144,10 +147,16 @@ def _whatsapp(content: Plain) -> dict[str, Any]:
         return {"type": "location", "location": dict(place)}
     replies, items = content.get("replies", ()), content.get("items", ())
     links = [action for action in content.get("actions", ()) if action.get("url")]
-    body = {"text": _cut("\n".join(_spoken(_without_items(content))), _WHATSAPP_BODY_CHARS)}
-    if content.get("cards") or (len(replies) + len(items) > _WHATSAPP_ROWS):
+    lines = [*_spoken(_without(content, "items"))]
+    is_list = bool(items) or len(replies) > _WHATSAPP_BUTTONS
+    if replies or items:  # beside which there are no links, and in a list no picture
+        shown_apart = () if is_list else ("media",)
+        lines = [*_written(_without(content, "items", "replies", *shown_apart))]
+    body = {"text": "\n".join(lines)}
+    too_many = len(replies) + len(items) > _WHATSAPP_ROWS
+    if content.get("cards") or too_many or len(body["text"]) > _WHATSAPP_BODY_CHARS:
         return {}  # the text says it all
-    if items or len(replies) > _WHATSAPP_BUTTONS:
+    if is_list:
         rows = [_row(one) for one in (*items, *replies)]
         button = _cut(content.get("button") or "Choose", _WHATSAPP_BUTTON_CHARS)
         action = {"button": button, "sections": [{"rows": rows}]}
@@ -190,8 +199,8 @@ def _row(one: Plain) -> dict[str, str]:
     return row
 
 
-def _without_items(content: Plain) -> Plain:
-    return {name: value for name, value in content.items() if name != "items"}
+def _without(content: Plain, *names: str) -> Plain:
+    return {name: value for name, value in content.items() if name not in names}
 
 
 # RCS: an agent message's `contentMessage`.
@@ -199,6 +208,8 @@ def _without_items(content: Plain) -> Plain:
 
 def _rcs(content: Plain) -> dict[str, Any]:
     cards = content.get("cards")
+    if any(map(_is_too_much, cards or (content,))):
+        return {}  # the text says it all
     if cards and len(cards) <= _RCS_CARDS:
         carousel = {"cardWidth": "MEDIUM", "cardContents": [_rcs_card(card) for card in cards]}
         return {"contentMessage": {"richCard": {"carouselCard": carousel}}}
@@ -212,6 +223,14 @@ def _rcs(content: Plain) -> dict[str, Any]:
         return {}
     text = "\n".join(_spoken(content))
     return {"contentMessage": {"text": text, "suggestions": suggestions}}
+
+
+def _is_too_much(content: Plain) -> bool:
+    """Whether something would be cut off that nobody could see then."""
+    card = content.get("title") or content.get("media")
+    most = _RCS_CARD_SUGGESTIONS if card else _RCS_SUGGESTIONS
+    taps = sum(len(content.get(name, ())) for name in ("replies", "items", "actions"))
+    return taps > most or len(content.get("text") or "") > _RCS_TEXT_CHARS
 
 
 def _rcs_card(content: Plain) -> dict[str, Any]:

@@ -140,6 +140,7 @@ def _let_go(
         later_ms = act.now + limits.HELD_RETRY_MS
         verdict = Verdict(Reason.OUTBOX_FULL, why, later_ms)
     if verdict is not None and verdict.until_ms:
+        message.sender, message.others = request.sender, ()  # its route is asked anew as well
         return _hold_again(act, at, message, one, verdict)
     if verdict is not None:
         return _end(act, at, message, verdict.reason, verdict.why)

@@ -19,7 +19,7 @@ from engine.governance.caps import STATE as SENDS
 from engine.governance.caps import Cap, Sends, label_of
 from engine.governance.topics import refused
 from engine.governance.waiting import Waiting, waiting_of
-from engine.messages import OTP, SendRequest
+from engine.messages import OTP, Message, SendRequest
 from engine.reasons import Reason
 
 if TYPE_CHECKING:
@@ -52,17 +52,10 @@ def judge(act: "Activation", request: SendRequest, expires_ms: int) -> Verdict |
 
     Cost: 1 µs without a policy, 3–20 µs with one.
     """
-    if request.purpose == OTP:
-        return None
-    state = act.entity.state
-    if SUPPRESSED in state:
-        return Verdict(Reason.SUPPRESSED, "the person is suppressed")
+    unwanted = unwilling(act, request)
     policy = act.program.policy
-    why = refused(policy, state.get(CONSENTS) or _NOTHING, request)
-    if why:
-        return Verdict(Reason.NO_CONSENT, why)
-    if policy is None:
-        return None
+    if unwanted is not None or policy is None or request.purpose == OTP:
+        return unwanted
     verdict = _quiet(policy, act, request) if policy.quiet else None
     if verdict is None and policy.caps:
         verdict = _capped(policy, act, request)
@@ -71,6 +64,17 @@ def judge(act: "Activation", request: SendRequest, expires_ms: int) -> Verdict |
     ends = zones.shown(expires_ms, policy.zone_of(act.entity.traits))
     why = f"{verdict.why}; its validity ends before, at {ends}"
     return verdict._replace(why=why, until_ms=0)
+
+
+def unwilling(act: "Activation", request: SendRequest | Message) -> Verdict | None:
+    """What the person has against a message, whenever it comes; None if nothing. Cost: 1 µs."""
+    if request.purpose == OTP:
+        return None
+    state = act.entity.state
+    if SUPPRESSED in state:
+        return Verdict(Reason.SUPPRESSED, "the person is suppressed")
+    why = refused(act.program.policy, state.get(CONSENTS) or _NOTHING, request)
+    return Verdict(Reason.NO_CONSENT, why) if why else None
 
 
 def _quiet(policy: "Policy", act: "Activation", request: SendRequest) -> Verdict | None:

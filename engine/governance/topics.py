@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from engine.governance.policy import ALL, OPT_IN, OPT_OUT
-from engine.messages import MARKETING, SendRequest
+from engine.messages import MARKETING, Message, SendRequest
 
 if TYPE_CHECKING:
     from engine.governance.policy import Policy
@@ -26,7 +26,7 @@ _NOBODY_SAID: Final = (UNKNOWN, 0)
 Consents = Mapping[str, Any]
 
 
-def refused(policy: "Policy | None", consents: Consents, request: SendRequest) -> str:
+def refused(policy: "Policy | None", consents: Consents, request: SendRequest | Message) -> str:
     """Why a message may not be sent for want of consent, or an empty text."""
     channel, topic = request.channel, request.topic
     if request.purpose == MARKETING:

@@ -12,6 +12,7 @@ that is not known never makes it go on.
 from typing import TYPE_CHECKING, Final
 
 from engine import limits
+from engine.governance.judge import unwilling
 from engine.lanes.carrier_rules import plain_code
 from engine.messages import Message
 from engine.reasons import Reason
@@ -41,6 +42,8 @@ def goes_on(act: "Activation", message: Message, reason: int, code: str) -> bool
     """Whether an outcome of its lane makes a message go on by the next one."""
     if not message.others or message.cancelled or message.expires_ms <= act.now:
         return False
+    if unwilling(act, message) is not None:
+        return False  # since it was made, the person has said no
     if reason in _LANE_AT_FAULT:
         return True
     route = act.program.routes.get(message.channel)

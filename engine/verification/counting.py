@@ -7,12 +7,15 @@ Who it is stands in the entity's key as a hash of few bits, made by the gateway.
 is kept, and there is a bound to how many of these entities there are.
 """
 
+from typing import Final
+
 from engine import limits
 from engine.activation import Activation
 from engine.commands import Command
 from engine.reasons import Reason
 from engine.verification import record
 
+_LONGEST_MS: Final = limits.CODE_LIMIT_DAYS * 86_400_000
 _STARTS = "starts"  # in `Entity.state`: the definition's name to times
 
 
@@ -42,6 +45,12 @@ def take_count(act: Activation, command: Command) -> Reason:
     starts[name] = [*times, act.now][-limits.CODE_STARTS :]
     act.set_timer(record.TIMER + name, act.now + longest_ms)
     return Reason.ACCEPTED
+
+
+def set_timers(act: Activation) -> None:
+    """Sets the timers at which starts are past, after they were lost in a quarantine."""
+    for name, times in act.entity.state.get(_STARTS, {}).items():
+        act.set_timer(record.TIMER + name, max(times[-1] + _LONGEST_MS, act.now + 1))
 
 
 def forget(act: Activation, name: str) -> None:

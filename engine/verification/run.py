@@ -34,7 +34,7 @@ _TRY_ANOTHER: Final = frozenset(
     {
         Reason.NO_ROUTE, Reason.NO_ADDRESS, Reason.UNROUTABLE_NUMBER, Reason.CARRIER_REJECTED,
         Reason.CARRIER_UNAVAILABLE, Reason.UNDELIVERED, Reason.EXPIRED, Reason.RENDER_FAILED,
-        Reason.NO_CONSENT, Reason.FRAUD_CHALLENGED,
+        Reason.NO_CONSENT, Reason.FRAUD_CHALLENGED, Reason.LIMIT_REACHED, Reason.LANE_CAPPED,
     }
 )  # fmt: skip
 
@@ -161,6 +161,18 @@ def on_timer(act: Activation, name: str) -> None:
     record.keep(act.entity, name, one)
 
 
+def set_timers(act: Activation) -> None:
+    """Sets the timers of verifications and of counts, after they were lost in a quarantine."""
+    for name in record.names_of(act.entity):
+        one = record.find(act.entity, name)
+        if one is not None:
+            pending = one.status == record.PENDING
+            due_ms = one.expires_ms if pending else one.ended_ms + limits.VERIFICATION_KEPT_MS
+            # Not before now: a row's timers lie after the entry that it is stamped with.
+            act.set_timer(record.TIMER + name, max(due_ms, act.now + 1))
+    counting.set_timers(act)
+
+
 def on_outcome(act: Activation, message_id: str, reason: int) -> None:
     """Tries the next channel when a message with a code will not arrive."""
     if reason not in _TRY_ANOTHER:
@@ -248,23 +260,30 @@ def _send(act: Activation, verifier: Verifier, one: Record, channel: str) -> Non
         facts=facts, template=verifier.template_of(channel, one.locale),
     )  # fmt: skip
     request.body, request.subject = texts.write(one.locale, channel, verifier.brand, mark, left_ms)
-    if request.template:
-        template = act.program.templates[request.template]
-        data = {"brand": verifier.brand, "code": mark, "minutes": max(1, left_ms // 60_000)}
-        context = {"profile": {}, "data": data, "event": data, "user_id": ""}
-        try:
-            rendered = template.render(context, channel)
-        except RenderError as error:
-            why = f"template {request.template!r}: {error}"
-            message_id, _ = act.send_failed(request, Reason.RENDER_FAILED, why)
-            one.sendings.append(Sending(message_id, channel, act.now))
-            return
-        request.body, request.subject = rendered.body, rendered.subject
-        request.warnings, request.content = rendered.warnings, rendered.content
-    message_id, reason = act.send(request)
+    why = _render(act, verifier, request, mark, left_ms) if request.template else ""
+    if why:
+        message_id, reason = act.send_failed(request, Reason.RENDER_FAILED, why)
+    else:
+        message_id, reason = act.send(request)
     one.sendings = [*one.sendings, Sending(message_id, channel, act.now)][-limits.CODE_SENDS :]
     if reason in _TRY_ANOTHER and verifier.fallback:
         _next_channel(act, verifier, one, channel)
+
+
+def _render(
+    act: Activation, verifier: Verifier, request: SendRequest, mark: str, left_ms: int
+) -> str:
+    """Puts what its template says into a request; gives why it can't be rendered, or nothing."""
+    template = act.program.templates[request.template]
+    data = {"brand": verifier.brand, "code": mark, "minutes": max(1, left_ms // 60_000)}
+    context = {"profile": {}, "data": data, "event": data, "user_id": ""}
+    try:
+        rendered = template.render(context, request.channel)
+    except RenderError as error:
+        return f"template {request.template!r}: {error}"
+    request.body, request.subject = rendered.body, rendered.subject
+    request.warnings, request.content = rendered.warnings, rendered.content
+    return ""
 
 
 def _fall_back(

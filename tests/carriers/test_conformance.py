@@ -5,6 +5,7 @@ at all is not asked of it. Nothing here waits for a guessed time.
 """
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator
 
 import msgpack
@@ -199,12 +200,13 @@ async def test_a_status_is_plain_values(subject: Subject) -> None:
 @every()
 async def test_no_call_of_a_stranger_is_taken_for_the_carriers(subject: Subject) -> None:
     bodies = (b"", b"\xff" * 100, b'{"status": "delivered"}', b"MessageStatus=delivered&x=%zz")
+    hosts = ("https://example.com", "https://[x", "http://a:b:c", "http://\ufffd")
+    calls = itertools.product(("GET", "POST"), hosts, ("status", "inbound", "", "x"), bodies)
     async with Running(subject) as running:
-        for body in bodies:
-            for kind in ("status", "inbound", "", "x"):
-                call = Callback("POST", f"https://example.com/{kind}", kind, {}, body)
-                reply = await running.carrier.callback(call)
-                assert 400 <= reply.status < 500, (kind, body)
+        for method, host, kind, body in calls:
+            call = Callback(method, f"{host}/{kind}?m=1&token=x", kind, {}, body)
+            reply = await running.carrier.callback(call)
+            assert 400 <= reply.status < 500, call
         assert running.receipts == []
         assert running.inbound == []
 

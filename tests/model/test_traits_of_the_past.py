@@ -12,8 +12,9 @@ from typing import Any
 
 from hypothesis import assume, given, note, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from engine import commands, definitions
+from engine import commands, definitions, inbound
 from engine.commands import Command
 from engine.computed.retelling import New, Retelling, Version
 from engine.packing import pack
@@ -169,6 +170,20 @@ def test_what_a_visitor_did_before_a_merge_and_the_definition_counts() -> None:
     ann = life.shard.peek(ANN)
     assert ann is not None
     assert ann.traits["sum"] == 12
+
+
+def test_what_somebody_wrote_to_us_counts_too() -> None:
+    life = Life()
+    wrote = inbound.Received("m1", "sms", "main", "SM1", "+12025550123", "+1", "hi", START_MS)
+    said = commands.inbound("w/address/+12025550123", inbound.CARRIER, pack(wrote), ANN)
+    life.do(START_MS, said)
+    life.define(START_MS + 1, define({"wrote": {"count": {"event": inbound.EVENT}}}))
+    life.fill(START_MS + 2)
+    life.do(START_MS + 3, (*said[:3], pack(replace(wrote, id="m2")), ""))
+    life.fill(START_MS + 4)
+    ann = life.shard.peek(ANN)
+    assert ann is not None
+    assert ann.traits["wrote"] == 2
 
 
 def test_a_visitor_who_was_told_before_a_merge_is_not_told_again_after_it() -> None:

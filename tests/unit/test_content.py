@@ -1,5 +1,6 @@
 """Content: written once, shown by each channel as well as it can, and never lost."""
 
+import html
 import json
 from typing import Any
 
@@ -124,6 +125,12 @@ def test_nothing_that_was_written_is_lost_and_no_bound_is_passed(
         for card in content.get("cards", [content]):
             for one in (*card.get("actions", ()), *card.get("replies", ())):
                 assert one["label"] in written
+                if shown.rich and channel in ("whatsapp", "rcs") and one.get("url"):
+                    # The text is not shown beside the channel's own form, which is whole as well.
+                    assert one["url"] in _texts(shown.rich)
+        if shown.rich and channel == "email":
+            for reply in content.get("replies", ()):
+                assert html.escape(reply["label"]) in shown.rich["html"]
     interactive = shown.rich.get("interactive", {})
     action = interactive.get("action", {})
     assert len(action.get("buttons", ())) <= 3
@@ -131,6 +138,34 @@ def test_nothing_that_was_written_is_lost_and_no_bound_is_passed(
     assert all(len(rows["rows"]) <= 10 for rows in action.get("sections", ()))
     assert len(interactive.get("body", {}).get("text", "")) <= 1_024
     assert len(shown.rich.get("actions", ())) <= 2
+
+
+def _texts(value: Any) -> str:
+    """All texts in a form, joined."""
+    if isinstance(value, dict):
+        return "\n".join(map(_texts, value.values()))
+    if isinstance(value, list):
+        return "\n".join(map(_texts, value))
+    return str(value)
+
+
+def test_links_stand_in_the_text_where_there_are_answers_to_tap() -> None:
+    body = render_down(plain(card=CARD), "whatsapp").rich["interactive"]["body"]["text"]
+    assert body == "Red shoe\nStill there?\nTo the cart: https://acme.example/cart"
+    many = {**CARD, "replies": [{"label": f"Answer {n}"} for n in range(4)]}
+    body = render_down(plain(card=many), "whatsapp").rich["interactive"]["body"]["text"]
+    assert body.splitlines()[2:] == [CARD["media"], "To the cart: https://acme.example/cart"]
+
+
+@pytest.mark.parametrize(("channel", "most"), [("whatsapp", 1_024), ("rcs", 2_000)])
+def test_a_text_that_is_too_long_for_a_form_is_not_cut_but_sent_as_text(
+    channel: str, most: int
+) -> None:
+    answers = [{"label": "Yes"}]
+    fits = plain(quick_replies={"text": "x" * most, "replies": answers})
+    long = plain(quick_replies={"text": "x" * (most + 1), "replies": answers})
+    assert render_down(fits, channel).rich
+    assert render_down(long, channel).rich == {}
 
 
 SALE = """
@@ -165,8 +200,8 @@ def test_one_template_serves_all_channels() -> None:
     assert set(messages) == set(CHANNELS)
     assert messages["sms"].body == ("Shoe < half price\nHi Ann\nLook: https://acme.example/Shoe")
     assert messages["email"].subject == "Shoe < half price"
-    html = json.loads(messages["email"].content)["html"]
-    assert "<h2>Shoe &lt; half price</h2>" in html
+    shown = json.loads(messages["email"].content)["html"]
+    assert "<h2>Shoe &lt; half price</h2>" in shown
     assert json.loads(messages["whatsapp"].content)["interactive"]["type"] == "cta_url"
     assert messages["voice"].content == ""
 

@@ -263,6 +263,15 @@ PLAIN: dict[str, Any] = {
 BASIC = {"authorization": "Basic " + b64encode(b"u:v-password").decode()}
 
 
+async def test_half_a_character_in_an_address_of_media_can_be_journaled_too() -> None:
+    inbound = {"id": "id", "sender": "from", "media": "media.*"}
+    lane = {**PLAIN, "options": {**PLAIN["options"], "inbound": inbound}}
+    async with beside(lane) as api:
+        raw = b'{"id": "1", "from": "+1", "media": ["https://a.example/\\ud800", 7, null]}'
+        assert await api.call(raw, BASIC, "inbound") == 200
+        assert api.inbound[0].media == ("https://a.example/?",)
+
+
 async def test_calls_may_be_forms_or_queries() -> None:
     async with beside(PLAIN) as api:
         form = {**BASIC, "content-type": "application/x-www-form-urlencoded; charset=utf-8"}

@@ -279,7 +279,7 @@ ODD_REQUESTS = st.one_of(
         ),
         st.sampled_from(["GET", "POST", "PUT", "X", ""]),
         st.one_of(
-            st.text(st.characters(exclude_characters="\r\n"), max_size=40),
+            st.text(st.characters(codec="utf-8", exclude_characters="\r\n"), max_size=40),
             st.sampled_from(["v1/carriers/acme/main/status", "v1/health", "v1/carriers/%ff/%00/x"]),
         ),
         st.sampled_from(

@@ -3,9 +3,11 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from engine import commands, inbound, limits
-from engine.inbound import CARRIER, Received, received_of
+from engine.history import History
+from engine.inbound import CARRIER, PASSED, Received, received_of
 from engine.keywords import HELP, START, STOP, YES, keyword_of
 from engine.packing import pack
 from engine.reasons import Reason
@@ -13,6 +15,7 @@ from tests.unit.identity_helpers import Families
 
 ANN = "+12025550123"
 ADDRESS = f"w/address/{ANN}"
+START_MS = 1_000
 
 LANE = """
 lane: main
@@ -38,6 +41,14 @@ body: 1 to 5?
 template: thanks
 channel: sms
 body: Thank you
+"""
+VERIFICATION = """
+{lane: texts, channel: sms, carrier: sandbox, prefixes: ["+"]}
+---
+verification: login
+brand: Acme
+channels: [sms]
+---
 """
 IDENTITY = """
 identity: rules
@@ -126,6 +137,54 @@ def test_who_was_erased_is_not_there_and_the_address_hears_it() -> None:
     assert bodies(town, ADDRESS) == ["two", "three"]
 
 
+def test_with_a_person_goes_what_is_kept_under_their_addresses_but_a_stop() -> None:
+    town = Families()
+    comes(town, "a word from nobody", 1)
+    comes(town, "STOP", 2, owner="w/user/ann")
+    town.run(commands.erase("w/user/ann", "r1", suppress=True))
+    address = town.shard.peek(ADDRESS)
+    assert address is not None
+    assert sorted(address.state) == ["consents", "privacy"]
+    assert b"nobody" not in address.pack()
+    assert b"ann" not in address.pack()
+    assert consents(town, ADDRESS) == {"sms/all": "unsubscribed", "rcs/all": "unsubscribed"}
+    comes(town, "START", 3)  # whoever has the number now
+    assert bodies(town, ADDRESS) == ["START"]
+    assert consents(town, ADDRESS) == {"sms/all": "subscribed", "rcs/all": "subscribed"}
+
+
+def test_an_address_that_is_somebody_elses_too_stays() -> None:
+    town = Families()
+    comes(town, "one", 1, owner="w/user/ann")
+    comes(town, "two", 2, owner="w/user/bob")
+    town.run(commands.erase("w/user/ann", "r1", suppress=False))
+    assert town.peek(f"address/{ANN}").state["owners"] == ["w/user/bob"]
+    comes(town, "three", 3)
+    assert bodies(town, "w/user/bob") == ["two", "three"]
+
+
+def test_what_finds_nobody_after_the_erasure_does_not_come_back() -> None:
+    town = Families()
+    comes(town, "one", 1, owner="w/user/ann")
+    town.deliver = False
+    comes(town, "two", 2)
+    town.run(commands.erase("w/user/ann", "r1", suppress=False))
+    town.forwards.sort(key=lambda one: one[3][0] == commands.INBOUND)  # the erasure is quicker
+    town.deliver_all()
+    assert bodies(town, ADDRESS) == bodies(town, "w/user/ann") == []
+    assert "gone" in town.peek(f"address/{ANN}").state["privacy"]
+
+
+def test_the_journal_need_not_name_who_is_not_there() -> None:
+    town = Families()
+    town.run(commands.erase("w/user/ann", "r1", suppress=False))
+    effects = town.apply(commands.inbound(ADDRESS, CARRIER, said("hi"), "w/user/ann"))
+    assert not effects.erased
+    passed = town.forwards.pop(0)[3]
+    (back,) = town.apply(passed).forwards
+    assert town.apply(back[3]).erased == [(ADDRESS, "named w/user/ann", b"")]
+
+
 def test_of_the_suppressed_nothing_is_taken_but_stop_counts() -> None:
     town = Families()
     comes(town, "one", 1, owner="w/user/ann")
@@ -136,7 +195,8 @@ def test_of_the_suppressed_nothing_is_taken_but_stop_counts() -> None:
 
 
 @pytest.mark.parametrize(
-    "body", ["STOP", " stop ", "Stop.", "Arrêt", "ARRÊT!", "stop all", "\nQuit\n"]
+    "body",
+    ["STOP", " stop ", "Stop.", "Arrêt", "ARRÊT!", "stop all", "\nQuit\n", "\ufeffStop\u200b"],
 )
 def test_stop_ends_texts_for_the_person_and_the_address(body: str) -> None:
     town = Families()
@@ -237,3 +297,41 @@ def test_the_event_tells_what_came() -> None:
         "media": ["https://a/b"], "provider_id": "SM1", "carrier": {"SegmentCount": "1"},
     }  # fmt: skip
     assert inbound.unpack(pack(message)) == message
+
+
+def test_a_segment_that_is_new_finds_what_was_written_before() -> None:
+    town = Families("segment: wrote\nwhen: {event: Message Received, at_least: 2}")
+    windows = town.shard.programs["w"].index.windows.values()
+    history = History("w", windows, range(1024), 100)
+    one = pack(replace(inbound.unpack(said("one", 1)), at_ms=4))
+    before = [
+        commands.inbound("w/user/ann", PASSED, one),
+        commands.inbound("w/user/ann", PASSED, one),
+        commands.inbound(ADDRESS, CARRIER, said("two", 2), "w/user/ann"),
+    ]
+    history.read(START_MS, 0, commands.pack_payload([commands.pack_chunk(before)]))
+    comes(town, "three", 3, owner="w/user/ann")
+    for command in history.found():
+        town.run(command)
+    assert [len(times) for times in town.peek("user/ann").windows.values()] == [2]
+    assert "wrote" in town.peek("user/ann").segments
+
+
+def test_an_address_that_somebody_has_verified_is_erased_with_them() -> None:
+    town = Families(VERIFICATION + IDENTITY.replace("[phone]", "[email]"))
+    town.identify("ann", phone="+1 (202) 555-0123", email="Ann@example.com")
+    start = commands.start(ADDRESS, "r1", "login", "w/user/ann", "sms", "en", b"d" * 32, "s", {})
+    assert town.run(start) == Reason.ACCEPTED
+    town.run(commands.erase("w/user/ann", "r2", suppress=False))
+    town.pass_time(minutes=120)  # and what it began does not end with a word about her
+    assert sorted(town.peek(f"address/{ANN}").state) == ["privacy"]
+    assert town.peek("user/ann").state["privacy"]["gone"]
+    assert town.peek("address/ann@example.com").state["privacy"]["gone"]  # never heard of
+
+
+def test_who_only_says_that_a_number_is_theirs_does_not_empty_it() -> None:
+    town = Families()
+    comes(town, "STOP", 1)
+    town.identify("eve", phone=ANN)
+    town.run(commands.erase("w/user/eve", "r1", suppress=False))
+    assert bodies(town, ADDRESS) == ["STOP"]

@@ -374,3 +374,10 @@ def test_the_door_believes_nobody_without_the_token() -> None:
         assert reply.status == 403
 
     asyncio.run(call())
+
+
+@pytest.mark.parametrize("end", ["\n", "\r", "\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\u2029"])
+def test_no_end_of_a_line_in_a_subject_makes_a_header_or_refuses_the_mail(end: str) -> None:
+    mail = message_from_bytes(mail_of(message(subject=f"Hi{end}Bcc: eve@x.org")), policy=default)
+    assert mail["Subject"] == "Hi Bcc: eve@x.org"
+    assert mail["Bcc"] is None

@@ -135,7 +135,12 @@ def test_whichever_id_is_named_all_of_the_person_is_erased(name: str) -> None:
     assert erased(families, name) == Reason.ACCEPTED
     assert not any(holds(entity) for entity in of_the_person(families))
     gone = [e.key for e in of_the_person(families) if "privacy" in e.state]
-    assert gone == ["w/anonymous/zweifel-1", f"w/identifier/email:{EMAIL}", "w/user/ann"]
+    assert gone == [
+        f"w/address/{EMAIL}",
+        "w/anonymous/zweifel-1",
+        f"w/identifier/email:{EMAIL}",
+        "w/user/ann",
+    ]
     assert families.peek("account/acme").state["members"] == {}
 
 

@@ -86,3 +86,17 @@ def is_clean(entity: Entity) -> bool:
     """Whether an entity is a tombstone with nothing of the person, and nothing is under way."""
     held = "privacy" in entity.state and "identity" not in entity.state
     return held and not entity.outbox and MARK.encode() not in entity.pack()
+
+
+async def test_what_somebody_suppressed_refuses_is_not_told_for_ever(tmp_path: Path) -> None:
+    """A verification tells the profile that it is for; a forward that is refused would go round."""
+    address, ann = "default/address/+12025550123", "default/user/ann"
+    async with LocalEngine(tmp_path, shards=2) as engine:
+        await engine.apply("{verification: login, brand: Acme, channels: [sms]}")
+        await engine.submit([commands.suppress(ann, "r1", is_on=True)])
+        start = commands.start(address, "r2", "login", ann, "sms", "en", b"d" * 32, "s", {})
+        assert set(await engine.submit([start])) == {Reason.ACCEPTED}
+        async with asyncio.timeout(5):
+            while any(forward is not None for forward in person(engine, address).outbox.values()):
+                await asyncio.sleep(0)
+        assert person(engine, ann).windows == {}

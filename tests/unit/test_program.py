@@ -3,7 +3,9 @@
 from typing import Any
 
 import pytest
+from journey_helpers import SMS_LANE, Town
 
+from actors.queries import ask
 from engine import limits
 from engine.issues import DefinitionError
 from engine.program import EMPTY, Body, Program, advance
@@ -155,3 +157,12 @@ def test_what_was_not_checked_is_refused(change: Any, message: str) -> None:
     with pytest.raises(DefinitionError) as error:
         advance(EMPTY, 1, [change])
     assert str(error.value).startswith(message)
+
+
+def test_whoever_tells_senders_of_lanes_tells_them_of_the_guard() -> None:
+    town = Town(f"{SMS_LANE}---\n{{guard: default, mode: monitor}}")
+    (version, told) = ask(town.shard, "lanes", {"workspace": "w"})["w"]
+    assert version == 1
+    assert sorted(told) == ["guard/default", "sms-main"]
+    town.define("", ("guard", "default"))
+    assert sorted(ask(town.shard, "lanes", {"workspace": ""})["w"][1]) == ["sms-main"]

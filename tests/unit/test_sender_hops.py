@@ -77,3 +77,16 @@ def test_a_cancel_meets_the_attempt_that_it_names(tmp_path: Path) -> None:
         assert await bench.offer(offer) == ["ok", [Reason.DUPLICATE]]
 
     run(tmp_path, scenario)
+
+
+def test_a_token_of_another_workspace_is_no_receipt_of_this_ones_lane(tmp_path: Path) -> None:
+    async def scenario(bench: Bench) -> None:
+        await bench.lanes(one={})
+        bench.core._new_lane("w/one")
+        receipts = bench.core._lanes["w/one"]._receipts
+        at_ms = bench.clock.now_ms()
+        for key in ("other/user/u1", "w2/user/u1", "w/user/u1"):
+            await receipts.take([CarrierReceipt("", Reason.COMPLAINED, at_ms, "", "", ID, key)])
+        assert [each[1] for each in bench.receipts] == ["w/user/u1"]
+
+    run(tmp_path, scenario)

@@ -72,6 +72,8 @@ def test_the_same_rows_are_the_same_file_and_nothing_else_is_left(tmp_path: Path
         ({"sku": "k" * 1_000}, "has no key"),
         ({"sku": "a"}, "two rows with the key 'a'"),
         ({"sku": "b", "colour": 1}, "a column 'colour', which the table has not"),
+        ({"sku": "b", "price": msgpack.Timestamp(1)}, "row 2 .'b'. cannot be kept: .*Timestamp"),
+        ({"sku": "b", "price": 2**70}, "cannot be kept"),
         ({"sku": "b", "name": "x" * limits.TABLE_ROW_BYTES}, "more than 16384"),
     ],
 )

@@ -399,3 +399,62 @@ def test_no_code_is_good_twice_or_past_its_time_and_nothing_grows(
             assert len(one.codes) <= limits.CODES_VALID
             assert len(one.sendings) <= limits.CODE_SENDS
             assert bool(one.codes) == (one.status == record.PENDING)
+
+
+BROKEN = (
+    LANES
+    + """
+template: broken
+channel: sms
+body: "{{ data.code }} {{ 1 / (data.minutes - 10) }}"
+sample: {data: {code: x, minutes: 2}}
+---
+verification: login
+brand: Acme
+channels: [sms, voice]
+templates: {sms: {en: broken}}
+"""
+)
+
+
+def test_a_template_that_cannot_be_rendered_does_not_keep_the_code_back() -> None:
+    desk = Desk(BROKEN)
+    assert desk.ask() is Reason.ACCEPTED
+    statuses = [(message.channel, message.status) for message in desk.sent()]
+    assert statuses == [("sms", Reason.RENDER_FAILED), ("voice", Reason.QUEUED)]
+    assert [each[1] for each in desk.state()["sendings"]] == ["sms", "voice"]
+
+
+@pytest.mark.parametrize("reason", [Reason.LIMIT_REACHED, Reason.CARRIER_UNAVAILABLE])
+def test_what_a_lane_does_not_take_goes_by_the_next_channel(reason: Reason) -> None:
+    desk = Desk()
+    desk.ask()
+    desk.receipt(desk.sent()[0], reason)
+    assert [message.channel for message in desk.sent()] == ["sms", "voice"]
+
+
+def test_timers_that_a_quarantine_has_taken_are_set_again() -> None:
+    desk = Desk()
+    desk.ask("123456")
+    desk.shard._quarantine(desk.shard.peek(f"w/address/{PHONE}"), ValueError("a bug"))  # type: ignore[arg-type]
+    desk.apply(commands.release(f"w/address/{PHONE}"))
+    desk.at("11m")
+    assert desk.state()["status"] == record.EXPIRED
+    desk.at("2d")
+    assert view(desk.desk(), "login", desk.shard.programs["w"].verifications) is None
+
+
+def test_counts_that_a_quarantine_has_left_are_forgotten_in_the_end() -> None:
+    desk = Desk()
+    key = "w/limiter/ip:123456"
+    assert desk.result(commands.count(key, "r1", "login")) is Reason.ACCEPTED
+    entity = desk.shard.peek(key)
+    assert entity is not None
+    desk.shard._quarantine(entity, ValueError("a bug"))
+    desk.apply(commands.release(key))
+    assert desk.result(commands.count(key, "r2", "login")) is Reason.ACCEPTED
+    assert desk.result(commands.count(key, "r3", "login")) is Reason.VERIFICATION_LIMIT
+    desk.at(f"{limits.CODE_LIMIT_DAYS}d")
+    found = desk.shard.peek(key)
+    assert found is not None
+    assert not found.state

@@ -59,6 +59,7 @@ def answer(town: Town, offer: Any, status: int = 200, error: str = "", **saved: 
         ("{url: 'https://x.example/', body: {'{{ x }}': 1}}", "cannot be a name"),
         ("{url: 'https://x.example/', method: GET, body: {}}", "a GET, which has none"),
         ("{url: 'https://x.example/', headers: {webhook-id: a}}", "written by Denrei itself"),
+        ("{url: 'https://x.example/', headers: {idempotency-key: a}}", "written by Denrei itself"),
         ("{url: 'https://x.example/', headers: {Host: a}}", "written by Denrei itself"),
         ("{url: 'https://x.example/', headers: {'a b': c}}", "not the name of a header"),
         ('{url: "https://x.example/", headers: {A: "b\\nC: d"}}', "no header may hold"),

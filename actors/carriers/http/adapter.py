@@ -8,7 +8,7 @@ signature that the options ask for. docs/http-carriers.md describes three carrie
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
-from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlencode
 
 import aiohttp
 import msgspec
@@ -29,7 +29,7 @@ from actors.carriers.base import (
     unknown,
 )
 from actors.carriers.http.options import BasicAuth, HttpOptions
-from actors.carriers.http.paths import Renderer, Unrenderable, find, read_json, text
+from actors.carriers.http.paths import Renderer, Unrenderable, find, plain, read_json, text
 from actors.carriers.http.pool import Answer, HttpPool
 from actors.carriers.http.signatures import is_same
 from actors.carriers.registry import CarrierSetup, register
@@ -204,7 +204,7 @@ class HttpCarrier:
     def _challenged(self, request: Callback) -> CallbackReply | None:
         challenge = self._options.challenge
         assert challenge is not None
-        fields = parse_qs(urlsplit(request.url).query)
+        fields = parse_qs(request.query)
         if challenge.echo not in fields:
             return None
         if not is_same(self._secret(challenge.secret), fields.get(challenge.token, [""])[0]):
@@ -243,7 +243,7 @@ class HttpCarrier:
                 text(item, where.to or ""),
                 text(item, where.body or ""),
                 self._clock.now_ms(),
-                tuple(str(url) for url in find(item, where.media) if isinstance(url, str))
+                tuple(plain(url) for url in find(item, where.media) if isinstance(url, str))
                 if where.media
                 else (),
                 {name: value for name, value in values.items() if value},
@@ -270,7 +270,7 @@ def _number(sender: str) -> str:
 def _read(request: Callback) -> Any:
     """What a call says: its JSON or its form; of a GET, its query."""
     if request.method == "GET":
-        return _fields(urlsplit(request.url).query)
+        return _fields(request.query)
     if request.headers.get("content-type", "").lower().startswith(_FORM):
         return _fields(request.body.decode(errors="replace"))
     return read_json(request.body)

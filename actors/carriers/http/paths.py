@@ -32,7 +32,11 @@ def first(data: Any, path: str) -> Any:
 
 def text(data: Any, path: str) -> str:
     """The first value that a path leads to as a text; empty if there is none, or none to read."""
-    value = first(data, path)
+    return plain(first(data, path))
+
+
+def plain(value: Any) -> str:
+    """A value as a text without half characters, which JSON may hold; empty if it is none."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str | int | float):

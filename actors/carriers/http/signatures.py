@@ -11,7 +11,7 @@ from base64 import b64decode, b64encode, urlsafe_b64decode
 from binascii import Error as NotBase64
 from collections.abc import Callable
 from typing import Annotated, Any, Final, Literal, Protocol
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -112,7 +112,7 @@ class TokenScheme(_Model):
         if self.header is not None:
             given = request.headers.get(self.header, "")
         else:
-            given = parse_qs(urlsplit(request.url).query).get(self.query, [""])[0]
+            given = parse_qs(request.query).get(self.query, [""])[0]
         wanted = secret(self.token)
         return bool(wanted) and is_same(self.prefix + wanted, given)
 
