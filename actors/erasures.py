@@ -19,6 +19,12 @@ class Erasures:
         self._swept = 0
         self._futures: list[asyncio.Future[None]] = []
         self._staged: list[asyncio.Future[None]] = []
+        self._in_commit = False
+
+    @property
+    def on_the_way(self) -> bool:
+        """Whether the store's list lacks something: it waits, or is in a commit that is not done."""
+        return self.waiting or self._in_commit
 
     @property
     def waiting(self) -> bool:
@@ -44,10 +50,12 @@ class Erasures:
         rows, self._rows = self._rows, []
         swept, self._swept = self._swept, 0
         self._staged, self._futures = self._futures, []
+        self._in_commit = bool(rows or swept)
         return rows, swept
 
     def stored(self) -> None:
         """The commit has returned."""
+        self._in_commit = False
         for future in self._staged:
             if not future.done():
                 future.set_result(None)

@@ -191,8 +191,8 @@ class ShardRunner:
 
     @property
     def has_erasures(self) -> bool:
-        """Whether erasures wait for the next commit."""
-        return self._erasures.waiting
+        """Whether there are erasures that are not in the store's list yet."""
+        return self._erasures.on_the_way
 
     def wipe(self, most_bytes: int) -> "asyncio.Future[None]":
         """Has the store wiped between two commits; see `ShardStore.wipe`."""
