@@ -5,7 +5,9 @@ erased person erased. No entity depends on another, so a command to somebody who
 without a trace, but for two things. Where events drive the clocks, its time stays, in a command
 that does nothing else. And in the place of the erasure a tombstone is put in, under a hash of the
 key: with it a replay knows of who comes back what the shard knew (that they are suppressed, which
-ids they have given out).
+ids they have given out). It is put in even where nothing is left to take the place of: a recovery
+hears again what was said before the erasure, a timer may wake somebody who is gone, and an earlier
+sweep has taken out all else.
 
 Where others speak of the person (an account of its members, an identifier of who has claimed it) a
 hash stands in for the key, in all their commands alike, so that they count as many as there were.
@@ -43,13 +45,13 @@ class Gone:
 
     Attributes:
         whole: By key.
-        hidden: The keys of their tombstones, and up to which entry older ones go.
+        hidden: Their keys, by those of their tombstones.
         named: By key: the keys that it may not speak of any more, and up to which entry.
         late: By key and forward's id: in which entry.
     """
 
     whole: dict[str, Whole] = field(default_factory=dict)
-    hidden: dict[str, int] = field(default_factory=dict)
+    hidden: dict[str, str] = field(default_factory=dict)
     named: dict[str, dict[str, int]] = field(default_factory=dict)
     late: dict[tuple[str, str], int] = field(default_factory=dict)
 
@@ -67,7 +69,7 @@ class Gone:
             known = self.whole.get(key)
             if known is None or known.at < at:
                 self.whole[key] = Whole(max(upto, known.upto if known else 0), at, tombstone)
-                self.hidden[hidden_key(key)] = self.whole[key].upto
+                self.hidden[hidden_key(key)] = key
         elif mark.startswith(NAMED):
             names = self.named.setdefault(key, {})
             names[mark[len(NAMED) :]] = max(upto, names.get(mark[len(NAMED) :], 0))
@@ -103,6 +105,9 @@ class Rewriter:
     def __init__(self, gone: Gone) -> None:
         self._gone = gone
         self._needles = gone.needles()
+        self._places: dict[int, list[str]] = {}  # whose tombstones an entry gets
+        for key, whole in gone.whole.items():
+            self._places.setdefault(whole.at, []).append(key)
         self._compressor = Compressor()
 
     def rewrite(self, seq: int, mode: int, payload: bytes) -> bytes:
@@ -110,11 +115,11 @@ class Rewriter:
 
         Cost: 1 ms a megabyte, unpacked; 1 µs a command of a chunk that has one to lose.
         """
-        if not payload:
+        unplaced = dict.fromkeys(self._places.get(seq, ()))
+        if not payload and not unplaced:
             return payload
-        chunks = list(unpack_chunks(payload))
+        chunks = list(unpack_chunks(payload)) if payload else []
         changed = False
-        placed: set[str] = set()
         for number, chunk in enumerate(chunks):
             opened = commands.open_chunk(chunk)
             if not self._may_concern(opened):
@@ -122,31 +127,34 @@ class Rewriter:
             before: list[Command] = unpack_tuples(opened)
             after: list[Command] = []
             for command in before:
-                self._take(seq, mode, command, after, placed)
+                self._take(seq, mode, command, after, unplaced)
             if after != before:
                 packed = commands.pack_chunk(after)
                 chunks[number] = packed if opened is chunk else self._compressor.compress(packed)
                 changed = True
+        if unplaced:
+            chunks.append(commands.pack_chunk(map(self._tombstone, unplaced)))
+            changed = True
         return commands.pack_payload(chunks) if changed else payload
 
     def _may_concern(self, opened: bytes) -> bool:
         return len(self._needles) > _FEW or any(needle in opened for needle in self._needles)
 
     def _take(
-        self, seq: int, mode: int, command: Command, after: list[Command], placed: set[str]
+        self, seq: int, mode: int, command: Command, after: list[Command], unplaced: dict[str, None]
     ) -> None:
         """Adds what stays of a command to those that stay."""
         gone, key = self._gone, command[1]
+        if command[0] == commands.ERASED:  # an older tombstone, or this one from an earlier sweep
+            key = gone.hidden.get(key, key)
         whole = gone.whole.get(key)
         if whole is not None and seq <= whole.upto:
-            if seq == whole.at and key not in placed:
-                placed.add(key)
-                after.append(commands.erased(hidden_key(key), whole.tombstone))
+            if key in unplaced:
+                del unplaced[key]
+                after.append(self._tombstone(key))
             if mode and command[0] in commands.TIMED:
                 after.append(commands.tick(command[5]))
             return
-        if command[0] == commands.ERASED and gone.hidden.get(key, 0) >= seq:
-            return  # an older tombstone, or this one: it was rewritten before
         if gone.late.get((key, command[2] if len(command) > 2 else "")) == seq:
             command = _emptied(command)
         names = gone.named.get(key)
@@ -157,6 +165,9 @@ class Rewriter:
             if last is not None and seq <= last.upto:
                 command = (*command[:4], hidden_key(command[4]), *command[5:])
         after.append(command)
+
+    def _tombstone(self, key: str) -> Command:
+        return commands.erased(hidden_key(key), self._gone.whole[key].tombstone)
 
 
 def _renamed(command: Command, names: set[str]) -> Command:

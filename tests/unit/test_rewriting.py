@@ -44,8 +44,8 @@ def test_all_commands_to_the_erased_go_and_a_tombstone_takes_the_place_of_the_er
 
 def test_what_does_not_concern_them_keeps_its_bytes() -> None:
     packed = payload([event(BOB, str(n), size=300) for n in range(20)], [event(BOB, "ann")])
-    assert Rewriter(gone()).rewrite(7, 0, packed) is packed
-    assert Rewriter(gone()).rewrite(7, 0, b"") == b""
+    assert Rewriter(gone()).rewrite(6, 0, packed) is packed
+    assert Rewriter(gone()).rewrite(6, 0, b"") == b""
 
 
 def test_a_chunk_that_was_compressed_is_again() -> None:
@@ -72,6 +72,15 @@ def test_an_older_tombstone_makes_room_for_a_newer_one() -> None:
     older = payload([commands.erased(hidden_key(ANN), b"old")])
     assert rewritten(gone(), 4, older) == [[]]
     assert rewritten(gone(), 12, older) == [[commands.erased(hidden_key(ANN), b"old")]]
+
+
+def test_a_tombstone_stays_when_it_is_swept_again() -> None:
+    tombstone = commands.erased(hidden_key(ANN), Entity(ANN, 0).pack())
+    once = Rewriter(gone()).rewrite(7, 0, payload([event(ANN, "1"), event(BOB, "2")]))
+    assert Rewriter(gone()).rewrite(7, 0, once) == once
+    assert rewritten(gone(at=6), 7, once) == [[event(BOB, "2")]]
+    assert rewritten(gone(at=6), 6, payload([event(BOB, "1")])) == [[event(BOB, "1")], [tombstone]]
+    assert rewritten(gone(at=6), 6, b"") == [[tombstone]]
 
 
 def test_the_later_of_two_erasures_of_somebody_counts() -> None:
@@ -106,7 +115,7 @@ def test_what_came_too_late_keeps_its_place_without_what_it_says() -> None:
 
 def test_a_cursor_does_not_name_them() -> None:
     walked = commands.walked("w/task/news", "w1", "0", ANN, 3, 3, False)
-    ((new,),) = rewritten(gone(), 7, payload([walked]))
+    ((new,),) = rewritten(gone(), 6, payload([walked]))
     assert new[4] == hidden_key(ANN)
 
 
