@@ -23,7 +23,7 @@ class Erasures:
 
     @property
     def on_the_way(self) -> bool:
-        """Whether the store's list lacks something: it waits, or is in a commit that is not done."""
+        """Whether the store lacks something: it waits, or is in a commit that is not done."""
         return self.waiting or self._in_commit
 
     @property
