@@ -4,7 +4,7 @@ A code is drawn and sealed at the gateway; see `actors.codes`. A start counts fi
 IP address and the device that ask, then at the address, which decides.
 """
 
-import contextlib
+import logging
 import secrets
 import uuid
 from typing import Any, Final
@@ -38,6 +38,7 @@ _ANSWERS: Final = frozenset(
     {Reason.VERIFICATION_WRONG, Reason.VERIFICATION_FAILED, Reason.NOT_FOUND}
 )
 _COLLECTION: Final = "verifications"
+_log: Final = logging.getLogger("denrei.gateway")
 
 
 class VerificationService:
@@ -228,9 +229,11 @@ class VerificationService:
     async def _feedback(self, key: str, what: str, call: Call) -> int:
         """Tells the fraud guard; what it does not hear now it finds out by its own means."""
         workspace, _, address = parse_key(key)
-        with contextlib.suppress(Exception):
+        try:
             return await self._control.feedback(workspace, address, what)
-        return 0
+        except Exception as error:
+            _log.warning("no fraud guard heard that a number is %s: %s", what, type(error).__name__)
+            return 0
 
 
 _LIMIT: Final = Reason.VERIFICATION_LIMIT
