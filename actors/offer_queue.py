@@ -17,7 +17,7 @@ from typing import Any, Final
 from engine import limits
 
 Offer = tuple[Any, ...]
-"""See `engine.messages.Message.offer`: id, key, workspace, lane, channel, …"""
+"""See `engine.messages.message.Message.offer`: id, key, workspace, lane, channel, …"""
 
 _BODY, _SUBJECT = 7, 8
 _OFFER_BYTES: Final = 200

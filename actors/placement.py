@@ -7,7 +7,7 @@ placement costs a retry and never a wrong write.
 from typing import Final
 from zlib import crc32
 
-from engine.messages import EMAIL, PHONE_CHANNELS, PUSH, SMS
+from engine.messages.message import EMAIL, PHONE_CHANNELS, PUSH, SMS
 
 NAMESPACE = "denrei"
 POOLS: Final = (SMS, EMAIL, PUSH)  # of senders, each named for its first channel

@@ -14,10 +14,10 @@ from engine.entity import Entity
 from engine.errors import NotFound
 from engine.governance.waiting import waiting_of
 from engine.identity import record as identity
-from engine.inbound import received_of
 from engine.journeys import broadcast
-from engine.message_states import WAITING
-from engine.messages import Message
+from engine.messages.inbound import received_of
+from engine.messages.message import Message
+from engine.messages.states import WAITING
 from engine.privacy import export as exporting
 from engine.privacy.record import is_gone
 from engine.reasons import Reason

@@ -18,7 +18,7 @@ from engine.governance import caps, held
 from engine.governance.judge import judge
 from engine.governance.waiting import STATE as WAITING
 from engine.journeys.context import map_in, properties_of
-from engine.messages import ADDRESS_TRAITS, Message, SendRequest, Way, new_message
+from engine.messages.message import ADDRESS_TRAITS, Message, SendRequest, Way, new_message
 from engine.packing import pack
 from engine.program import Program
 from engine.reasons import Reason
@@ -26,8 +26,8 @@ from engine.slots import ADDRESS, shard_of, slot_of
 from engine.tables.source import NO_TABLES, Tables
 
 if TYPE_CHECKING:
-    from engine.routing import Routes
-    from engine.segment_definition import Segment
+    from engine.routes.routing import Routes
+    from engine.segments.definition import Segment
     from engine.shard import Effects
 
 

@@ -533,8 +533,8 @@ def inbound(key: str, how: int, message: bytes, owner: str = "") -> Command:
 
     Args:
         key: The address that sent it; of a forward, whom it belongs to.
-        how: How it got here; see `engine.inbound`.
-        message: `engine.inbound.Received`, packed; it has the id by which a repeat is known.
+        how: How it got here; see `engine.messages.inbound`.
+        message: `engine.messages.inbound.Received`, packed; by its id a repeat is known.
         owner: The profile that was written to last at this address, as its sender knows, or empty;
             of a forward back to the address, the profile that is not there any more.
     """

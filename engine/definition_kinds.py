@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from engine.computed.definition import TraitModel, compile_trait
+from engine.content.templates import TemplateModel, check_template, compile_template
 from engine.fraud.policy import GUARD, GuardModel, compile_guard
 from engine.governance.policy import POLICY, PolicyModel, check_policy, compile_policy
 from engine.identity.rules import IDENTITY, IdentityModel, check_rules, compile_rules
@@ -21,9 +22,8 @@ from engine.lanes.definition import LaneModel, check_account, compile_lane
 from engine.routes.definition import ROUTE, RouteModel
 from engine.routes.route import compile_route
 from engine.schema import Strict
-from engine.segment_definition import SegmentModel, compile_segment
+from engine.segments.definition import SegmentModel, compile_segment
 from engine.tables.definition import ROWS, TABLE, RowsModel, TableModel, compile_rows
-from engine.templates import TemplateModel, check_template, compile_template
 from engine.uses import Use
 from engine.verification.definition import (
     VERIFICATION,

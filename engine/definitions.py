@@ -13,12 +13,12 @@ import msgpack
 from pydantic_core import PydanticCustomError
 
 from engine import documents, limits
+from engine.content.templates import ANY
 from engine.definition_kinds import KINDS, SEGMENT, TRAIT
 from engine.issues import DefinitionError, Issue, did_you_mean, kind_of, listed
 from engine.names import read_name
 from engine.program import Body, Change, Label, Program, model_of
 from engine.schema import Strict
-from engine.templates import ANY
 from engine.uses import Use
 
 __all__ = [

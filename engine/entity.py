@@ -21,7 +21,7 @@ from engine import limits
 from engine.dedup import SeenIds
 from engine.issues import shortened
 from engine.journeys.instance import Instance
-from engine.messages import Message, Messages
+from engine.messages.message import Message, Messages
 from engine.packing import NO_VALUES, PackedRun, pack, unpack
 from engine.slots import parse_key
 

@@ -7,7 +7,7 @@ activation only, so it is deterministic like everything that is built on it.
 from collections.abc import Callable
 from typing import Any, Final
 
-from engine import catalog, commands, computed, dedup, history, inbound, profile
+from engine import catalog, commands, computed, dedup, history, profile
 from engine.activation import Activation, EventView
 from engine.commands import ALIAS, GROUP, IDENTIFY, NAMED_TYPES, TRACK, Command
 from engine.fallback import run as fallback
@@ -17,10 +17,11 @@ from engine.identity import hooks as identity
 from engine.journeys import answers, broadcast, calls, watching
 from engine.journeys import run as journeys
 from engine.journeys.steps.registry import TIMER
-from engine.messages import api_message_id
+from engine.messages import inbound
+from engine.messages.message import api_message_id
+from engine.messages.sending import asked_before, send_by_api, take_cancel, take_receipt
 from engine.privacy import hooks as privacy
 from engine.reasons import Reason
-from engine.sending import asked_before, send_by_api, take_cancel, take_receipt
 from engine.slots import ADDRESS
 from engine.verification import counting
 from engine.verification import run as verification

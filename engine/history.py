@@ -17,14 +17,15 @@ from typing import Any, Final
 
 from xxhash import xxh3_64_intdigest
 
-from engine import commands, inbound, profile
+from engine import commands, profile
 from engine.activation import Activation, EventView
 from engine.commands import NAMED_TYPES, Command
 from engine.computed.told import take_told
 from engine.conditions.windows import Window, take, trim
+from engine.messages import inbound
 from engine.packing import pack, unpack
 from engine.reasons import Reason
-from engine.segment_definition import Segment
+from engine.segments.definition import Segment
 from engine.slots import CATALOG, PROFILES, shard_of, slot_of
 
 FILLED: Final = "filled"

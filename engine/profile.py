@@ -23,7 +23,7 @@ from engine.journeys import refresh as journeys
 from engine.packing import pack
 from engine.privacy.record import is_gone
 from engine.reasons import Reason
-from engine.segment_definition import SEGMENT_TIMER, Segment
+from engine.segments.definition import SEGMENT_TIMER, Segment
 from engine.slots import PROFILES, TASK
 
 _TIMERS = (SEGMENT_TIMER, "s:")  # the second is in stores of earlier versions

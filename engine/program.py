@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from engine import limits
 from engine.computed.definition import ComputedTrait, by_event, count_since
+from engine.content.templates import Template
 from engine.definition_kinds import JOURNEY, KINDS, LANE, SEGMENT, TEMPLATE, TRAIT
 from engine.fraud.policy import GUARD
 from engine.governance.policy import DEFAULT, POLICY, Policy
@@ -27,10 +28,9 @@ from engine.lanes.definition import Lane
 from engine.routes.definition import ROUTE
 from engine.routes.route import Route
 from engine.schema import Strict, issues_of
-from engine.segment_definition import Segment
-from engine.segment_index import SegmentIndex, index_of
+from engine.segments.definition import Segment
+from engine.segments.index import SegmentIndex, index_of
 from engine.tables.definition import ROWS, TABLE, Rows, TableModel
-from engine.templates import Template
 from engine.verification.definition import VERIFICATION, Verifier
 
 Label = tuple[str, str]

@@ -7,7 +7,7 @@ from typing import Final
 
 from engine import definitions, limits
 from engine.program import EMPTY, Change, Program, advance
-from engine.routing import Routes
+from engine.routes.routing import Routes
 
 _NOTHING: Final = (EMPTY, Routes(()))
 

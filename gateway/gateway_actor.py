@@ -23,7 +23,7 @@ from actors.router import Router
 from actors.shard_host import ACTOR_OPTIONS
 from actors.store.keys import KeyStore
 from engine import limits
-from engine.messages import SMS
+from engine.messages.message import SMS
 from gateway.http.door import HttpDoor, Within
 from gateway.server import GatewayServer, Tls
 

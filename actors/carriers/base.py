@@ -134,7 +134,8 @@ class InboundOptions(BaseModel):
 
     Attributes:
         keywords: Whether a message that is nothing but STOP, START or the like changes the consent
-            of whoever sent it; see `engine.keywords`. Off where the carrier answers for that.
+            of whoever sent it; see `engine.messages.keywords`. Off where the carrier answers for
+            that.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -45,7 +45,7 @@ from actors.mail.bounces import receipts_in
 from actors.mail.compose import BadAddress, address_in, compose
 from actors.mail.dkim import Signer
 from actors.mail.tokens import TOKEN_HEADER, MailTokens
-from engine.messages import EMAIL, MARKETING
+from engine.messages.message import EMAIL, MARKETING
 
 _SHUTTING_DOWN: Final = 421
 _BUSY_MS: Final = 10_000

@@ -38,7 +38,7 @@ from actors.carriers.http.paths import read_json
 from actors.carriers.http.pool import Answer, HttpPool
 from actors.carriers.registry import CarrierSetup, register
 from engine import limits
-from engine.messages import RCS, VOICE, WHATSAPP
+from engine.messages.message import RCS, VOICE, WHATSAPP
 from engine.reasons import Reason
 
 Sid = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{1,100}$")]

@@ -46,7 +46,7 @@ from actors.carriers.base import (
 from actors.carriers.registry import CarrierSetup, register
 from engine import limits
 from engine.issues import DefinitionError, Issue
-from engine.messages import MARKETING, OTP
+from engine.messages.message import MARKETING, OTP
 
 PAYLOAD_BYTES: Final = 3_993  # that a push service has to take, RFC 8291, section 4
 _TOKEN_S: Final = 12 * 3_600  # RFC 8292 allows 24 h

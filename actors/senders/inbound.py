@@ -19,14 +19,14 @@ from actors.senders.correspondents import Correspondents
 from actors.senders.reports import Report
 from engine import commands, limits
 from engine.errors import DenreiError, Unavailable
-from engine.inbound import CARRIER, Received
 from engine.issues import shortened
-from engine.keywords import keyword_of
 from engine.lanes.definition import Lane
 from engine.lanes.queue import QueuedMessage
-from engine.messages import PHONE_CHANNELS
+from engine.messages.inbound import CARRIER, Received
+from engine.messages.keywords import keyword_of
+from engine.messages.message import PHONE_CHANNELS
+from engine.messages.phone import Phones
 from engine.packing import pack
-from engine.phone import Phones
 from engine.reasons import Reason
 from engine.slots import ADDRESS, PROFILES, shard_of, slot_of
 

@@ -14,7 +14,7 @@ from engine.lanes.caps import release_ms
 from engine.lanes.queue import LaneQueue, QueuedMessage
 from engine.lanes.rates import FAIL, HOLD, REROUTE, Limit
 from engine.lanes.waits import Aside
-from engine.messages import PHONE_CHANNELS
+from engine.messages.message import PHONE_CHANNELS
 from engine.reasons import Reason
 
 # How many messages are sent elsewhere before other lanes have a go.

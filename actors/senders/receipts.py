@@ -18,7 +18,7 @@ from actors.senders.reports import Delivery
 from actors.store.ledger import ResultsRow
 from engine import commands, limits
 from engine.lanes.queue import QueuedMessage
-from engine.messages import SMS
+from engine.messages.message import SMS
 from engine.reasons import Reason
 
 # A message that has left, or may have: its carrier may tell more of it.

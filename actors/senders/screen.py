@@ -22,7 +22,7 @@ from engine.fraud.policy import guard_from
 from engine.issues import DefinitionError
 from engine.lanes.definition import Lane
 from engine.lanes.queue import QueuedMessage
-from engine.phone import Phones
+from engine.messages.phone import Phones
 from engine.reasons import Reason
 
 Finish = Callable[[QueuedMessage, Reason, str, str], object]

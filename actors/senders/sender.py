@@ -34,7 +34,8 @@ from actors.senders.reports import Report, Reporter
 from actors.senders.screen import Screen
 from actors.store.errors import StoreError
 from actors.store.ledger import Ledger
-from engine import limits, sms
+from engine import limits
+from engine.content import sms
 from engine.errors import DenreiError
 from engine.fraud import Figures, FraudGuard
 from engine.issues import DefinitionError
@@ -42,7 +43,7 @@ from engine.lanes.definition import Lane, lane_from
 from engine.lanes.meters import Meters
 from engine.lanes.queue import QueuedMessage, rooms
 from engine.lanes.rates import Use
-from engine.messages import SMS, TRANSACTIONAL
+from engine.messages.message import SMS, TRANSACTIONAL
 from engine.packing import pack
 from engine.reasons import Reason
 
@@ -181,8 +182,8 @@ class SenderCore:
 
         Args:
             batch: msgpack `[[shard, epoch, shard_now_ms, messages, versions], …]`; a message is
-                what `engine.messages.Message.offer` makes, expiring by the shard's clock; versions
-                are those of the lanes, by workspace. No messages is a heartbeat.
+                what `engine.messages.message.Message.offer` makes, expiring by the shard's clock;
+                versions are those of the lanes, by workspace. No messages is a heartbeat.
 
         Returns:
             msgpack `[incarnation, [[code, admissions, retry_after_ms], …]]`, one answer for each

@@ -18,7 +18,7 @@ from engine.conditions.event_count import EventFilters, Within, reads_only_the_e
 from engine.conditions.operators import MISSING, resolver
 from engine.conditions.registry import compile_all
 from engine.issues import listed
-from engine.messages import ADDRESS_TRAITS
+from engine.messages.message import ADDRESS_TRAITS
 from engine.names import DefinitionName
 from engine.schema import EventName, Strict, refusal
 

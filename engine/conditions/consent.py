@@ -15,7 +15,7 @@ from engine.conditions.registry import (
     register,
 )
 from engine.issues import did_you_mean, kind_of, listed
-from engine.messages import CHANNELS
+from engine.messages.message import CHANNELS
 from engine.schema import refusal
 
 STATE: Final = "consents"  # in `Entity.state`: `channel/topic` to `[status, ms]`

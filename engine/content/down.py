@@ -10,7 +10,7 @@ import html
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-from engine.messages import EMAIL, PUSH, RCS, VOICE, WHATSAPP
+from engine.messages.message import EMAIL, PUSH, RCS, VOICE, WHATSAPP
 
 Plain = Mapping[str, Any]
 

@@ -9,7 +9,6 @@ All of it is part of the entity and moved by its commands and timers alone, so a
 nothing.
 """
 
-from engine import sending
 from engine.activation import Activation
 from engine.fallback.success import (
     STATE,
@@ -22,8 +21,9 @@ from engine.fallback.success import (
     why_not,
 )
 from engine.journeys import run as journeys
-from engine.message_states import ARRIVED, ENDED, STOPPED
-from engine.messages import Message
+from engine.messages import sending
+from engine.messages.message import Message
+from engine.messages.states import ARRIVED, ENDED, STOPPED
 from engine.packing import unpack
 from engine.reasons import Reason
 

@@ -8,8 +8,8 @@ tell by the message alone what it is to somebody.
 from typing import TYPE_CHECKING, Any, Final
 
 from engine.durations import render
-from engine.message_states import ENDED, STOPPED
-from engine.messages import Message
+from engine.messages.message import Message
+from engine.messages.states import ENDED, STOPPED
 from engine.packing import unpack
 from engine.reasons import Reason
 

@@ -33,7 +33,7 @@ from engine.fraud.node import SETTLE_MS, Node
 from engine.fraud.places import DIGITS, Places
 from engine.fraud.policy import ALLOWED, BLOCKED, MONITOR, GuardPolicy
 from engine.fraud.repeats import Repeats
-from engine.messages import OTP
+from engine.messages.message import OTP
 
 # Channels on which somebody earns from a message that arrives.
 PAID_PHONE_CHANNELS: Final = frozenset({"sms", "mms", "voice", "whatsapp", "rcs"})

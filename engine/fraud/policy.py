@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from engine import limits
 from engine.fraud.blocks import BLOCK, CHALLENGE, SHADOW
 from engine.issues import DefinitionError, did_you_mean
-from engine.messages import MARKETING, OTP, TRANSACTIONAL
+from engine.messages.message import MARKETING, OTP, TRANSACTIONAL
 from engine.schema import Strict, issues_of, refusal
 
 GUARD: Final = "guard"

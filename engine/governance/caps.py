@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from engine import limits, zones
 from engine.durations import render
-from engine.messages import EMAIL, PUSH, SMS
+from engine.messages.message import EMAIL, PUSH, SMS
 
 STATE: Final = "sends"  # in `Entity.state`: label to ascending times (ms)
 DAY: Final = "day"

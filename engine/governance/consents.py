@@ -16,7 +16,7 @@ from engine.commands import Command
 from engine.conditions.consent import STATE, fact
 from engine.governance.policy import ALL
 from engine.governance.topics import STATUSES, SUBSCRIBED, UNKNOWN, UNSUBSCRIBED
-from engine.messages import CHANNELS, PUSH
+from engine.messages.message import CHANNELS, PUSH
 from engine.reasons import Reason
 
 if TYPE_CHECKING:

@@ -8,14 +8,14 @@ comes first. A message that waits is cancelled with its run, like one that waits
 from typing import TYPE_CHECKING, Any, Final
 
 from engine import limits, zones
+from engine.content.templates import RenderError
 from engine.fallback.success import MESSAGE
 from engine.governance import caps
 from engine.governance.judge import Verdict, judge
 from engine.governance.waiting import STATE, TIMER, Waiting, waiting_of
-from engine.messages import Message, SendRequest
+from engine.messages.message import Message, SendRequest
 from engine.packing import pack, unpack
 from engine.reasons import Reason
-from engine.templates import RenderError
 
 if TYPE_CHECKING:
     from engine.activation import Activation

@@ -19,7 +19,7 @@ from engine.governance.caps import STATE as SENDS
 from engine.governance.caps import Cap, Sends, label_of
 from engine.governance.topics import refused
 from engine.governance.waiting import Waiting, waiting_of
-from engine.messages import OTP, Message, SendRequest
+from engine.messages.message import OTP, Message, SendRequest
 from engine.reasons import Reason
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from engine.governance.caps import Cap, Caps
 from engine.governance.quiet import QuietTime
 from engine.issues import Issue, did_you_mean
 from engine.journeys.steps.delay_until import DAYS, Days, TimeOfDay, Zone
-from engine.messages import CHANNELS, MARKETING, Channel
+from engine.messages.message import CHANNELS, MARKETING, Channel
 from engine.names import DefinitionName
 from engine.schema import Strict, refusal
 

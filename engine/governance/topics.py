@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from engine.governance.policy import ALL, OPT_IN, OPT_OUT
-from engine.messages import MARKETING, Message, SendRequest
+from engine.messages.message import MARKETING, Message, SendRequest
 
 if TYPE_CHECKING:
     from engine.governance.policy import Policy

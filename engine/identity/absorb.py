@@ -34,7 +34,7 @@ from engine.identity.record import (
     write_log,
 )
 from engine.journeys.instance import STOPPED, Instance
-from engine.messages import Messages
+from engine.messages.message import Messages
 from engine.packing import PackedRun
 from engine.slots import parse_key
 

@@ -8,12 +8,13 @@ an entry maps are joined, key by key, and where both sides have a value this pro
 from collections.abc import Callable
 from typing import Any, Final
 
-from engine import event_context, inbound
+from engine import event_context
 from engine.computed import merging as computed
 from engine.conditions import consent, held
 from engine.governance import caps
 from engine.journeys import again
 from engine.journeys.steps import goal
+from engine.messages import inbound
 
 Join = Callable[[Any, Any], Any]
 """What this profile has, what the other brings: what is kept. Neither may be changed in place."""

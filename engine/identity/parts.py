@@ -26,7 +26,7 @@ from engine.identity.record import (
     Record,
 )
 from engine.journeys.instance import Instance
-from engine.messages import Message, Messages
+from engine.messages.message import Message, Messages
 from engine.packing import PackedRun, pack
 from engine.privacy.record import PRIVACY
 

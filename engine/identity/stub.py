@@ -39,7 +39,7 @@ from engine.identity.record import (
     record_of,
     settle_verdict,
 )
-from engine.messages import hop_of
+from engine.messages.message import hop_of
 from engine.packing import pack
 from engine.reasons import Reason
 

@@ -87,7 +87,7 @@ def _take_back(act: "Activation", id_: str) -> None:
 def offer_of(command: Command) -> tuple[Any, ...]:
     """A webhook as a caller takes it: what it shares with a message stands where a message has it.
 
-    See `engine.messages.Message.offer` and, for the whole, `actors.callers.webhooks.Call`.
+    See `engine.messages.message.Message.offer` and, for the whole, `actors.callers.webhooks.Call`.
     """
     (
         _, key, call_id, instance, receiver, method, url, headers, body, secret, retries,

@@ -20,7 +20,7 @@ from engine.reasons import Reason
 
 if TYPE_CHECKING:
     from engine.activation import Activation, EventView
-    from engine.messages import Message
+    from engine.messages.message import Message
 
 ENTER: Final = "enter"
 LEAVE: Final = "leave"

@@ -18,7 +18,7 @@ from engine.lanes.limit_values import DOMAIN, Per
 from engine.lanes.presets import PRESETS, limits_of
 from engine.lanes.rates import DESTINATION, FAIL, Limit
 from engine.limits import LANE_LIMITS, LANE_REACTIONS  # since a lane has a field `limits`
-from engine.messages import EMAIL, PHONE_CHANNELS, Channel
+from engine.messages.message import EMAIL, PHONE_CHANNELS, Channel
 from engine.names import DefinitionName
 from engine.schema import Strict, issues_of, refusal
 from engine.zones import ZONE

@@ -13,8 +13,8 @@ import phonenumbers
 
 from engine import limits
 from engine.lanes.queue import QueuedMessage
-from engine.messages import EMAIL, PHONE_CHANNELS
-from engine.phone import Phones
+from engine.messages.message import EMAIL, PHONE_CHANNELS
+from engine.messages.phone import Phones
 
 RECIPIENT: Final = "recipient"
 SENDER: Final = "sender"

@@ -8,7 +8,7 @@ hold beside those of the preset.
 
 from typing import Any, Final, NamedTuple
 
-from engine.messages import EMAIL, PUSH, RCS, SMS, WHATSAPP
+from engine.messages.message import EMAIL, PUSH, RCS, SMS, WHATSAPP
 
 Written = dict[str, Any]
 

@@ -31,7 +31,7 @@ from msgspec import Struct
 
 from engine import limits
 from engine.lanes.rates import UNLIMITED, Room
-from engine.messages import MARKETING, OTP, TRANSACTIONAL
+from engine.messages.message import MARKETING, OTP, TRANSACTIONAL
 from engine.reasons import Reason
 
 CLASSES: Final = (OTP, TRANSACTIONAL, MARKETING)
@@ -64,7 +64,7 @@ class QueuedMessage(Struct, array_like=True, eq=False, gc=False):
     """A message as a sender holds it, from its admission until its shard has its last receipt.
 
     An offer is unpacked straight into one, without anything made on the way: the fields up to
-    `last` stand in the order of `engine.messages.Message.offer`. Those after it are the
+    `last` stand in the order of `engine.messages.message.Message.offer`. Those after it are the
     sender's own; an offer never has them.
 
     Attributes:

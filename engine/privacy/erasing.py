@@ -14,7 +14,7 @@ it says or of where it goes. The count of given ids stays too, since an id is ne
 
 from typing import Final
 
-from engine import commands, inbound, limits
+from engine import commands, limits
 from engine.activation import Activation
 from engine.commands import Command
 from engine.dedup import SeenIds
@@ -30,9 +30,10 @@ from engine.identity.record import (
     merged_into,
 )
 from engine.journeys import calling
-from engine.messages import Message, Messages
+from engine.messages import inbound
+from engine.messages.message import Message, Messages
+from engine.messages.phone import Phones
 from engine.packing import PackedRun
-from engine.phone import Phones
 from engine.privacy.hidden import NAMED, WHOLE, Erasure, tombstone_of
 from engine.privacy.record import PRIVACY, SUPPRESSED, digest, erased_ms
 from engine.reasons import Reason

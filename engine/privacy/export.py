@@ -16,7 +16,7 @@ from engine.entity import Entity
 from engine.identity import record as identity
 from engine.journeys.context import map_in
 from engine.journeys.instance import Instance
-from engine.messages import Message
+from engine.messages.message import Message
 from engine.privacy.record import PRIVACY, SUPPRESSED, erased_ms
 
 _NAMED: Final = (CONSENTS, PRIVACY, SUPPRESSED, identity.IDENTITY, identity.MERGED_INTO)

@@ -14,7 +14,7 @@ more; `engine.privacy.rewriting` takes them out, `actors.sweeping` sees to it.
 from typing import Final, NamedTuple
 
 from engine.entity import Entity
-from engine.messages import Messages
+from engine.messages.message import Messages
 from engine.privacy.record import PRIVACY, digest
 from engine.slots import slot_of
 

@@ -12,7 +12,7 @@ from engine import profile
 from engine.activation import Activation
 from engine.commands import Command
 from engine.identity.record import CLAIMS, IDENTITY
-from engine.messages import hop_of
+from engine.messages.message import hop_of
 from engine.packing import pack, unpack
 from engine.privacy.erasing import is_blank, tell_again
 from engine.privacy.hidden import LATE, Erasure

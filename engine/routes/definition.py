@@ -2,7 +2,7 @@
 
 A channel has one route, so the route is called like it. The rules are asked in their order and the
 first that takes a message decides. What no rule takes has no route, which is how a country is left
-out. Without a definition the longest prefix of the lanes decides; see `engine.routing`.
+out. Without a definition the longest prefix of the lanes decides; see `engine.routes.routing`.
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from engine import limits
 from engine.issues import did_you_mean
-from engine.messages import EMAIL, PHONE_CHANNELS, Channel
+from engine.messages.message import EMAIL, PHONE_CHANNELS, Channel
 from engine.names import DefinitionName
 from engine.routes import numbers
 from engine.schema import Strict, refusal

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from engine import limits
 from engine.governance.judge import unwilling
 from engine.lanes.carrier_rules import plain_code
-from engine.messages import Message
+from engine.messages.message import Message
 from engine.reasons import Reason
 from engine.verification.sealed import CODE_LENGTH, SEALED
 

@@ -1,7 +1,7 @@
 """What routes ask of a phone number: its country, its kind, its digits.
 
-phonenumbers (Google's libphonenumber) decides, as for `engine.phone`. It is asked only where a rule
-has to know, and what it said is kept, bounded: it is a function of the number.
+phonenumbers (Google's libphonenumber) decides, as for `engine.messages.phone`. It is asked only
+where a rule has to know, and what it said is kept, bounded: it is a function of the number.
 """
 
 from functools import lru_cache

@@ -15,7 +15,7 @@ from xxhash import xxh3_64_intdigest
 
 from engine import limits
 from engine.lanes.carrier_rules import plain_code
-from engine.messages import SendRequest, Way
+from engine.messages.message import SendRequest, Way
 from engine.routes import numbers
 from engine.routes.definition import (
     COST,

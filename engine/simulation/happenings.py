@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, PlainValidator
 
 from engine import commands, definitions
 from engine.issues import DefinitionError, did_you_mean, kind_of, listed
-from engine.messages import Message
+from engine.messages.message import Message
 from engine.reasons import Reason
 from engine.schema import EventName, Strict, refusal
 from engine.simulation import events

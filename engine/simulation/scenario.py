@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError, WithJsonSchema, field_validator
 from engine import definitions, documents
 from engine.issues import DefinitionError, Issue, did_you_mean, listed
 from engine.json_schema import marked
-from engine.messages import CHANNELS, SMS
+from engine.messages.message import CHANNELS, SMS
 from engine.schema import Strict, issues_of, refusal
 from engine.simulation.expectations import Then
 from engine.simulation.happenings import HappeningField

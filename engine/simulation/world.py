@@ -16,7 +16,7 @@ from engine.commands import Command
 from engine.entities import Row
 from engine.entity import Entity
 from engine.journeys import walk
-from engine.messages import hop_of
+from engine.messages.message import hop_of
 from engine.privacy.hidden import row_key
 from engine.program import EMPTY, Program
 from engine.reasons import Reason

@@ -9,7 +9,7 @@ from engine import limits
 from engine.durations import Duration, up_to
 from engine.issues import did_you_mean
 from engine.limits import LANE_LIMITS  # since a verification has a field `limits`
-from engine.messages import ADDRESS_TRAITS, EMAIL, PHONE_CHANNELS, SMS, Channel
+from engine.messages.message import ADDRESS_TRAITS, EMAIL, PHONE_CHANNELS, SMS, Channel
 from engine.names import DefinitionName
 from engine.schema import Strict, refusal
 from engine.uses import Use

@@ -13,11 +13,11 @@ from typing import Any, Final
 from engine import commands, limits
 from engine.activation import Activation
 from engine.commands import Command
+from engine.content.templates import RenderError
 from engine.entity import Entity
-from engine.messages import OTP, Message, SendRequest
+from engine.messages.message import OTP, Message, SendRequest
 from engine.packing import pack
 from engine.reasons import Reason
-from engine.templates import RenderError
 from engine.verification import counting, record, texts
 from engine.verification.definition import Verifier
 from engine.verification.record import Code, Record, Sending

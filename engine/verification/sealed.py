@@ -7,7 +7,7 @@ opens the seal right before it calls the carrier, and puts the code where the ma
 
 from typing import Final
 
-from engine.messages import VOICE
+from engine.messages.message import VOICE
 
 SEALED: Final = "sealed"  # the fact that holds the sealed code
 CODE_LENGTH: Final = "code_length"

@@ -6,7 +6,7 @@ are plain GSM-7 where the language can be written in it, so that they fit into o
 
 from typing import Final, NamedTuple
 
-from engine.messages import EMAIL, VOICE
+from engine.messages.message import EMAIL, VOICE
 
 DEFAULT: Final = "en"
 

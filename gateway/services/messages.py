@@ -7,7 +7,7 @@ from typing import Any, Final
 from actors.queries import is_wanted
 from engine import commands, limits
 from engine.errors import DenreiError
-from engine.messages import api_message_id
+from engine.messages.message import api_message_id
 from engine.reasons import Reason
 from engine.slots import shard_of, slot_of
 from gateway import errors, names, pages, views

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from engine import commands, limits
 from engine.governance.topics import STATUSES
-from engine.messages import CHANNELS
+from engine.messages.message import CHANNELS
 from engine.slots import shard_of, slot_of
 from gateway import errors, names, views
 from gateway.admission import check_id

@@ -10,7 +10,7 @@ import uuid
 from typing import Any, Final
 
 from engine import commands, limits
-from engine.phone import Phones
+from engine.messages.phone import Phones
 from engine.reasons import Reason
 from engine.slots import ADDRESS, LIMITER, USER, parse_key, shard_of, slot_of
 from engine.verification import definition, record

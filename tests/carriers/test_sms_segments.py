@@ -8,8 +8,8 @@ import json
 import random
 import unicodedata
 
-from engine import sms, sms_coding
-from engine.sms import BASIC, EXTENSION
+from engine.content import sms, sms_coding
+from engine.content.sms import BASIC, EXTENSION
 from tests.support import peers
 
 SEED = 20_261_122

@@ -11,7 +11,7 @@ from actors.clock import SystemClock
 from actors.senders.sender import SenderCore
 from engine import commands, limits
 from engine.commands import Command
-from engine.messages import api_message_id, hop_of
+from engine.messages.message import api_message_id, hop_of
 from tests.support.local_engine import LocalEngine
 
 MESSAGES = 300

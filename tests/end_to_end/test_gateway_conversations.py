@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from engine import commands
-from engine.inbound import CARRIER, Received
+from engine.messages.inbound import CARRIER, Received
 from engine.packing import pack
 from gateway.pb.denrei.v1 import conversations_pb2 as c
 from gateway.pb.denrei.v1 import messages_pb2 as m

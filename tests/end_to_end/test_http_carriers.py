@@ -12,7 +12,7 @@ from actors.clock import SystemClock
 from actors.senders.sender import SenderCore
 from engine import commands, limits
 from engine.commands import Command
-from engine.messages import api_message_id
+from engine.messages.message import api_message_id
 from gateway.http.door import HttpDoor, Within
 from tests.support.fake_twilio import ACCOUNT, TOKEN, FakeTwilio
 from tests.support.local_engine import LocalEngine

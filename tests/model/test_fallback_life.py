@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine import commands
-from engine.messages import Message
+from engine.messages.message import Message
 from engine.packing import pack
 from engine.reasons import Reason
 from engine.simulation.world import World

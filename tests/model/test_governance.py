@@ -16,7 +16,7 @@ from hypothesis import given, note, settings
 from engine import commands
 from engine.durations import parse
 from engine.governance import waiting
-from engine.messages import Message
+from engine.messages.message import Message
 from engine.packing import pack
 from engine.reasons import Reason
 from engine.simulation.world import World

@@ -12,7 +12,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.segment_definition import SegmentModel, compile_segment
+from engine.segments.definition import SegmentModel, compile_segment
 
 SECONDS = 40
 EVENTS = ("X", "Y")

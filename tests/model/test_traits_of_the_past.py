@@ -14,9 +14,10 @@ from hypothesis import assume, given, note, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from engine import commands, definitions, inbound
+from engine import commands, definitions
 from engine.commands import Command
 from engine.computed.retelling import New, Retelling, Version
+from engine.messages import inbound
 from engine.packing import pack
 from engine.shard import Shard
 from tests.model.test_computed_traits import (

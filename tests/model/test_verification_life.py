@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine import commands, limits
-from engine.messages import hop_of
+from engine.messages.message import hop_of
 from engine.packing import pack
 from engine.reasons import Reason
 from engine.simulation.sender import HOLD

@@ -19,7 +19,7 @@ from actors.store.directory import SqliteStore
 from actors.store.reader import JournalReader
 from engine import commands
 from engine.commands import Command
-from engine.inbound import CARRIER, Received
+from engine.messages.inbound import CARRIER, Received
 from engine.packing import pack, unpack_chunks
 from engine.reasons import Reason
 from engine.shard import Shard

@@ -12,10 +12,10 @@ from journey_helpers import Town
 from engine import definitions
 from engine.content.down import render_down
 from engine.content.model import ContentModel
+from engine.content.templates import Template
 from engine.issues import DefinitionError
-from engine.messages import CHANNELS
+from engine.messages.message import CHANNELS
 from engine.program import EMPTY
-from engine.templates import Template
 
 CARD = {
     "title": "Red shoe",

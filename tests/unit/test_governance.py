@@ -8,7 +8,7 @@ from engine import commands, limits
 from engine.definitions import Document
 from engine.entity import Entity
 from engine.governance import caps, waiting
-from engine.messages import Message, Messages, SendRequest, new_message
+from engine.messages.message import Message, Messages, SendRequest, new_message
 from engine.packing import pack
 from engine.reasons import Reason
 from engine.simulation.world import World

@@ -9,7 +9,7 @@ from engine.identity import accounts, features, parts
 from engine.identity.record import view
 from engine.issues import DefinitionError
 from engine.journeys.instance import Instance
-from engine.messages import SendRequest, new_message
+from engine.messages.message import SendRequest, new_message
 from engine.program import EMPTY
 from engine.reasons import Reason
 

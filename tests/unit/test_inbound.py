@@ -5,10 +5,11 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from engine import commands, inbound, limits
+from engine import commands, limits
 from engine.history import History
-from engine.inbound import CARRIER, PASSED, Received, received_of
-from engine.keywords import HELP, START, STOP, YES, keyword_of
+from engine.messages import inbound
+from engine.messages.inbound import CARRIER, PASSED, Received, received_of
+from engine.messages.keywords import HELP, START, STOP, YES, keyword_of
 from engine.packing import pack
 from engine.reasons import Reason
 from tests.unit.identity_helpers import Families

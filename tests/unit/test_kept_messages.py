@@ -9,8 +9,8 @@ from journey_helpers import SMS_LANE, Town
 from engine import activation, commands, limits
 from engine.entity import FORMAT, Entity
 from engine.journeys.instance import Instance
-from engine.message_states import OUTCOMES
-from engine.messages import _FIELDS, Message, Messages, SendRequest, new_message
+from engine.messages.message import _FIELDS, Message, Messages, SendRequest, new_message
+from engine.messages.states import OUTCOMES
 from engine.packing import PackedRun, pack, unpack
 from engine.reasons import Reason
 

@@ -4,8 +4,8 @@ import itertools
 
 import pytest
 
-from engine.message_states import ARRIVED, ENDED, MOVES, OUTCOMES, STOPPED, WAITING
-from engine.messages import Message, SendRequest, hop_of, new_message
+from engine.messages.message import Message, SendRequest, hop_of, new_message
+from engine.messages.states import ARRIVED, ENDED, MOVES, OUTCOMES, STOPPED, WAITING
 from engine.reasons import Reason
 
 NOW = 1_700_000_000_000

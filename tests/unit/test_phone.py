@@ -5,7 +5,7 @@ import random
 import phonenumbers
 import pytest
 
-from engine.phone import Phones, _parse
+from engine.messages.phone import Phones, _parse
 from engine.reasons import Reason
 
 

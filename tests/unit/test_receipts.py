@@ -7,7 +7,7 @@ from journey_helpers import Town
 
 from engine import commands
 from engine.conditions.consent import STATE
-from engine.messages import Message
+from engine.messages.message import Message
 from engine.packing import pack
 from engine.reasons import Reason
 

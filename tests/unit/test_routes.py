@@ -6,12 +6,12 @@ from collections import Counter
 import pytest
 
 from engine import definitions
-from engine.messages import SendRequest
+from engine.messages.message import SendRequest
 from engine.program import EMPTY, advance
 from engine.routes import fail_over, numbers
 from engine.routes.definition import SenderModel
 from engine.routes.route import Pool, contents_of, ranked
-from engine.routing import Routes
+from engine.routes.routing import Routes
 
 LANES = "\n---\n".join(
     f"lane: {name}\nchannel: {channel}\ncarrier: sandbox"

@@ -8,7 +8,7 @@ import pytest
 from journey_helpers import Town
 
 from engine import commands, limits, profile
-from engine.segment_definition import Segment
+from engine.segments.definition import Segment
 
 KEY = "w/user/ann"
 

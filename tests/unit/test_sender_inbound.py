@@ -11,10 +11,11 @@ from actors.carriers.base import Inbound
 from actors.clock import ManualClock
 from actors.senders.correspondents import Correspondents
 from actors.senders.inbound import InboundDesk
-from engine import inbound, limits, slots
+from engine import limits, slots
 from engine.commands import Command
 from engine.errors import Overloaded, Unavailable
 from engine.lanes.definition import lane_from
+from engine.messages import inbound
 from engine.reasons import Reason
 
 SHARDS = 4

@@ -5,7 +5,7 @@ import pytest
 from journey_helpers import SMS_LANE, Town
 
 from engine import commands, limits
-from engine.messages import api_message_id
+from engine.messages.message import api_message_id
 from engine.reasons import Reason
 
 TEMPLATE = """

@@ -19,8 +19,8 @@ from actors.carriers.smpp.submits import Batch, Job, SubmitWriter
 from actors.carriers.smpp.tracking import Tracking
 from actors.clock import ManualClock
 from engine import limits
+from engine.content.sms_coding import Part
 from engine.reasons import Reason
-from engine.sms_coding import Part
 from tests.support.docs import ROOT, table
 
 TEXT = "id:{} sub:001 dlvrd:001 submit date:2611220600 done date:2611220601 stat:{} err:{} text:hi"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.sms import BASIC, EXTENSION, GSM7, UCS2, parts, segments, split
+from engine.content.sms import BASIC, EXTENSION, GSM7, UCS2, parts, segments, split
 
 EURO, SMILE = "€", "😀"
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine import sms, sms_coding
-from engine.sms import BASIC, EXTENSION
+from engine.content import sms, sms_coding
+from engine.content.sms import BASIC, EXTENSION
 
 ABCXYZ = b"abcxyz\x7b\x7c\x7d\x7e\x7f"
 GSM_TEXTS = st.text(st.sampled_from(BASIC + EXTENSION), max_size=500)

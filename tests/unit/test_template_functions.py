@@ -6,9 +6,9 @@ import pytest
 from minijinja import Environment
 
 from engine import definitions
+from engine.content.template_functions import Functions
+from engine.content.templates import RenderError, Template
 from engine.program import EMPTY
-from engine.template_functions import Functions
-from engine.templates import RenderError, Template
 
 
 def written(text: str, profile: dict[str, Any] | None = None, **event: Any) -> str:

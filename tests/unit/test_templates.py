@@ -5,8 +5,14 @@ from typing import Any
 import pytest
 
 from engine import limits
+from engine.content.templates import (
+    RenderError,
+    Template,
+    TemplateModel,
+    check_template,
+    compile_template,
+)
 from engine.issues import Issue
-from engine.templates import RenderError, Template, TemplateModel, check_template, compile_template
 
 
 def template(body: str, subject: str = "") -> Template:

@@ -10,10 +10,11 @@ from journey_helpers import Town
 
 from actors.carriers.base import CarrierMessage
 from actors.codes import BrokenSeal, Codes, reveal_codes
-from engine import commands, definitions, limits, sms
+from engine import commands, definitions, limits
+from engine.content import sms
 from engine.entity import Entity
 from engine.issues import DefinitionError
-from engine.messages import EMAIL, VOICE, Message
+from engine.messages.message import EMAIL, VOICE, Message
 from engine.program import EMPTY
 from engine.reasons import Reason
 from engine.verification import record, texts

@@ -17,7 +17,8 @@ from smpp34 import DeliverSm
 from actors.carriers.base import Inbound
 from actors.carriers.smpp import pdu
 from actors.carriers.smpp.tracking import Arrival
-from engine import limits, sms_coding
+from engine import limits
+from engine.content import sms_coding
 
 _UNCONFIRMED_S: Final = 3.0  # how long a part alone is not confirmed
 _INCOMPLETE_S: Final = 300.0  # and how long the others are waited for

@@ -13,8 +13,8 @@ from smpp34 import SubmitSm, Tlv
 from actors.carriers.base import CarrierMessage, Outcome, SubmitResult, rejected, unknown
 from actors.carriers.smpp import pdu
 from actors.carriers.smpp.options import SmppOptions
-from engine import sms_coding
-from engine.sms_coding import UCS2_CODING, Part
+from engine.content import sms_coding
+from engine.content.sms_coding import UCS2_CODING, Part
 
 _ADDRESS_CHARS: Final = 20
 _SENDERS: Final = 1_000  # whose kind is remembered

@@ -23,7 +23,7 @@ from engine.fallback.success import DELIVERED, SUCCESSES, replace, why_not
 from engine.issues import listed
 from engine.journeys.instance import Instance
 from engine.journeys.steps.registry import Move, Step, park
-from engine.messages import CHANNELS
+from engine.messages.message import CHANNELS
 from engine.names import DefinitionName
 from engine.reasons import Reason
 from engine.schema import Strict, path_under, refusal
@@ -31,7 +31,7 @@ from engine.schema import Strict, path_under, refusal
 if TYPE_CHECKING:
     from engine.activation import Activation
     from engine.journeys.compile import Journey
-    from engine.messages import Message
+    from engine.messages.message import Message
 
 
 class ChannelModel(Strict):

@@ -17,16 +17,16 @@ from pydantic import ConfigDict, Field, model_validator
 from engine import limits
 from engine.conditions import Compiled, Condition
 from engine.conditions.operators import resolver
+from engine.content.templates import Rendered, RenderError
 from engine.durations import up_to
 from engine.journeys.context import template_context, text_of
 from engine.journeys.instance import Instance
 from engine.journeys.steps.channels import ChannelList, ChannelModel, ChannelsStep
 from engine.journeys.steps.registry import DELAY_MS, Move, OneWayModel, Step, register
-from engine.messages import Channel, SendRequest
+from engine.messages.message import Channel, SendRequest
 from engine.names import DefinitionName
 from engine.reasons import Reason
 from engine.schema import Strict, path_under, refusal
-from engine.templates import Rendered, RenderError
 from engine.uses import Use
 
 if TYPE_CHECKING:

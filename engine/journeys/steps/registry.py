@@ -21,7 +21,7 @@ from engine.uses import Use
 if TYPE_CHECKING:
     from engine.activation import Activation, EventView
     from engine.journeys.compile import Journey
-    from engine.messages import Message
+    from engine.messages.message import Message
 
 END: Final = "end"
 TIMER: Final = "j:"

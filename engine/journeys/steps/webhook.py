@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from engine import limits
+from engine.content.templates import RenderError
 from engine.durations import render
 from engine.journeys import calling
 from engine.journeys.instance import Instance
 from engine.journeys.steps.registry import END, Move, Step, StepModel, StepName, park, register
 from engine.journeys.steps.webhook_request import Asking, WebhookFields
 from engine.packing import pack
-from engine.templates import RenderError
 
 if TYPE_CHECKING:
     from engine.activation import Activation

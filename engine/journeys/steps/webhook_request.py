@@ -18,6 +18,7 @@ from minijinja import TemplateError
 from pydantic import AfterValidator, Field, PlainValidator, model_validator
 
 from engine import limits
+from engine.content.templates import NAMES, RenderError, Template
 from engine.durations import up_to
 from engine.issues import did_you_mean, kind_of
 from engine.journeys.calling import Request
@@ -27,7 +28,6 @@ from engine.journeys.steps.branches import kept_name
 from engine.journeys.steps.values import FromModel, Writer
 from engine.names import DefinitionName
 from engine.schema import Strict, refusal
-from engine.templates import NAMES, RenderError, Template
 
 if TYPE_CHECKING:
     from engine.activation import Activation
@@ -304,7 +304,7 @@ def _tojson(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """A value without what templates put around maps and lists; see `engine.templates`."""
+    """A value without what templates put around maps and lists; see `engine.content.templates`."""
     if isinstance(value, dict):
         items = cast("Callable[[Mapping[str, Any]], Any]", dict.items)(value)
         return {str(name): _plain(item) for name, item in items}

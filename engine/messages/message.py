@@ -1,7 +1,7 @@
 """A message: what it says, where it goes, and everything that became of it.
 
 A message belongs to the entity it is for, so that its history, the trail and the outbox change
-together, in one journaled command. Its status moves as `engine.message_states` has it: a receipt
+together, in one journaled command. Its status moves as `engine.messages.states` has it: a receipt
 that comes twice changes nothing, one that comes late is kept in the history.
 
 A message may try several routes, one after the other. Each attempt is an effect of its own for the
@@ -19,7 +19,7 @@ from msgspec.msgpack import Decoder
 from xxhash import xxh3_128_hexdigest
 
 from engine import limits
-from engine.message_states import MOVES
+from engine.messages.states import MOVES
 from engine.packing import ARRAY_16, BYTES_16, BYTES_32, PackedRun, pack
 from engine.reasons import Reason
 

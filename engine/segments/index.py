@@ -13,7 +13,7 @@ from engine.conditions.context import FACT as CONTEXT
 from engine.conditions.held import Held
 from engine.conditions.who import FACT as ID
 from engine.conditions.windows import Take, Window, taker
-from engine.segment_definition import Segment
+from engine.segments.definition import Segment
 
 Segments = tuple[Segment, ...]
 

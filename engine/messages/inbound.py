@@ -20,8 +20,8 @@ from engine.conditions.consent import STATE as CONSENTS
 from engine.governance import consents
 from engine.governance.policy import ALL
 from engine.governance.topics import SUBSCRIBED, UNSUBSCRIBED
-from engine.keywords import START, STOP, YES
-from engine.messages import ADDRESS_TRAITS, PHONE_CHANNELS, RCS, SMS
+from engine.messages.keywords import START, STOP, YES
+from engine.messages.message import ADDRESS_TRAITS, PHONE_CHANNELS, RCS, SMS
 from engine.packing import pack
 from engine.privacy.hidden import NAMED, PREFIX, Erasure
 from engine.privacy.record import SUPPRESSED, erased_ms, is_gone
@@ -59,7 +59,7 @@ class Received(Struct, array_like=True, frozen=True, gc=False):
         at_ms: When it came, on the sender's clock.
         media: Where its pictures and files are.
         values: What else the carrier told.
-        keyword: What it says if it is nothing but a keyword; see `engine.keywords`.
+        keyword: What it says if it is nothing but a keyword; see `engine.messages.keywords`.
         word: That keyword.
     """
 

@@ -22,12 +22,12 @@ from pydantic import Field, model_validator
 from engine import limits
 from engine.content.down import render_down
 from engine.content.model import ContentModel
+from engine.content.template_functions import Functions
 from engine.errors import DenreiError
 from engine.issues import Issue, did_you_mean
-from engine.messages import EMAIL, PUSH
+from engine.messages.message import EMAIL, PUSH
 from engine.names import DefinitionName
 from engine.schema import Strict, refusal
-from engine.template_functions import Functions
 
 NAMES: Final = ("profile", "event", "first", "events", "data", "user_id", "journey", "key")
 _FUNCTIONS: Final = ("range",)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from engine.lanes.definition import Lane
-from engine.messages import PHONE_CHANNELS, SendRequest, Way
+from engine.messages.message import PHONE_CHANNELS, SendRequest, Way
 from engine.routes.route import Route
 
 _NO_ROUTES: Final[Mapping[str, Route]] = {}

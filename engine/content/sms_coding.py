@@ -10,8 +10,8 @@ what means the same in the alphabet of GSM 03.38, and only if the whole text the
 
 from typing import Final, NamedTuple
 
-from engine import sms
-from engine.sms import BASIC, EXTENSION, GSM7
+from engine.content import sms
+from engine.content.sms import BASIC, EXTENSION, GSM7
 
 # Values of SMPP's data_coding.
 GSM_CODING: Final = 0
@@ -29,7 +29,7 @@ _TO_GSM: Final = str.maketrans({
         for character, code in zip(EXTENSION, _EXTENSION_CODES, strict=True)
     },
 })  # fmt: skip
-# The same for the bytes of `engine.sms.PLAIN`, of which a quick function makes bytes at once.
+# The same for the bytes of `sms.PLAIN`, of which a quick function makes bytes at once.
 _PLAIN_TO_GSM: Final = bytes.maketrans(b"@$_", b"\x00\x02\x11")
 _FROM_GSM: Final = {code: character for character, code in zip(BASIC, _CODES, strict=True)}
 _FROM_EXTENSION: Final = dict(zip(_EXTENSION_CODES, EXTENSION, strict=True))
@@ -90,7 +90,7 @@ def fold(text: str) -> str:
 
 
 def encode(text: str, reference: int = 0) -> list[Part]:
-    """The parts of a text, in order, as many as `engine.sms.segments` counts.
+    """The parts of a text, in order, as many as `engine.content.sms.segments` counts.
 
     Args:
         text: The text. What is no character (half a surrogate pair) becomes a question mark.

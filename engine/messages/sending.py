@@ -15,17 +15,17 @@ from xxhash import xxh3_64_hexdigest
 
 from engine import commands, limits
 from engine.activation import Activation
+from engine.content.templates import RenderError
 from engine.dedup import SEEN, SeenIds
 from engine.fallback import success
 from engine.governance import caps, consents
 from engine.journeys import run as journeys
-from engine.message_states import ARRIVED
-from engine.messages import EMAIL, MARKETING, PHONE_CHANNELS, Message, SendRequest, hop_of
+from engine.messages.message import EMAIL, MARKETING, PHONE_CHANNELS, Message, SendRequest, hop_of
+from engine.messages.states import ARRIVED
 from engine.packing import pack
 from engine.privacy.record import is_gone
 from engine.reasons import Reason
 from engine.routes import fail_over
-from engine.templates import RenderError
 from engine.verification import run as verification
 
 # Outcomes that a marketer would want to find in the user's trail, not only in the message.
