@@ -102,6 +102,17 @@ def report(journey: "Journey", before: "Journey") -> dict[str, str]:
     return fates
 
 
+def handovers(before: "Program", after: "Program") -> dict[str, dict[str, str]]:
+    """What `report` says of each journey that has a newer version afterwards, by name."""
+    old, new = dict(before.journeys), dict(after.journeys)
+    old_pins, new_pins = dict(sorted(old)), dict(sorted(new))  # the last of a name is its newest
+    return {
+        name: report(new[name, version], old[name, old_pins[name]])
+        for name, version in new_pins.items()
+        if name in old_pins and version > old_pins[name]
+    }
+
+
 def may_wait(step: Step) -> bool:
     """Whether a run may be parked at a step: something there reacts to what happens."""
     kind = type(step)

@@ -1,7 +1,7 @@
 """What happens in a scenario: the items of `when`, one model for each kind.
 
 An item says when (`at`), to whom (`user`, `anonymous`, or both), and what: an event of the Segment
-Spec, definitions applied or deleted, a receipt, or a verb (`command`).
+Spec, definitions applied or deleted, a receipt, what they say to us, or a verb (`command`).
 """
 
 from typing import Annotated, Any, ClassVar, Final
@@ -10,7 +10,10 @@ from pydantic import BeforeValidator, Field, PlainValidator
 
 from engine import commands, definitions
 from engine.issues import DefinitionError, did_you_mean, kind_of, listed
-from engine.messages.message import Message
+from engine.messages import inbound
+from engine.messages.keywords import keyword_of
+from engine.messages.message import ADDRESS_TRAITS, SMS, Message
+from engine.packing import pack
 from engine.reasons import Reason
 from engine.schema import EventName, Strict, refusal
 from engine.simulation import events
@@ -18,6 +21,7 @@ from engine.simulation.moments import MomentField
 from engine.simulation.sender import CARRIER, outcome_of
 from engine.simulation.verbs import VERBS
 from engine.simulation.world import World
+from engine.slots import ADDRESS
 
 Values = dict[str, Any]
 
@@ -251,6 +255,39 @@ class Receipt(Happening):
         raise refusal(f"there is no message{of} yet", did_you_mean(self.template, known))
 
 
+class Says(Happening):
+    """Somebody writes to us, from the address at which the channel would reach them.
+
+    Attributes:
+        says: The text.
+        address: From where, if it is none of their traits; without a person it is nobody's yet.
+        id: The carrier's id of it: a second one with the same id is a repeat.
+    """
+
+    key: ClassVar[str] = "says"
+    says: str
+    channel: str = SMS
+    lane: str = ""
+    address: str = ""
+    id: str = ""
+
+    def do(self, world: World) -> Reason:
+        """Lets it come in."""
+        person = world.person(self.user, self.anonymous)
+        trait = ADDRESS_TRAITS.get(self.channel, "")
+        address = self.address or str(person.traits.get(trait, "") if person else "")
+        if not address:
+            raise refusal(f"they have no {trait or 'address'} to write from", "give an address")
+        keyword, word = keyword_of(self.says)
+        received = inbound.Received(
+            self.id or f"i{world.shard.seq}", self.channel, self.lane or self.channel, "", address,
+            "", self.says, world.now, (), None, keyword, word,
+        )  # fmt: skip
+        key = f"{world.workspace}/{ADDRESS}/{address}"
+        owner = person.key if person else ""
+        return world.do(commands.inbound(key, inbound.CARRIER, pack(received), owner))
+
+
 class Told(Happening):
     """A verb of `engine.simulation.verbs` is done."""
 
@@ -268,7 +305,7 @@ class Told(Happening):
 
 KINDS: Final[dict[str, type[Happening]]] = {
     kind.key: kind
-    for kind in (Identify, Track, Page, Screen, Group, Alias, Apply, Delete, Receipt, Told)
+    for kind in (Identify, Track, Page, Screen, Group, Alias, Apply, Delete, Receipt, Says, Told)
 }
 _COMMON: Final = tuple(Happening.model_fields)
 

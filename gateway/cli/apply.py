@@ -52,6 +52,14 @@ def apply(
         return
     rows = [(*one.name.split("/", 1), one.version) for one in answer.definitions]
     console.print(table("", ("kind", "name", "#version"), rows))
+    steps = [
+        (one.journey.removeprefix("journeys/"), step.step, step.outcome)
+        for one in answer.handovers
+        for step in one.steps
+    ]
+    if steps:
+        title = "Who waits at a step of the version before"
+        console.print(table(title, ("journey", "step", "outcome"), steps))
     words = "they hold together; nothing was changed" if check else f"version {answer.version}"
     if answer.pending_shards:
         words += f"; {answer.pending_shards} shards are still to install it"

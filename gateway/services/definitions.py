@@ -16,9 +16,10 @@ from google.protobuf import json_format
 
 from actors.carriers import registry as carriers
 from engine import commands, definitions, limits
-from engine.definition_kinds import LANE
+from engine.definition_kinds import JOURNEY, LANE
 from engine.definitions import DefinitionError, Document
 from engine.errors import DenreiError
+from engine.journeys import publish
 from engine.lanes.definition import lane_from
 from engine.program import EMPTY, Program, advance
 from engine.reasons import Reason
@@ -59,11 +60,12 @@ class DefinitionsService:
             version, program = await self._program(call)
             await asyncio.to_thread(_judge, documents, program)
         else:
-            version = await self.submit(
+            version, program = await self.submit(
                 documents, request.request_id, request.expected_version, call
             )
             pending = await self.installed(version, call)
         return definitions_pb2.ApplyDefinitionsResponse(
+            handovers=await asyncio.to_thread(_handovers, documents, program),
             definitions=[
                 _view(one.kind, one.name, 0 if request.validate_only else version, one.body)
                 for one in documents
@@ -78,7 +80,7 @@ class DefinitionsService:
         """Deletes a definition that no other refers to."""
         check_id(request.request_id, "request_id", limits.MESSAGE_ID_CHARS)
         kind, name = names.definition(request.name)
-        version = await self.submit(
+        version, _ = await self.submit(
             [Document(kind, name, None)], request.request_id, request.expected_version, call
         )
         pending = await self.installed(version, call)
@@ -142,14 +144,17 @@ class DefinitionsService:
 
     async def submit(
         self, documents: list[Document], request_id: str, expected_version: int, call: Call
-    ) -> int:
-        """Checks changes against the catalog as it is and submits them; the new version.
+    ) -> tuple[int, Program]:
+        """Checks changes against the catalog as it is and submits them.
 
         Args:
             documents: The changes.
             request_id: The caller's idempotency key, or empty.
             expected_version: The version that they must follow, or 0.
             call: The call.
+
+        Returns:
+            The new version, and what was defined before.
         """
         wire = definitions.to_wire(documents)
         request_id = request_id or uuid.uuid4().hex
@@ -167,9 +172,9 @@ class DefinitionsService:
             await batch.settle(batch.post(self._router, call.deadline), call.deadline)
             outcome = Reason(batch.outcomes[0])
             if outcome is Reason.ACCEPTED:
-                return version + 1
+                return version + 1, program
             if outcome is Reason.DUPLICATE:
-                return version
+                return version, program
             if outcome is Reason.TOO_LARGE:
                 text = f"all definitions would take more than {limits.CATALOG_BYTES} bytes"
                 raise errors.refused(outcome, "sources", f"{text}; delete some, or shorten them")
@@ -300,6 +305,25 @@ def _judge(documents: list[Document], program: Program) -> None:
                 pass  # it is no lane, and the check above has said so
     if issues:
         raise DefinitionError(issues)
+
+
+def _handovers(documents: list[Document], before: Program) -> list[definitions_pb2.JourneyHandover]:
+    """What becomes of the runs of journeys that get a newer version."""
+    changes = [(one.kind, one.name, one.body) for one in documents if one.kind == JOURNEY]
+    if not changes:
+        return []
+    after = advance(before, before.version + 1, changes)
+    return [
+        definitions_pb2.JourneyHandover(
+            journey=f"{names.collection_of(JOURNEY)}/{name}",
+            steps=[
+                definitions_pb2.StepHandover(step=step, outcome=outcome)
+                for step, outcome in steps.items()
+            ],
+        )
+        for name, steps in publish.handovers(before, after).items()
+        if steps
+    ]
 
 
 def whole(value: Any) -> Any:

@@ -101,7 +101,7 @@ class TablesService:
         if known.rows is not None:
             self._files.touch(call.workspace, known.rows["content"])
             gone.append(Document(ROWS, name, None))
-        version = await self._definitions.submit(gone, "", 0, call)
+        version, _ = await self._definitions.submit(gone, "", 0, call)
         return tables_pb2.DeleteTableResponse(version=version)
 
     async def get_row(self, request: tables_pb2.GetRowRequest, call: Call) -> tables_pb2.Row:
@@ -152,7 +152,7 @@ class TablesService:
         documents = [Document(ROWS, name, rows)]
         if table != known.table:
             documents.insert(0, Document(TABLE, name, table))
-        version = await self._definitions.submit(documents, "", 0, call)
+        version, _ = await self._definitions.submit(documents, "", 0, call)
         pending = await self._definitions.installed(version, call)
         await self._sweep(name, call)
         return tables_pb2.LoadTableResponse(

@@ -235,6 +235,34 @@ def test_definitions_come_as_yaml_json_and_structures(tmp_path: Path) -> None:
     over_engine(tmp_path, scenario)
 
 
+def test_a_new_version_of_a_journey_says_what_becomes_of_those_who_wait(tmp_path: Path) -> None:
+    old = (
+        "journey: j\nentry: {event: Go}\nsteps: {wait: {delay: 1d, then: rest}, rest: {delay: 1d}}"
+    )
+    new = (
+        "journey: j\npublish: {migrate: {rest: end}, else: stop}\nentry: {event: Go}\n"
+        "steps: {wait: {delay: 2d}}"
+    )
+
+    async def scenario(client: Client, engine: LocalEngine) -> None:
+        apply = client.definitions.ApplyDefinitions
+        first = await apply(d.ApplyDefinitionsRequest(sources=[d.DefinitionSource(yaml=old)]))
+        assert not first.handovers
+        request = d.ApplyDefinitionsRequest(sources=[d.DefinitionSource(yaml=new)])
+        request.validate_only = True
+        foretold = await apply(request)
+        request.validate_only = False
+        told = await apply(request)
+        assert list(foretold.handovers) == list(told.handovers)
+        (handover,) = told.handovers
+        assert handover.journey == "journeys/j"
+        assert [(one.step, one.outcome) for one in handover.steps] == [
+            ("wait", "keeps its place and time"), ("rest", "completes"),
+        ]  # fmt: skip
+
+    over_engine(tmp_path, scenario)
+
+
 def test_instances_of_a_person_and_of_a_journey(tmp_path: Path) -> None:
     users, carts = 30, 3
 

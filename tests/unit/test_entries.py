@@ -16,7 +16,7 @@ from pydantic_core import PydanticCustomError
 from engine import commands, definitions, limits
 from engine.issues import DefinitionError
 from engine.journeys import again, broadcast, schedule, walk
-from engine.journeys.publish import report
+from engine.journeys.publish import handovers, report
 from engine.program import EMPTY
 from engine.reasons import Reason
 from engine.simulation.world import World
@@ -232,6 +232,18 @@ def test_a_report_says_what_becomes_of_those_who_wait_at_each_step() -> None:
     journeys = town.shard.programs["w"].journeys
     assert report(journeys["j", 3], journeys["j", 2]) == {
         "wait": "enters 'x' anew", "other": "stops",
+    }  # fmt: skip
+
+
+def test_what_is_handed_over_is_told_of_journeys_with_a_newer_version_alone() -> None:
+    town = Town(OLD + "\n---\n" + OLD.replace("journey: j", "journey: k"))
+    before = town.shard.programs["w"]
+    town.define(
+        "journey: j\npublish: stop\nentry: {event: Go}\nsteps: {wait: {delay: 1d}}\n---\n"
+        "journey: new\nentry: {event: Go}\nsteps: {wait: {delay: 1d}}",
+    )
+    assert handovers(before, town.shard.programs["w"]) == {
+        "j": {"wait": "stops", "rest": "stops"},
     }  # fmt: skip
 
 

@@ -244,6 +244,7 @@ def test_definition_files_are_read_beside_the_scenario() -> None:
         (_file(then="state: {no: 1}"), ["{'no': None}"]),
         (_file("receipt: sent"), ["x.yaml:6: when[0]", "there is no message yet"]),
         (_file("track: x, answer: DUPLICATE"), ["answered ACCEPTED, not DUPLICATE"]),
+        (_file("says: hi"), ["they have no phone to write from", "give an address"]),
         (_file("apply: [{segment: a}]"), ["the definitions were refused: segment 'a': 'when'"]),
         (_file("delete: [segment/vip], refused: x"), ["was to be refused with 'x', and was taken"]),
         (_file("command: sender, does: fly"), ["the sender cannot 'fly'"]),

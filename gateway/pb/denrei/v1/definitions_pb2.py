@@ -27,7 +27,7 @@ from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x64\x65nrei/v1/definitions.proto\x12\tdenrei.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa2\x01\n\nDefinition\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12%\n\x04\x62ody\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x0c\n\x04yaml\x18\x04 \x01(\t\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x64\x65leted\x18\x06 \x01(\x08\"\x92\x01\n\x17\x41pplyDefinitionsRequest\x12\x32\n\x07sources\x18\x01 \x03(\x0b\x32\x1b.denrei.v1.DefinitionSourceB\x04\xe2\x41\x01\x02\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\x12\x18\n\x10\x65xpected_version\x18\x03 \x01(\x03\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"z\n\x10\x44\x65\x66initionSource\x12\x10\n\x08\x66ilename\x18\x01 \x01(\t\x12\x0e\n\x04yaml\x18\x02 \x01(\tH\x00\x12\x0e\n\x04json\x18\x03 \x01(\tH\x00\x12)\n\x06struct\x18\x04 \x01(\x0b\x32\x17.google.protobuf.StructH\x00\x42\t\n\x07\x63ontent\"o\n\x18\x41pplyDefinitionsResponse\x12*\n\x0b\x64\x65\x66initions\x18\x01 \x03(\x0b\x32\x15.denrei.v1.Definition\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x16\n\x0epending_shards\x18\x03 \x01(\x05\";\n\x14GetDefinitionRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0f\n\x07version\x18\x02 \x01(\x03\"M\n\x16ListDefinitionsRequest\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"o\n\x17ListDefinitionsResponse\x12*\n\x0b\x64\x65\x66initions\x18\x01 \x03(\x0b\x32\x15.denrei.v1.Definition\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x03\"Z\n\x1dListDefinitionVersionsRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"e\n\x1eListDefinitionVersionsResponse\x12*\n\x0b\x64\x65\x66initions\x18\x01 \x03(\x0b\x32\x15.denrei.v1.Definition\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"[\n\x17\x44\x65leteDefinitionRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\x10\x65xpected_version\x18\x02 \x01(\x03\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"C\n\x18\x44\x65leteDefinitionResponse\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12\x16\n\x0epending_shards\x18\x02 \x01(\x05\x32\xe0\x03\n\x12\x44\x65\x66initionsService\x12[\n\x10\x41pplyDefinitions\x12\".denrei.v1.ApplyDefinitionsRequest\x1a#.denrei.v1.ApplyDefinitionsResponse\x12G\n\rGetDefinition\x12\x1f.denrei.v1.GetDefinitionRequest\x1a\x15.denrei.v1.Definition\x12X\n\x0fListDefinitions\x12!.denrei.v1.ListDefinitionsRequest\x1a\".denrei.v1.ListDefinitionsResponse\x12m\n\x16ListDefinitionVersions\x12(.denrei.v1.ListDefinitionVersionsRequest\x1a).denrei.v1.ListDefinitionVersionsResponse\x12[\n\x10\x44\x65leteDefinition\x12\".denrei.v1.DeleteDefinitionRequest\x1a#.denrei.v1.DeleteDefinitionResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x64\x65nrei/v1/definitions.proto\x12\tdenrei.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa2\x01\n\nDefinition\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12%\n\x04\x62ody\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x0c\n\x04yaml\x18\x04 \x01(\t\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x64\x65leted\x18\x06 \x01(\x08\"\x92\x01\n\x17\x41pplyDefinitionsRequest\x12\x32\n\x07sources\x18\x01 \x03(\x0b\x32\x1b.denrei.v1.DefinitionSourceB\x04\xe2\x41\x01\x02\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\x12\x18\n\x10\x65xpected_version\x18\x03 \x01(\x03\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"z\n\x10\x44\x65\x66initionSource\x12\x10\n\x08\x66ilename\x18\x01 \x01(\t\x12\x0e\n\x04yaml\x18\x02 \x01(\tH\x00\x12\x0e\n\x04json\x18\x03 \x01(\tH\x00\x12)\n\x06struct\x18\x04 \x01(\x0b\x32\x17.google.protobuf.StructH\x00\x42\t\n\x07\x63ontent\"\x9e\x01\n\x18\x41pplyDefinitionsResponse\x12*\n\x0b\x64\x65\x66initions\x18\x01 \x03(\x0b\x32\x15.denrei.v1.Definition\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x16\n\x0epending_shards\x18\x03 \x01(\x05\x12-\n\thandovers\x18\x04 \x03(\x0b\x32\x1a.denrei.v1.JourneyHandover\"J\n\x0fJourneyHandover\x12\x0f\n\x07journey\x18\x01 \x01(\t\x12&\n\x05steps\x18\x02 \x03(\x0b\x32\x17.denrei.v1.StepHandover\"-\n\x0cStepHandover\x12\x0c\n\x04step\x18\x01 \x01(\t\x12\x0f\n\x07outcome\x18\x02 \x01(\t\";\n\x14GetDefinitionRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0f\n\x07version\x18\x02 \x01(\x03\"M\n\x16ListDefinitionsRequest\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"o\n\x17ListDefinitionsResponse\x12*\n\x0b\x64\x65\x66initions\x18\x01 \x03(\x0b\x32\x15.denrei.v1.Definition\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x03\"Z\n\x1dListDefinitionVersionsRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"e\n\x1eListDefinitionVersionsResponse\x12*\n\x0b\x64\x65\x66initions\x18\x01 \x03(\x0b\x32\x15.denrei.v1.Definition\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"[\n\x17\x44\x65leteDefinitionRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\x10\x65xpected_version\x18\x02 \x01(\x03\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"C\n\x18\x44\x65leteDefinitionResponse\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12\x16\n\x0epending_shards\x18\x02 \x01(\x05\x32\xe0\x03\n\x12\x44\x65\x66initionsService\x12[\n\x10\x41pplyDefinitions\x12\".denrei.v1.ApplyDefinitionsRequest\x1a#.denrei.v1.ApplyDefinitionsResponse\x12G\n\rGetDefinition\x12\x1f.denrei.v1.GetDefinitionRequest\x1a\x15.denrei.v1.Definition\x12X\n\x0fListDefinitions\x12!.denrei.v1.ListDefinitionsRequest\x1a\".denrei.v1.ListDefinitionsResponse\x12m\n\x16ListDefinitionVersions\x12(.denrei.v1.ListDefinitionVersionsRequest\x1a).denrei.v1.ListDefinitionVersionsResponse\x12[\n\x10\x44\x65leteDefinition\x12\".denrei.v1.DeleteDefinitionRequest\x1a#.denrei.v1.DeleteDefinitionResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -48,22 +48,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_APPLYDEFINITIONSREQUEST']._serialized_end=450
   _globals['_DEFINITIONSOURCE']._serialized_start=452
   _globals['_DEFINITIONSOURCE']._serialized_end=574
-  _globals['_APPLYDEFINITIONSRESPONSE']._serialized_start=576
-  _globals['_APPLYDEFINITIONSRESPONSE']._serialized_end=687
-  _globals['_GETDEFINITIONREQUEST']._serialized_start=689
-  _globals['_GETDEFINITIONREQUEST']._serialized_end=748
-  _globals['_LISTDEFINITIONSREQUEST']._serialized_start=750
-  _globals['_LISTDEFINITIONSREQUEST']._serialized_end=827
-  _globals['_LISTDEFINITIONSRESPONSE']._serialized_start=829
-  _globals['_LISTDEFINITIONSRESPONSE']._serialized_end=940
-  _globals['_LISTDEFINITIONVERSIONSREQUEST']._serialized_start=942
-  _globals['_LISTDEFINITIONVERSIONSREQUEST']._serialized_end=1032
-  _globals['_LISTDEFINITIONVERSIONSRESPONSE']._serialized_start=1034
-  _globals['_LISTDEFINITIONVERSIONSRESPONSE']._serialized_end=1135
-  _globals['_DELETEDEFINITIONREQUEST']._serialized_start=1137
-  _globals['_DELETEDEFINITIONREQUEST']._serialized_end=1228
-  _globals['_DELETEDEFINITIONRESPONSE']._serialized_start=1230
-  _globals['_DELETEDEFINITIONRESPONSE']._serialized_end=1297
-  _globals['_DEFINITIONSSERVICE']._serialized_start=1300
-  _globals['_DEFINITIONSSERVICE']._serialized_end=1780
+  _globals['_APPLYDEFINITIONSRESPONSE']._serialized_start=577
+  _globals['_APPLYDEFINITIONSRESPONSE']._serialized_end=735
+  _globals['_JOURNEYHANDOVER']._serialized_start=737
+  _globals['_JOURNEYHANDOVER']._serialized_end=811
+  _globals['_STEPHANDOVER']._serialized_start=813
+  _globals['_STEPHANDOVER']._serialized_end=858
+  _globals['_GETDEFINITIONREQUEST']._serialized_start=860
+  _globals['_GETDEFINITIONREQUEST']._serialized_end=919
+  _globals['_LISTDEFINITIONSREQUEST']._serialized_start=921
+  _globals['_LISTDEFINITIONSREQUEST']._serialized_end=998
+  _globals['_LISTDEFINITIONSRESPONSE']._serialized_start=1000
+  _globals['_LISTDEFINITIONSRESPONSE']._serialized_end=1111
+  _globals['_LISTDEFINITIONVERSIONSREQUEST']._serialized_start=1113
+  _globals['_LISTDEFINITIONVERSIONSREQUEST']._serialized_end=1203
+  _globals['_LISTDEFINITIONVERSIONSRESPONSE']._serialized_start=1205
+  _globals['_LISTDEFINITIONVERSIONSRESPONSE']._serialized_end=1306
+  _globals['_DELETEDEFINITIONREQUEST']._serialized_start=1308
+  _globals['_DELETEDEFINITIONREQUEST']._serialized_end=1399
+  _globals['_DELETEDEFINITIONRESPONSE']._serialized_start=1401
+  _globals['_DELETEDEFINITIONRESPONSE']._serialized_end=1468
+  _globals['_DEFINITIONSSERVICE']._serialized_start=1471
+  _globals['_DEFINITIONSSERVICE']._serialized_end=1951
 # @@protoc_insertion_point(module_scope)

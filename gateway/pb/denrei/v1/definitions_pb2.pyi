@@ -52,14 +52,32 @@ class DefinitionSource(_message.Message):
     def __init__(self, filename: _Optional[str] = ..., yaml: _Optional[str] = ..., json: _Optional[str] = ..., struct: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
 
 class ApplyDefinitionsResponse(_message.Message):
-    __slots__ = ("definitions", "version", "pending_shards")
+    __slots__ = ("definitions", "version", "pending_shards", "handovers")
     DEFINITIONS_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     PENDING_SHARDS_FIELD_NUMBER: _ClassVar[int]
+    HANDOVERS_FIELD_NUMBER: _ClassVar[int]
     definitions: _containers.RepeatedCompositeFieldContainer[Definition]
     version: int
     pending_shards: int
-    def __init__(self, definitions: _Optional[_Iterable[_Union[Definition, _Mapping]]] = ..., version: _Optional[int] = ..., pending_shards: _Optional[int] = ...) -> None: ...
+    handovers: _containers.RepeatedCompositeFieldContainer[JourneyHandover]
+    def __init__(self, definitions: _Optional[_Iterable[_Union[Definition, _Mapping]]] = ..., version: _Optional[int] = ..., pending_shards: _Optional[int] = ..., handovers: _Optional[_Iterable[_Union[JourneyHandover, _Mapping]]] = ...) -> None: ...
+
+class JourneyHandover(_message.Message):
+    __slots__ = ("journey", "steps")
+    JOURNEY_FIELD_NUMBER: _ClassVar[int]
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    journey: str
+    steps: _containers.RepeatedCompositeFieldContainer[StepHandover]
+    def __init__(self, journey: _Optional[str] = ..., steps: _Optional[_Iterable[_Union[StepHandover, _Mapping]]] = ...) -> None: ...
+
+class StepHandover(_message.Message):
+    __slots__ = ("step", "outcome")
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    step: str
+    outcome: str
+    def __init__(self, step: _Optional[str] = ..., outcome: _Optional[str] = ...) -> None: ...
 
 class GetDefinitionRequest(_message.Message):
     __slots__ = ("name", "version")
