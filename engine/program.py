@@ -19,8 +19,8 @@ from engine.computed.definition import ComputedTrait, by_event, count_since
 from engine.content.templates import Template
 from engine.definition_kinds import JOURNEY, KINDS, LANE, SEGMENT, TEMPLATE, TRAIT
 from engine.fraud.policy import GUARD
-from engine.governance.policy import DEFAULT, POLICY, Policy
-from engine.identity.rules import IDENTITY, RULES, Rules, rules_of
+from engine.governance.policy import POLICY, Policy
+from engine.identity.rules import RULES, Rules, rules_of
 from engine.issues import DefinitionError, Issue
 from engine.journeys.compile import Journey
 from engine.journeys.index import JourneyIndex, make_index
@@ -112,68 +112,92 @@ def advance(program: Program, version: int, changes: Iterable[Change]) -> Progra
     Raises:
         DefinitionError: A body is not what `definitions.check` lets through.
     """
-    documents = dict(program.documents)
-    models = dict(program.models)
-    compiled: dict[str, dict[str, Any]] = {
-        SEGMENT: dict(program.segments),
-        TRAIT: dict(program.computed),
-        TEMPLATE: dict(program.templates),
-        LANE: dict(program.lanes),
-        ROUTE: dict(program.routes),
-        IDENTITY: {},
-        GUARD: {},  # senders read its document
-        VERIFICATION: dict(program.verifications),
-        TABLE: dict(program.tables),
-        ROWS: dict(program.rows),
-        POLICY: {} if program.policy is None else {DEFAULT: program.policy},
-    }
-    journeys = dict(program.journeys)
+    draft = _Draft(program)
     for kind, name, body in changes:
+        draft.take(kind, name, body, version)
+    return draft.program(version)
+
+
+# Where a program has what is compiled of a kind, by name. Of the other kinds one is all there is
+# (the policy), or nothing is compiled: rules are read from all models, the guard by senders.
+_FIELDS: Final = {
+    SEGMENT: "segments",
+    TRAIT: "computed",
+    TEMPLATE: "templates",
+    LANE: "lanes",
+    ROUTE: "routes",
+    VERIFICATION: "verifications",
+    TABLE: "tables",
+    ROWS: "rows",
+}
+
+
+class _Draft:
+    """A program that is being changed; what is not changed is shared with the one before."""
+
+    def __init__(self, program: Program) -> None:
+        self._documents = dict(program.documents)
+        self._models = dict(program.models)
+        self._compiled: dict[str, dict[str, Any]] = {
+            kind: dict(getattr(program, field)) for kind, field in _FIELDS.items()
+        }
+        self._policy = program.policy
+        self._journeys = dict(program.journeys)
+
+    def take(self, kind: str, name: str, body: Body | None, version: int) -> None:
+        """Takes one change; none if the document is as it was."""
         label = (kind, name)
-        history = documents.get(label, [])
+        history = self._documents.get(label, [])
         if (history[-1][1] if history else None) == body:
-            continue
-        documents[label] = [*history, (version, body)][-limits.VERSIONS :]
+            return
+        self._documents[label] = [*history, (version, body)][-limits.VERSIONS :]
         if body is None:
-            models.pop(label, None)
-            if kind != JOURNEY:
-                compiled[kind].pop(name, None)
-            continue
-        model = models[label] = model_of(kind, name, body)
+            self._models.pop(label, None)
+            self._forget(kind, name)
+            return
+        model = self._models[label] = model_of(kind, name, body)
         made = _compile(kind, name, model, version)
         if kind == TRAIT:
             bodies = (body for _, body in history)
-            count_since(made, compiled[TRAIT].get(name), bodies, version)
+            count_since(made, self._compiled[TRAIT].get(name), bodies, version)
         if kind == JOURNEY:
-            journeys[name, version] = made
-        else:
-            compiled[kind][name] = made
-    now, kept = _journey_pins(documents)
-    journeys = {pin: journeys[pin] for pin in sorted(journeys) if pin in kept}
-    journey_index = make_index(journeys, [pin for pin in journeys if pin in now])
-    asked = (condition for one in journeys.values() for condition in one.conditions)
-    index = index_of(compiled[SEGMENT], asked)
-    computed = _sorted(compiled[TRAIT])
-    return Program(
-        version=version,
-        documents=documents,
-        models=models,
-        segments=index.in_order,
-        index=index,
-        computed=computed,
-        computed_by_event=by_event(computed),
-        lanes=_sorted(compiled[LANE]),
-        routes=_sorted(compiled[ROUTE]),
-        rules=rules_of(models),
-        policy=compiled[POLICY].get(DEFAULT),
-        templates=_sorted(compiled[TEMPLATE]),
-        verifications=_sorted(compiled[VERIFICATION]),
-        tables=_sorted(compiled[TABLE]),
-        rows=_sorted(compiled[ROWS]),
-        journeys=journeys,
-        listened=journey_index.events,
-        journey_index=journey_index,
-    )
+            self._journeys[name, version] = made
+        elif kind == POLICY:
+            self._policy = made
+        elif kind in _FIELDS:
+            self._compiled[kind][name] = made
+
+    def _forget(self, kind: str, name: str) -> None:
+        """Drops what a deleted document was compiled to. Journeys stay for their instances."""
+        if kind == POLICY:
+            self._policy = None
+        elif kind in _FIELDS:
+            self._compiled[kind].pop(name, None)
+
+    def program(self, version: int) -> Program:
+        """The program, with all that is derived from several definitions at once."""
+        now, kept = _journey_pins(self._documents)
+        journeys = {pin: self._journeys[pin] for pin in sorted(self._journeys) if pin in kept}
+        journey_index = make_index(journeys, [pin for pin in journeys if pin in now])
+        asked = (condition for one in journeys.values() for condition in one.conditions)
+        index = index_of(self._compiled[SEGMENT], asked)
+        by_name: dict[str, Any] = {
+            field: _sorted(self._compiled[kind]) for kind, field in _FIELDS.items()
+        }
+        by_name["segments"] = index.in_order  # each after those that it reads
+        return Program(
+            version=version,
+            documents=self._documents,
+            models=self._models,
+            index=index,
+            computed_by_event=by_event(by_name["computed"]),
+            rules=rules_of(self._models),
+            policy=self._policy,
+            journeys=journeys,
+            listened=journey_index.events,
+            journey_index=journey_index,
+            **by_name,
+        )
 
 
 def _journey_pins(
