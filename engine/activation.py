@@ -15,7 +15,7 @@ from engine import limits
 from engine.commands import TRACK, Command, call_back
 from engine.entity import Entity
 from engine.governance import caps, held
-from engine.governance.judge import judge
+from engine.governance.judge import judge, leave_by_ms
 from engine.governance.waiting import STATE as WAITING
 from engine.journeys.context import map_in, properties_of
 from engine.messages.message import ADDRESS_TRAITS, Message, SendRequest, Way, new_message
@@ -219,7 +219,8 @@ class Activation:
             request.sender, request.others = ways[0][1], ways[1:]
         entity.outbox[id_] = None
         message = self._keep(id_, request, to, lane, Reason.QUEUED, "")
-        self.effects.sends.append(message.offer(entity.key, entity.workspace))
+        leave_by = leave_by_ms(policy, entity.traits, message, self.now) if policy else 0
+        self.effects.sends.append(message.offer(entity.key, entity.workspace, leave_by))
         if policy is not None and policy.caps:
             self.sent(caps.label_of(request.channel, request.purpose, request.topic, request.tags))
         return id_, Reason.QUEUED

@@ -19,6 +19,7 @@ from engine.activation import Activation
 from engine.entities import EntityTable, Load, Row, Scan
 from engine.entity import Entity
 from engine.follow_ups import follow_up
+from engine.governance.judge import leave_by_ms
 from engine.handlers import COMMANDS, TIMERS
 from engine.journeys import broadcast, calling
 from engine.privacy.hidden import BACK, Erasure
@@ -398,7 +399,9 @@ class Shard:
                 message = messages.get(effect_id)
                 if message is None:
                     continue  # a bug came between the two, and the entity is in quarantine
-                offer = message.offer(key, entity.workspace)
+                policy = self.workspaces.of(entity.workspace)[0].policy
+                leave_by = leave_by_ms(policy, entity.traits, message, self.now)
+                offer = message.offer(key, entity.workspace, leave_by)
                 (effects.cancels if message.cancelled else effects.sends).append(offer)
         return effects
 

@@ -14,6 +14,7 @@ from msgspec.msgpack import Decoder
 from engine import dedup, limits, profile
 from engine.commands import Command
 from engine.conditions.consent import STATE, fact
+from engine.governance.judge import unwilling
 from engine.governance.policy import ALL
 from engine.governance.topics import STATUSES, SUBSCRIBED, UNKNOWN, UNSUBSCRIBED
 from engine.messages.message import CHANNELS, PUSH
@@ -140,4 +141,15 @@ def _take(act: "Activation", said: Iterable[Said], at_ms: int, by: str) -> bool:
     touched = [segment for name in changed for segment in by_fact.get(name, ())]
     if touched:
         profile.settle(act, touched)
+    if changed:
+        _call_back(act)
     return bool(changed)
+
+
+def _call_back(act: "Activation") -> None:
+    """Calls back what has not left and is not wanted any more."""
+    entity = act.entity
+    for id_, forward in list(entity.outbox.items()):
+        message = entity.kept.get(id_) if forward is None else None
+        if message is not None and (verdict := unwilling(act, message)) is not None:
+            act.cancel(id_, verdict.why)

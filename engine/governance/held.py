@@ -11,7 +11,7 @@ from engine import limits, zones
 from engine.content.templates import RenderError
 from engine.fallback.success import MESSAGE
 from engine.governance import caps
-from engine.governance.judge import Verdict, judge
+from engine.governance.judge import Verdict, judge, leave_by_ms, quiet
 from engine.governance.waiting import STATE, TIMER, Waiting, waiting_of
 from engine.messages.message import Message, SendRequest
 from engine.packing import pack, unpack
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from engine.activation import Activation
 
 _PROFILE: Final = "profile"  # of a template's context, what is live
+_WITH_SENDER: Final = (int(Reason.QUEUED), int(Reason.THROTTLED))
 
 
 def hold(act: "Activation", id_: str, request: SendRequest, verdict: Verdict) -> Verdict | None:
@@ -40,6 +41,37 @@ def hold(act: "Activation", id_: str, request: SendRequest, verdict: Verdict) ->
     _wait(act, one, verdict.until_ms)
     act.note("message", id_, f"held: {verdict.why}")
     return None
+
+
+def hold_back(act: "Activation", at: int, message: Message) -> str:
+    """Lets a message wait that found no room in its lane before it was quiet.
+
+    Args:
+        act: The activation on its entity.
+        at: The place of the message, which the caller writes anew.
+        message: The message, which its sender has given back unsent.
+
+    Returns:
+        An empty text if it waits; else why it does not.
+    """
+    over = message.expires_ms <= act.now or message.cancelled
+    if over or message.status not in _WITH_SENDER:
+        return "its validity has ended"
+    verdict = quiet(act, message)
+    if verdict is None or not verdict.until_ms:
+        return verdict.why if verdict is not None else "its validity has ended"
+    if len(act.entity.state.get(STATE) or ()) >= limits.HELD_MESSAGES:
+        return f"{verdict.why}; {limits.HELD_MESSAGES} messages wait already"
+    label = caps.label_of(message.channel, message.purpose, message.topic, message.tags)
+    one = Waiting(message.id, 0, 0, label, message.to, "", b"")
+    instance = act.entity.instances.get(message.instance)
+    if instance is not None:
+        one.journey, one.version, one.step = instance.journey, instance.version, instance.step
+    message.hop += 1  # to its sender the next offer is another
+    message.others = ()
+    why = f"lane {message.lane!r} had no room before {verdict.why}"
+    _hold_again(act, at, message, one, verdict._replace(why=why))
+    return ""
 
 
 def schedule(act: "Activation", id_: str, request: SendRequest, at_ms: int) -> bool:
@@ -216,7 +248,8 @@ def _queue(act: "Activation", at: int, message: Message, one: Waiting) -> bool:
     entity.outbox[message.id] = None
     message.record(Reason.QUEUED, act.now)
     entity.kept.put(at, message)
-    act.effects.sends.append(message.offer(entity.key, entity.workspace))
+    leave_by = leave_by_ms(act.program.policy, entity.traits, message, act.now)
+    act.effects.sends.append(message.offer(entity.key, entity.workspace, leave_by))
     act.sent(one.label)
     words = f"its wait is over, {message.channel} to {message.to}"
     _tell(act, message, Reason.QUEUED, words, "sent")

@@ -25,6 +25,7 @@ from engine.reasons import Reason
 if TYPE_CHECKING:
     from engine.activation import Activation
     from engine.governance.policy import Policy
+    from engine.governance.quiet import QuietTime
 
 SUPPRESSED: Final = "suppressed"  # in `Entity.state`, if the person is to get nothing
 _NOTHING: Final[Mapping[str, Any]] = {}
@@ -56,7 +57,7 @@ def judge(act: "Activation", request: SendRequest, expires_ms: int) -> Verdict |
     policy = act.program.policy
     if unwanted is not None or policy is None or request.purpose == OTP:
         return unwanted
-    verdict = _quiet(policy, act, request) if policy.quiet else None
+    verdict = quiet(act, request)
     if verdict is None and policy.caps:
         verdict = _capped(policy, act, request)
     if verdict is None or not verdict.until_ms or verdict.until_ms < expires_ms:
@@ -77,13 +78,38 @@ def unwilling(act: "Activation", request: SendRequest | Message) -> Verdict | No
     return Verdict(Reason.NO_CONSENT, why) if why else None
 
 
-def _quiet(policy: "Policy", act: "Activation", request: SendRequest) -> Verdict | None:
-    rules = [
+def leave_by_ms(
+    policy: "Policy | None", traits: Mapping[str, Any], message: Message, now_ms: int
+) -> int:
+    """Until when a message that goes to its lane now may leave it (ms).
+
+    That is the end of its validity; or before, when it is quiet next. What has found no room in its
+    lane by then comes back, and waits for the end of the quiet hours (`held.hold_back`).
+
+    Cost: 0.1 µs without quiet hours, else 0.7 µs.
+    """
+    if policy is None or not policy.quiet or message.purpose == OTP:
+        return message.expires_ms
+    rules = _rules(policy, message)
+    if not rules:
+        return message.expires_ms
+    zone = policy.zone_of(traits)
+    return min(message.expires_ms, *(rule.next_ms(now_ms, zone) for rule in rules))
+
+
+def _rules(policy: "Policy", request: SendRequest | Message) -> "list[QuietTime]":
+    return [
         rule
         for rule in policy.quiet
         if request.channel in rule.channels and request.purpose in rule.applies_to
     ]
-    if not rules:
+
+
+def quiet(act: "Activation", request: SendRequest | Message) -> Verdict | None:
+    """Whether it is quiet for a message now, and until when it would have to wait."""
+    policy = act.program.policy
+    rules = _rules(policy, request) if policy is not None and policy.quiet else None
+    if policy is None or not rules or request.purpose == OTP:
         return None
     zone = policy.zone_of(act.entity.traits)
     until_ms = act.now

@@ -190,14 +190,20 @@ class Message(Struct, array_like=True, eq=False, gc=False):
             del self.history[1]
         self.history.append((at_ms, Reason.QUEUED, "", why))
 
-    def offer(self, key: str, workspace: str) -> tuple[Any, ...]:
-        """The message as a sender takes it; see `engine.lanes.queue.QueuedMessage`."""
+    def offer(self, key: str, workspace: str, leave_by_ms: int = 0) -> tuple[Any, ...]:
+        """The message as a sender takes it; see `engine.lanes.queue.QueuedMessage`.
+
+        Args:
+            key: The entity's.
+            workspace: The entity's.
+            leave_by_ms: Until when it may leave, if that is before its validity ends.
+        """
         hop = self.hop
         return (
             f"{self.id}.{hop}" if hop else self.id,
             key, workspace, self.lane, self.channel, self.to, self.purpose, self.body,
-            self.subject, self.expires_ms, self.resend_unknown, self.created_ms, self.sender,
-            self.content, self.facts, hop, not self.others,
+            self.subject, leave_by_ms or self.expires_ms, self.resend_unknown, self.created_ms,
+            self.sender, self.content, self.facts, hop, not self.others,
         )  # fmt: skip
 
     def view(self) -> dict[str, Any]:

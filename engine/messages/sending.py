@@ -18,7 +18,7 @@ from engine.activation import Activation
 from engine.content.templates import RenderError
 from engine.dedup import SEEN, SeenIds
 from engine.fallback import success
-from engine.governance import caps, consents
+from engine.governance import caps, consents, held
 from engine.journeys import run as journeys
 from engine.messages.message import EMAIL, MARKETING, PHONE_CHANNELS, Message, SendRequest, hop_of
 from engine.messages.states import ARRIVED
@@ -269,6 +269,12 @@ def take_receipt(act: Activation, command: commands.Command) -> Reason:
         message.lane = lane
     if provider_id:
         message.provider_id = provider_id
+    if reason == Reason.EXPIRED:
+        why = held.hold_back(act, at, message)
+        if not why:
+            _take_back(act, message)
+            return Reason.ACCEPTED
+        detail = detail or why
     moved = _take_outcome(act, message, reason, at_ms, code, detail)
     for number, each in enumerate(more):
         if message.hop != hop:  # it has gone on: the rest is of the attempt before

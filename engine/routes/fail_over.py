@@ -12,7 +12,7 @@ that is not known never makes it go on.
 from typing import TYPE_CHECKING, Final
 
 from engine import limits
-from engine.governance.judge import unwilling
+from engine.governance.judge import leave_by_ms, unwilling
 from engine.lanes.carrier_rules import plain_code
 from engine.messages.message import Message
 from engine.reasons import Reason
@@ -76,7 +76,8 @@ def go_on(act: "Activation", message: Message, reason: int, at_ms: int, code: st
     message.remark(reason, at_ms, code, by_lane(message.lane, why))
     message.go_on(at_ms, f"goes on by lane {message.others[0][0]!r}")
     entity.outbox[message.id] = None
-    act.effects.sends.append(message.offer(entity.key, entity.workspace))
+    leave_by = leave_by_ms(act.program.policy, entity.traits, message, act.now)
+    act.effects.sends.append(message.offer(entity.key, entity.workspace, leave_by))
     words = ", ".join(part for part in (code, why) if part)
     told = f"{Reason(reason).name}: {words}" if words else Reason(reason).name
     return f"goes on by lane {message.lane!r}, since {told}"
