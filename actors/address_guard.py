@@ -1,10 +1,10 @@
-"""Which addresses a webhook may go to: public ones, and those that the operator has allowed.
+"""Which addresses a request may go to: public ones, and those that the operator has allowed.
 
-Who writes a journey chooses URLs, and a name can lead anywhere: to this machine, to the network
-around it, to the service that hands out a cloud machine's credentials. So a name is resolved here,
-once, every address that it has is looked at, and the connection goes to those very addresses: what
-the name's server answers a second later does not matter (DNS rebinding). An address that stands
-inside of another one, as IPv6 has it in several ways, is looked at too.
+Who writes a journey or a lane chooses URLs, and a name can lead anywhere: to this machine, to the
+network around it, to the service that hands out a cloud machine's credentials. So a name is
+resolved here, once, every address that it has is looked at, and the connection goes to those very
+addresses: what the name's server answers a second later does not matter (DNS rebinding). An address
+that stands inside of another one, as IPv6 has it in several ways, is looked at too.
 """
 
 import ipaddress
@@ -32,7 +32,7 @@ _METADATA: Final = frozenset({ipaddress.ip_address("168.63.129.16")})
 
 
 class Forbidden(OSError):
-    """A webhook that may not go where it is to go; the text says why."""
+    """A request that may not go where it is to go; the text says why."""
 
 
 class AddressGuard:
@@ -40,10 +40,24 @@ class AddressGuard:
 
     Args:
         allow: Networks that are allowed although they are not public, as `10.0.0.0/8`.
+        setting: Where the operator allows them, for the words of a refusal.
     """
 
-    def __init__(self, allow: Sequence[str] = ()) -> None:
+    def __init__(self, allow: Sequence[str] = (), setting: str = "webhook_allow") -> None:
         self._allow: list[Network] = [ipaddress.ip_network(one) for one in allow]
+        self._setting = setting
+
+    def check_literal(self, host: str) -> None:
+        """Looks at a host that is an address written out, which is never resolved.
+
+        Raises:
+            Forbidden: It is not allowed.
+        """
+        try:
+            ipaddress.ip_address(host)
+        except ValueError:
+            return
+        self.check(host, [host])
 
     def check(self, host: str, addresses: Sequence[str]) -> None:
         """Looks at all addresses of a host.
@@ -56,7 +70,7 @@ class AddressGuard:
             why = self._why_not(address)
             if why:
                 named = f"{host} is {address}" if host != text else text
-                msg = f"{named}, {why}; the setting webhook_allow may allow it"
+                msg = f"{named}, {why}; the setting {self._setting} may allow it"
                 raise Forbidden(msg)
 
     def _why_not(self, address: Address) -> str:

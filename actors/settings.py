@@ -70,6 +70,10 @@ class Settings(BaseSettings):
         default_factory=dict,
         description="What lanes prove themselves with to carriers, by workspace and name.",
     )
+    carrier_allow: list[str] = Field(
+        default_factory=list,
+        description="Networks that carriers over HTTP may be in although they are not public.",
+    )
     bind: str = Field("127.0.0.1", description="The address that gateways listen on.")
     grpc_port: Annotated[int, Field(ge=0, le=65_535)] = 50_051
     http_port: Annotated[int, Field(ge=0, le=65_535)] = 50_052
@@ -121,7 +125,18 @@ class Settings(BaseSettings):
             raise ValueError(msg)
         return self
 
-    @field_validator("webhook_allow")
+    @field_validator("carrier_secrets", "webhook_secrets")
+    @classmethod
+    def _said(cls, value: dict[str, dict[str, SecretStr]]) -> dict[str, dict[str, SecretStr]]:
+        """An empty secret would make everybody's signature a good one."""
+        for workspace, named in value.items():
+            for name, one in named.items():
+                if not one.get_secret_value().strip():
+                    msg = f"the secret {name!r} of workspace {workspace!r} is empty"
+                    raise ValueError(msg)
+        return value
+
+    @field_validator("webhook_allow", "carrier_allow")
     @classmethod
     def _networks(cls, value: list[str]) -> list[str]:
         for one in value:

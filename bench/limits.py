@@ -88,7 +88,8 @@ def run(case: Case, directory: Path) -> Outcome:
 
 async def _run(case: Case, directory: Path) -> Outcome:
     clock = ManualClock()
-    log = directory / "carrier"
+    log = directory / "sandbox" / "carrier"
+    log.parent.mkdir()
     log.touch()
     settled: set[str] = set()
 
@@ -101,7 +102,7 @@ async def _run(case: Case, directory: Path) -> Outcome:
     start_ms = clock.now_ms()
     for life in range(case.kills + 1):
         core = await SenderCore.open("sender-sms-1", directory, clock, report, 1)
-        await core.configure("w", 1, msgpack.packb(_lanes(case, log)))
+        await core.configure("w", 1, msgpack.packb(_lanes(case, log.name)))
         waiting = [each for name, each in offers.items() if name not in settled]
         for at in range(0, len(waiting), 1_000):
             batch = [[0, 1, clock.now_ms(), waiting[at : at + 1_000], {"w": 1}]]
@@ -143,8 +144,8 @@ def _messages(case: Case, now_ms: int) -> list[list[Any]]:
     return made
 
 
-def _lanes(case: Case, log: Path) -> dict[str, Any]:
-    options = {"log": str(log), "latency_ms": [0, _LATENCY_MS], "receipts": False}
+def _lanes(case: Case, log: str) -> dict[str, Any]:
+    options = {"log": log, "latency_ms": [0, _LATENCY_MS], "receipts": False}
     body: dict[str, Any] = {
         "channel": "sms", "carrier": "sandbox", "limits": case.limits, "options": options,
     }  # fmt: skip

@@ -9,7 +9,6 @@ import base64
 import binascii
 import hashlib
 import hmac
-import ipaddress
 import time
 from collections.abc import Callable, Sequence
 from email.utils import parsedate_to_datetime
@@ -104,7 +103,7 @@ class WebhookClient:
             if secret:
                 sent["webhook-signature"] = sign(secret, id_, timestamp, data)
             target = URL(url, encoded=True)
-            self._check_literal(target.host or "")
+            self._guard.check_literal(target.host or "")
             async with self._session.request(
                 method, target, headers=sent, data=data or None, allow_redirects=False
             ) as response:
@@ -123,14 +122,6 @@ class WebhookClient:
             return _no_answer(f"{type(error).__name__}: {error}", again=True)
         except (ValueError, OSError) as error:  # a header or URL that the client does not take
             return _no_answer(f"{type(error).__name__}: {error}", again=isinstance(error, OSError))
-
-    def _check_literal(self, host: str) -> None:
-        """An address that is written out is never resolved, so it is looked at here."""
-        try:
-            ipaddress.ip_address(host)
-        except ValueError:
-            return
-        self._guard.check(host, [host])
 
     async def _read(self, response: aiohttp.ClientResponse) -> Answer:
         most = limits.WEBHOOK_ANSWER_BYTES

@@ -7,14 +7,16 @@ sender makes the adapter.
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
 from actors import carriers
+from actors.address_guard import AddressGuard
 from actors.carriers.base import Carrier, InboundOptions, SecretName
 from actors.clock import Clock
 from engine.issues import DefinitionError, Issue, did_you_mean
@@ -34,6 +36,8 @@ class CarrierSetup(NamedTuple):
             door.
         secrets: The workspace's secrets for carriers, by name; see `secret`.
         key: The store's own secret, for what has to come back unchanged from outside.
+        allow: Networks that carriers over HTTP may be in although they are not public.
+        directory: Where an adapter may write files of its own; None for nowhere.
     """
 
     lane: Lane
@@ -43,6 +47,12 @@ class CarrierSetup(NamedTuple):
     callback_url: str = ""
     secrets: Mapping[str, str] = MappingProxyType({})
     key: bytes = b""
+    allow: Sequence[str] = ()
+    directory: Path | None = None
+
+    def guard(self) -> AddressGuard:
+        """Says where requests of an adapter may go."""
+        return AddressGuard(self.allow, "carrier_allow")
 
     def secret(self, name: SecretName) -> str:
         """The value of a secret that the lane's options name.

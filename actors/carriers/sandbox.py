@@ -3,8 +3,9 @@
 It is part of the product: `carrier: sandbox` in a lane, with any of `SandboxOptions`. All that it
 decides comes from a hash of its seed, the message's id and the attempt, so a run can be repeated.
 It counts what it saw at the moment at which a real carrier would: somewhere inside the submit call.
-`log` names a file to which every message it was given is appended, in one write a batch, before
-`submit` returns; what a process wrote before a kill -9 can be read after it. A line is
+`log` names a file in `senders/sandbox` of the store, to which every message it was given is
+appended, in one write a batch, before `submit` returns; what a process wrote before a kill -9 can
+be read after it. A line is
 `id <tab> lane <tab> seen at ms <tab> units <tab> attempt <tab> outcome`, and the text if `bodies`
 asks for it.
 """
@@ -64,7 +65,7 @@ class SandboxOptions(BaseModel):
         lost: The share of receipts that are lost.
         duplicated: The share of receipts that come twice.
         early: The share of receipts that come before the submit has returned.
-        log: A file to append to; see the module's text.
+        log: The name of a file to append to; see the module's text.
         bodies: Whether a line of it ends with what the message said, as JSON.
     """
 
@@ -84,7 +85,7 @@ class SandboxOptions(BaseModel):
     lost: Rate = 0.0
     duplicated: Rate = 0.0
     early: Rate = 0.0
-    log: str = ""
+    log: Annotated[str, Field(pattern=r"^([A-Za-z0-9_][A-Za-z0-9._-]{0,99})?$")] = ""
     bodies: bool = False
 
 
@@ -140,6 +141,7 @@ class SandboxCarrier:
         options = SandboxOptions.model_validate(dict(setup.lane.options))
         self._options = options
         self._lane_key = setup.lane_key
+        self._directory = setup.directory
         sliding = [limit for limit in setup.lane.limits if limit.zone is None]
         self._windows = sorted({limit.window_ms for limit in sliding})
         self._clock = setup.clock
@@ -163,9 +165,11 @@ class SandboxCarrier:
     async def start(self, deliver: Deliver, inbound: TakeInbound) -> None:
         """See `Carrier`."""
         self._deliver = deliver
-        if self._options.log:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-            self._log = os.open(self._options.log, flags, 0o644)
+        if self._options.log and self._directory is not None:
+            folder = self._directory / "sandbox"  # whoever defines lanes writes nowhere else
+            folder.mkdir(mode=0o700, exist_ok=True)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+            self._log = os.open(folder / self._options.log, flags, 0o600)
         self._pump = asyncio.create_task(self._run(), name=f"sandbox {self._lane_key}")
 
     async def stop(self) -> None:

@@ -141,7 +141,7 @@ class TwilioCarrier:
         }
         base = f"{options.url.rstrip('/')}/2010-04-01/Accounts/{options.account_sid}"
         self._url = f"{base}/{'Calls' if self._channel == VOICE else 'Messages'}.json"
-        self._pool = HttpPool(options.window, options.timeout_s)
+        self._pool = HttpPool(options.window, options.timeout_s, setup.guard())
         self._deliver: Deliver | None = None
         self._inbound: TakeInbound | None = None
         self._outcomes = dict.fromkeys(Outcome, 0)

@@ -143,6 +143,7 @@ class SenderProcess:
                 is_mine=self._is_mine,
                 callback_url=settings["http_url"],
                 secrets=settings["carrier_secrets"],
+                carrier_allow=settings["carrier_allow"],
                 codes=await asyncio.to_thread(Codes, Path(settings["store"])),
             )
         except Exception as error:

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 
 from actors.carriers.base import Inbound
 from actors.carriers.registry import CarrierSetup
@@ -26,8 +27,8 @@ class Shared:
     """
 
     __slots__ = (
-        "_turns", "batches", "book", "callback_url", "clock", "codes", "fail", "inbound", "meters",
-        "screen", "secrets", "seed", "values", "writer",
+        "_allow", "_directory", "_turns", "batches", "book", "callback_url", "clock", "codes",
+        "fail", "inbound", "meters", "screen", "secrets", "seed", "values", "writer",
     )  # fmt: skip
 
     def __init__(
@@ -44,6 +45,8 @@ class Shared:
         secrets: Mapping[str, Mapping[str, str]] | None = None,
         codes: Codes | None = None,
         meters: Meters | None = None,
+        allow: Sequence[str] = (),
+        directory: Path | None = None,
     ) -> None:
         self.clock = clock
         self.writer = writer
@@ -56,6 +59,8 @@ class Shared:
         self.callback_url = callback_url
         self.secrets = secrets or {}
         self.codes = codes
+        self._allow = allow
+        self._directory = directory
         self.meters = meters if meters is not None else Meters()
         self.values = Values()
         self._turns: dict[str, Turns] = {}
@@ -65,7 +70,9 @@ class Shared:
         url = f"{self.callback_url}/v1/carriers/{key}/" if self.callback_url else ""
         secrets = self.secrets.get(key.partition("/")[0], {})
         mail_key = self.codes.derive(MAIL_KEY) if self.codes is not None else b""
-        return CarrierSetup(lane, key, self.clock, self.seed, url, secrets, mail_key)
+        return CarrierSetup(
+            lane, key, self.clock, self.seed, url, secrets, mail_key, self._allow, self._directory
+        )
 
     def turns(self, account: str) -> Turns:
         """Whose turn it is among the lanes of an account."""

@@ -13,7 +13,7 @@ either still to be sent, or has its last word, or is an unknown outcome; see `se
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -77,6 +77,8 @@ class SenderCore:
         callback_url: str,
         secrets: Mapping[str, Mapping[str, str]],
         codes: Codes | None = None,
+        carrier_allow: Sequence[str] = (),
+        directory: Path | None = None,
     ) -> None:
         self.name = name
         self._event_time = event_time
@@ -110,6 +112,8 @@ class SenderCore:
             secrets,
             codes=codes,
             meters=Meters(state.draws),
+            allow=carrier_allow,
+            directory=directory,
         )
         self._definitions: dict[str, dict[str, Lane]] = {}
         self._versions: dict[str, int] = {}
@@ -138,6 +142,7 @@ class SenderCore:
         secrets: Mapping[str, Mapping[str, str]] | None = None,
         wait_s: float = 10.0,
         codes: Codes | None = None,
+        carrier_allow: Sequence[str] = (),
     ) -> "SenderCore":
         """Opens a sender's ledger and tells the shards what it knew and they may not.
 
@@ -159,6 +164,7 @@ class SenderCore:
             secrets: What lanes prove themselves with to carriers, by workspace and name.
             wait_s: How long to wait for the process that had the ledger before.
             codes: Opens the seals of one-time codes.
+            carrier_allow: Networks that carriers over HTTP may be in although they are not public.
 
         Raises:
             StoreError: The ledger is locked, foreign or damaged.
@@ -171,7 +177,7 @@ class SenderCore:
             known = Correspondents(directory / f"{name}.correspondents")
             return cls(
                 name, ledger, clock, report, shards, seed, fail, policy, event_time, known,
-                is_mine, callback_url, secrets or {}, codes,
+                is_mine, callback_url, secrets or {}, codes, carrier_allow, directory,
             )  # fmt: skip
         except BaseException:
             ledger.close()  # or its lock keeps out this very process when it tries again

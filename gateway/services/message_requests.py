@@ -11,7 +11,7 @@ from engine.fallback.success import SUCCESSES
 from engine.names import read_name
 from engine.reasons import Reason
 from engine.slots import ADDRESS, ANONYMOUS, parse_key
-from gateway import errors, names, views
+from gateway import errors, facts, names, views
 from gateway.admission import check_id
 from gateway.pb.denrei.v1 import messages_pb2, reason_pb2
 from gateway.properties import Refused, from_json, from_msgpack
@@ -95,14 +95,7 @@ def _content(
 def _beside(request: messages_pb2.SendMessageRequest) -> dict[str, Any]:
     """What is told of it beside, and whom it comes from; only what was given."""
     check_id(request.sender, "sender")
-    if len(request.facts) > limits.MESSAGE_FACTS:
-        text = f"{len(request.facts)} facts are more than {limits.MESSAGE_FACTS}"
-        raise errors.invalid("facts", text)
-    facts = dict(sorted(request.facts.items()))
-    for name, value in facts.items():
-        check_id(name, "facts", limits.NAME_CHARS)
-        check_id(value, f"facts[{name}]", limits.NAME_CHARS)
-    given = {"sender": request.sender, "facts": facts}
+    given = {"sender": request.sender, "facts": facts.read(request.facts)}
     return {name: value for name, value in given.items() if value}
 
 

@@ -65,7 +65,7 @@ class SystemService:
             component = system_pb2.Component(
                 name=actor["name"],
                 serving=actor["state"] == "serving",
-                details=views.struct({k: v for k, v in actor.items() if k != "name"}),
+                details=views.struct(_of_workspace(actor, call.workspace)),
             )
             kind = actor["name"].partition("-")[0]
             lists = {
@@ -176,6 +176,18 @@ class SystemService:
             definitions_version=told["installed"].get(call.workspace, 0),
             details=views.struct(details),
         )
+
+
+def _of_workspace(actor: dict[str, Any], workspace: str) -> dict[str, Any]:
+    """What an actor tells about itself, without what it tells of other workspaces."""
+    shown = {name: value for name, value in actor.items() if name != "name"}
+    if "lanes" in shown:
+        mine = f"{workspace}/"
+        shown["lanes"] = [one for one in shown["lanes"] if one["lane"].startswith(mine)]
+    if "blocks" in shown:
+        of_mine = f"{workspace} "
+        shown["blocks"] = [one for one in shown["blocks"] if one["what"].startswith(of_mine)]
+    return shown
 
 
 def _key(info: KeyInfo) -> system_pb2.Key:

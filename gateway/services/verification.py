@@ -7,6 +7,7 @@ IP address and the device that ask, then at the address, which decides.
 import logging
 import secrets
 import uuid
+from collections.abc import Mapping
 from typing import Any, Final
 
 from engine import commands, limits
@@ -18,6 +19,7 @@ from gateway import errors, names, views
 from gateway.admission import check_id
 from gateway.batch import Batch
 from gateway.binding import Call
+from gateway.facts import IP, address
 from gateway.pb.denrei.v1 import verification_pb2
 from gateway.seams import Codes, Control, Router
 from gateway.services.one import post
@@ -76,10 +78,11 @@ class VerificationService:
             raise errors.invalid("user", "user must be users/{id}")
         for field in ("locale", "ip", "device"):
             check_id(getattr(request, field), field, limits.NAME_CHARS)
+        ip = address(request.ip, IP) if request.ip else ""
         request_id = request.request_id or uuid.uuid4().hex
         code = await self._draw(key, name, call)
-        await self._count(request, request_id, name, call)
-        facts = {"ip": request.ip, "device": request.device}
+        facts = {IP: ip, "device": request.device}
+        await self._count({"user": request.user, **facts}, request_id, name, call)
         if request.trusted:
             facts["risk"] = "allow"
         command = commands.start(
@@ -193,14 +196,9 @@ class VerificationService:
         return "".join(secrets.choice(found["alphabet"]) for _ in range(found["length"]))
 
     async def _count(
-        self,
-        request: verification_pb2.StartVerificationRequest,
-        request_id: str,
-        name: str,
-        call: Call,
+        self, asking: Mapping[str, str], request_id: str, name: str, call: Call
     ) -> None:
         """Counts the start at everyone who asks; the first who may not ends it."""
-        asking = {"user": request.user, "ip": request.ip, "device": request.device}
         counted = [(kind, who) for kind, who in asking.items() if who]
         if not counted:
             return

@@ -24,6 +24,7 @@ from actors.carriers.base import (
 from actors.clock import Clock, SystemClock
 from engine.lanes.definition import Lane, lane_from
 from tests import carriers
+from tests.support.peers import LOOPBACK
 
 WAIT_S = 60.0
 SENDER = "+12025550100"
@@ -88,7 +89,7 @@ class Subject:
 
     def setup(self, lane: Lane) -> registry.CarrierSetup:
         """What the adapter is made from, with whatever else it needs."""
-        return registry.CarrierSetup(lane, "w/main", self.clock, seed=7)
+        return registry.CarrierSetup(lane, "w/main", self.clock, seed=7, allow=LOOPBACK)
 
     def made(self, carrier: Carrier) -> None:
         """Is told of the adapter, for peers that call it back."""

@@ -19,6 +19,7 @@ from actors.clock import SystemClock
 from engine.lanes.definition import lane_from
 from tests.support import peers
 from tests.support.fake_twilio import ACCOUNT, TOKEN
+from tests.support.peers import LOOPBACK
 
 SPEC = "@twilio-alpha/mcp/twilio-oai/spec/yaml/twilio_api_v2010.yaml"
 
@@ -46,7 +47,7 @@ class Lane:
         base = "https://example.com/v1/carriers/shop/main/"
         self.clock = SystemClock()
         self.carrier = TwilioCarrier(
-            CarrierSetup(lane, "shop/main", self.clock, 1, base, {"t": TOKEN})
+            CarrierSetup(lane, "shop/main", self.clock, 1, base, {"t": TOKEN}, allow=LOOPBACK)
         )
 
     async def submit(self, **fields: Any) -> Any:

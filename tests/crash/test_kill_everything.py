@@ -64,7 +64,7 @@ channel: sms
 carrier: sandbox
 sender: "+15005550006"
 prefixes: ["+"]
-options: {{latency_ms: [0, 30], receipt_ms: [0, 200], log: "{log}"}}
+options: {{latency_ms: [0, 30], receipt_ms: [0, 200], log: carrier.log}}
 limits: [{{rate: {limit}/s}}]
 ---
 journey: echo
@@ -81,10 +81,10 @@ steps:
 @pytest.mark.timeout(600 + KILLS * 10)
 def test_nothing_is_lost_doubled_or_reordered(tmp_path: Path) -> None:
     print(f"DENREI_TEST_SEED={SEED} DENREI_TEST_KILLS={KILLS}")
-    log = tmp_path / "carrier.log"
+    log = tmp_path / "store" / "senders" / "sandbox" / "carrier.log"
     instance = RunningInstance(tmp_path / "store")
     with instance:
-        instance.apply(DEFINITIONS.format(log=log, limit=LIMIT_PER_S))
+        instance.apply(DEFINITIONS.format(limit=LIMIT_PER_S))
         kills = asyncio.run(Chaos(instance, random.Random(SEED)).run())
         instance.kill_everything()
         instance.start()

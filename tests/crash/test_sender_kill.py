@@ -157,7 +157,9 @@ def test_no_id_is_given_away_twice_and_no_limit_passed_whenever_it_is_killed(
     assert spawn(tmp_path, 0) == 0
     assert kills >= 5, "too few kills to prove anything"
 
-    rows = [line.split("\t") for line in (tmp_path / "carrier").read_text().splitlines()]
+    rows = [
+        line.split("\t") for line in (tmp_path / "sandbox" / "carrier").read_text().splitlines()
+    ]
     given = [row[0] for row in rows]
     assert len(given) == len(set(given)), "an id was given to the carrier twice"
     words: dict[str, set[int]] = defaultdict(set)
@@ -188,7 +190,7 @@ if __name__ == "__main__":
                 "channel": "sms",
                 "carrier": "sandbox",
                 "limits": [{"rate": f"{RATE}/s"}],
-                "options": {"log": str(where / "carrier"), "latency_ms": [0, 4]},
+                "options": {"log": "carrier", "latency_ms": [0, 4]},
             },
         )
     )

@@ -19,17 +19,17 @@ DEFINITIONS = """
 lane: first
 channel: sms
 carrier: sandbox
-options: {{reject: 0.5, latency_ms: [1, 5], log: "{log}"}}
+options: {{reject: 0.5, latency_ms: [1, 5], log: carriers.log}}
 ---
 lane: second
 channel: sms
 carrier: sandbox
-options: {{undelivered: 0.3, latency_ms: [1, 5], log: "{log}"}}
+options: {{undelivered: 0.3, latency_ms: [1, 5], log: carriers.log}}
 ---
 lane: third
 channel: sms
 carrier: sandbox
-options: {{latency_ms: [1, 5], log: "{log}"}}
+options: {{latency_ms: [1, 5], log: carriers.log}}
 ---
 route: sms
 rules:
@@ -68,7 +68,7 @@ async def test_every_message_arrives_once_by_some_lane_whoever_dies(tmp_path: Pa
         )
 
     keys = [f"default/user/u{number}" for number in range(MESSAGES)]
-    log = tmp_path / "carriers.log"
+    log = tmp_path / "senders" / "sandbox" / "carriers.log"
     async with asyncio.timeout(120), engine:
         await open_sender()
         await engine.apply(DEFINITIONS.format(log=log))

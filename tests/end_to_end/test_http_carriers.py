@@ -16,6 +16,7 @@ from engine.messages.message import api_message_id
 from gateway.http.door import HttpDoor, Within
 from tests.support.fake_twilio import ACCOUNT, TOKEN, FakeTwilio
 from tests.support.local_engine import LocalEngine
+from tests.support.peers import LOOPBACK
 
 ANN, OURS = "+12025550123", "+12025550100"
 LANE = """
@@ -66,6 +67,7 @@ class Shop:
             self.engine.shards,
             callback_url=self.url,
             secrets={"default": {"twilio": TOKEN}},
+            carrier_allow=LOOPBACK,
         )
 
     async def restart_sender(self) -> None:

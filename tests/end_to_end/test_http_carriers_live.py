@@ -14,6 +14,7 @@ from gateway.pb.denrei.v1 import messages_pb2 as m
 from gateway.pb.denrei.v1 import profiles_pb2 as p
 from gateway.pb.denrei.v1 import reason_pb2 as r
 from tests.support.fake_twilio import ACCOUNT, TOKEN, FakeTwilio
+from tests.support.peers import LOOPBACK
 from tests.support.running import RunningInstance
 
 WAIT_S = 60.0
@@ -71,6 +72,7 @@ def test_a_text_goes_out_is_delivered_and_its_answer_ends_texts(
 ) -> None:
     secrets = json.dumps({"default": {"twilio": TOKEN}})
     monkeypatch.setenv("DENREI_CARRIER_SECRETS", secrets)
+    monkeypatch.setenv("DENREI_CARRIER_ALLOW", json.dumps(LOOPBACK))
     with RunningInstance(tmp_path / "store") as running:
         asyncio.run(_story(running))
 

@@ -17,7 +17,7 @@ from gateway.pb.denrei.v1 import verification_pb2_grpc as v_grpc
 from tests.support.running import RunningInstance
 
 LOGIN = """
-{{lane: codes, channel: sms, carrier: sandbox, options: {{log: "{log}", bodies: true}}}}
+{{lane: codes, channel: sms, carrier: sandbox, options: {{log: carrier.log, bodies: true}}}}
 ---
 verification: login
 brand: Acme
@@ -37,7 +37,7 @@ def said(log: Path) -> str:
 
 
 def test_a_code_reaches_the_phone_and_stands_nowhere_in_the_store(tmp_path: Path) -> None:
-    log = tmp_path / "carrier.log"
+    log = tmp_path / "store" / "senders" / "sandbox" / "carrier.log"
     with RunningInstance(tmp_path / "store") as running:
         running.apply(LOGIN.format(log=log))
         metadata = running.metadata
@@ -64,6 +64,7 @@ def test_a_code_reaches_the_phone_and_stands_nowhere_in_the_store(tmp_path: Path
             )
             assert checked.outcome == r.ACCEPTED
         assert running.stop() == 0
+    log.unlink()  # which was asked for what it said
     found = list(everything(tmp_path / "store"))
     assert any(b"+4915112345678" in content for _, content in found)  # so that a look finds things
     assert [path for path, content in found if code.encode() in content] == []

@@ -21,6 +21,7 @@ import pytest
 
 PEERS = Path(__file__).parent.parent / "peers"
 DEBIAN = PEERS / "debian"
+LOOPBACK = ("127.0.0.0/8", "::1/128")  # where peers are; lanes may not go there unless allowed
 START_S = 60.0
 _LIBRARIES = ("usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu", "usr/lib/postfix")
 

@@ -27,6 +27,7 @@ from engine.content.down import render_down
 from engine.lanes.definition import lane_from
 from engine.reasons import Reason
 from tests.support.docs import ROOT, snippets
+from tests.support.peers import LOOPBACK
 
 NOW_MS = 1_700_000_000_000
 BASE = "https://hooks.example.com/v1/carriers/shop/main/"
@@ -62,7 +63,9 @@ class Api:
     def make(self, secrets: dict[str, str] = SECRETS) -> HttpCarrier:
         lane = lane_from(self.body)
         registry.check(lane)
-        return HttpCarrier(CarrierSetup(lane, "shop/main", self.clock, 1, BASE, secrets))
+        return HttpCarrier(
+            CarrierSetup(lane, "shop/main", self.clock, 1, BASE, secrets, allow=LOOPBACK)
+        )
 
     async def handle(self, request: web.Request) -> web.Response:
         self.asked.append((dict(request.headers), await request.text()))
@@ -155,6 +158,7 @@ async def test_vonage() -> None:
             jwt("v-signing", {"iat": claims["iat"]}), jwt("v-signing", claims, alg="none"),
             jwt("v-signing", {**claims, "iat": claims["iat"] - 3_600}),
             jwt("v-signing", {**claims, "iat": "now"}),
+            jwt("v-signing", {"payload_hash": claims["payload_hash"]}),  # good for ever
             {"authorization": good["authorization"].rpartition(".")[0] + "."},
         ):  # fmt: skip
             assert await api.call(raw, forged, "status") == 403
@@ -321,13 +325,29 @@ async def test_texts_left_empty_are_left_out_and_values_stay_what_they_are() -> 
 
 
 async def test_an_address_that_is_none_tells_no_secret() -> None:
-    api = Api(PLAIN, url="https://[{{ secrets.vonage }}", secrets=["vonage"])
+    api = Api(PLAIN, url="https://[zz/{{ secrets.vonage }}", secrets=["vonage"])
     api.carrier = api.make()
     await api.carrier.start(api.deliver, api.take)
     result = await api.send()
     assert (result.outcome, result.code) == (Outcome.REJECTED, "url")
     assert "v-password" not in result.detail
     await api.carrier.stop()
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "2130706433"]
+)
+async def test_who_defines_a_lane_reaches_no_machine_of_the_operator(host: str) -> None:
+    lane = lane_from({**PLAIN, "options": {**PLAIN["options"], "url": f"http://{host}:1/x"}})
+    carrier = HttpCarrier(CarrierSetup(lane, "shop/main", ManualClock(), 1, BASE, SECRETS))
+    api = Api(PLAIN)
+    await carrier.start(api.deliver, api.take)
+    (result,) = await carrier.submit(
+        [CarrierMessage(ID, "sms", "", "+12025550123", "", "Hi", 1, 0)]
+    )
+    await carrier.stop()
+    assert result.outcome is Outcome.REJECTED
+    assert result.code == "url" or "the setting carrier_allow may allow it" in result.detail
 
 
 async def test_what_cannot_be_written_is_not_sent() -> None:
@@ -341,6 +361,9 @@ async def test_what_cannot_be_written_is_not_sent() -> None:
     ("options", "words"),
     [
         ({"json": {}, "form": {}}, "one of 'json', 'form' and 'body'"),
+        ({"url": "http://{{ subject }}/x"}, "without a template in the host"),
+        ({"url": "https://a.example@{{ body }}"}, "without a template in the host"),
+        ({"url": "file:///etc/passwd"}, "must begin with http"),
         ({"signature": None}, "without 'signature' anybody could report"),
         ({"json": {"a": "{{ x"}}, "no template"),
         ({"url": "{% if %}"}, "no template"),

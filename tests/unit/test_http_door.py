@@ -332,6 +332,13 @@ def test_secrets_are_shown_to_nobody(tmp_path: Path) -> None:
     assert settings_.plain(2)["carrier_secrets"] == {"shop": {"twilio": "s3cret"}}
 
 
+@pytest.mark.parametrize("empty", ["", "  "])
+@pytest.mark.parametrize("field", ["carrier_secrets", "webhook_secrets"])
+def test_an_empty_secret_is_refused(tmp_path: Path, field: str, empty: str) -> None:
+    with pytest.raises(ValueError, match="the secret 'twilio' of workspace 'shop' is empty"):
+        Settings.model_validate({"store": tmp_path, field: {"shop": {"twilio": empty}}})
+
+
 async def test_it_speaks_tls_with_the_gateways_certificate(tmp_path: Path) -> None:
     certificate, key = self_signed(tmp_path)
     door = Open("")

@@ -27,10 +27,11 @@ def messages(count: int, units: int = 1, attempt: int = 0) -> list[CarrierMessag
 class Bench:
     """A sandbox carrier with a clock, and the receipts it gave."""
 
-    def __init__(self, seed: int = 7, **options: Any) -> None:
+    def __init__(self, seed: int = 7, directory: Path | None = None, **options: Any) -> None:
         self.clock = ManualClock()
         lane = Lane("main", "sms", "sandbox", options, "", ("*",), ((100, 1_000, None),))
-        carrier = registry.make(registry.CarrierSetup(lane, "w/main", self.clock, seed))
+        setup = registry.CarrierSetup(lane, "w/main", self.clock, seed, directory=directory)
+        carrier = registry.make(setup)
         assert isinstance(carrier, SandboxCarrier)
         self.carrier = carrier
         self.receipts: list[CarrierReceipt] = []
@@ -165,16 +166,35 @@ def test_the_most_in_any_window_is_exact() -> None:
 
 
 def test_the_log_has_every_message_before_submit_returns(tmp_path: Path) -> None:
-    path = tmp_path / "sandbox.log"
+    path = tmp_path / "sandbox" / "taken.log"
 
     async def run() -> None:
-        async with Bench(log=str(path)) as bench:
+        async with Bench(directory=tmp_path, log="taken.log") as bench:
             await bench.carrier.submit(messages(3, units=2))
             lines = [line.split("\t") for line in path.read_text().splitlines()]
             assert [line[0] for line in lines] == [message.id for message in messages(3)]
             assert lines[0][1:] == ["w/main", str(bench.clock.now_ms()), "2", "0", "ACCEPTED"]
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("log", ["/etc/passwd", "../codes.key", "a/b", ".x", "..", "a" * 101])
+def test_the_log_is_a_file_of_the_sandbox_alone(log: str) -> None:
+    with pytest.raises(registry.UnknownCarrier, match="log"):
+        Bench(log=log)
+
+
+def test_the_log_follows_no_link(tmp_path: Path) -> None:
+    (tmp_path / "sandbox").mkdir()
+    (tmp_path / "sandbox" / "out").symlink_to(tmp_path / "elsewhere")
+
+    async def run() -> None:
+        with pytest.raises(OSError, match="symbolic links"):
+            async with Bench(directory=tmp_path, log="out"):
+                pass
+
+    asyncio.run(run())
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def test_wrong_options_and_names_are_told_with_what_would_be_right() -> None:

@@ -29,6 +29,7 @@ from engine.content.down import render_down
 from engine.lanes.definition import lane_from
 from engine.reasons import Reason
 from tests.support.fake_twilio import ACCOUNT, TOKEN, FakeTwilio
+from tests.support.peers import LOOPBACK
 
 NOW_MS = 1_700_000_000_000
 BASE = "https://hooks.example.com/v1/carriers/shop/main/"
@@ -50,7 +51,7 @@ class Bench:
         self.receipts: list[CarrierReceipt] = []
         self.inbound: list[Inbound] = []
         self.carrier = TwilioCarrier(
-            CarrierSetup(self.lane, "shop/main", self.clock, 1, BASE, SECRETS)
+            CarrierSetup(self.lane, "shop/main", self.clock, 1, BASE, SECRETS, allow=LOOPBACK)
         )
 
     async def start(self) -> "Bench":

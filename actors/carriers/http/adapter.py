@@ -70,7 +70,7 @@ class HttpCarrier:
         elif options.auth is not None:
             value = options.auth.prefix + setup.secret(options.auth.value)
             self._auth[options.auth.header] = value
-        self._pool = HttpPool(options.window, options.timeout_s)
+        self._pool = HttpPool(options.window, options.timeout_s, setup.guard())
         self._deliver: Deliver | None = None
         self._inbound: TakeInbound | None = None
         self._outcomes = dict.fromkeys(Outcome, 0)

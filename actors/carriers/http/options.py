@@ -1,5 +1,6 @@
 """The options of `carrier: http`: a carrier's API described in YAML; see docs/http-carriers.md."""
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
@@ -18,6 +19,8 @@ from actors.carriers.http.signatures import Header, Signature
 from engine import limits
 from engine.names import DefinitionName
 
+# Where messages go is said by who defines the lane, not by what stands in a message.
+_FIXED_HOST: Final = re.compile(r"https?://[A-Za-z0-9._:\[\]-]+(?:[/?]|$)")
 _REPORTED: Final = ("sent", "delivered", "read", "undelivered", "partially_delivered")
 
 
@@ -204,6 +207,9 @@ class HttpOptions(InboundOptions):
     def _holds_together(self) -> "HttpOptions":
         if sum(given is not None for given in (self.json_, self.form, self.body)) > 1:
             msg = "write one of 'json', 'form' and 'body'"
+            raise ValueError(msg)
+        if not _FIXED_HOST.match(self.url):
+            msg = "'url' must begin with http(s)://host/, without a template in the host"
             raise ValueError(msg)
         if (self.reports or self.inbound) and self.signature is None:
             msg = "without 'signature' anybody could report: say how its calls are known"

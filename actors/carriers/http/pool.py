@@ -16,7 +16,9 @@ from typing import Any, Final
 
 import aiohttp
 from msgspec import Struct
+from yarl import URL
 
+from actors.address_guard import AddressGuard, Forbidden, GuardedResolver
 from actors.carriers.base import CarrierMessage, SubmitResult, rejected, unknown
 from engine import limits
 
@@ -66,9 +68,11 @@ class HttpPool:
     Args:
         window: How many requests may be under way at once.
         timeout_s: How long one may take.
+        guard: Where they may go: who writes a lane chooses that.
     """
 
-    def __init__(self, window: int, timeout_s: float) -> None:
+    def __init__(self, window: int, timeout_s: float, guard: AddressGuard) -> None:
+        self._guard = guard
         self._window = asyncio.Semaphore(window)
         self._timeout_s = timeout_s
         self._connections = window
@@ -77,7 +81,11 @@ class HttpPool:
     async def start(self) -> None:
         """Makes the pool; connections are opened when they are needed."""
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=_IDLE_S),
+            connector=aiohttp.TCPConnector(
+                resolver=GuardedResolver(self._guard),
+                limit=self._connections,
+                keepalive_timeout=_IDLE_S,
+            ),
             cookie_jar=aiohttp.DummyCookieJar(),
             max_line_size=limits.HTTP_LINE_BYTES,
             max_field_size=limits.HTTP_LINE_BYTES,
@@ -146,6 +154,11 @@ class HttpPool:
         """
         assert self._session is not None
         try:
+            host = URL(url).host or ""
+        except ValueError:  # whose words may hold a secret
+            return rejected("url", permanent=True, detail="the address is none")
+        try:
+            self._guard.check_literal(host)
             async with self._session.request(
                 method, url, headers=headers, data=body, allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(total=self._timeout_s, sock_connect=self._timeout_s),
@@ -153,7 +166,12 @@ class HttpPool:
                 text = await _text(response)
                 told = {name.lower(): value for name, value in response.headers.items()}
                 return Answer(response.status, told, text)
+        except Forbidden as error:
+            return rejected("forbidden", permanent=True, detail=str(error)[:200])
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            cause = getattr(error, "os_error", None)
+            if isinstance(cause, Forbidden):
+                return rejected("forbidden", permanent=True, detail=str(cause)[:200])
             return rejected("no-connection", permanent=False, detail=str(error)[:200])
         except aiohttp.InvalidURL:  # which may hold a secret
             return rejected("url", permanent=True, detail="the address is none")

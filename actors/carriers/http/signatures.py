@@ -184,7 +184,10 @@ def _is_now(told: str, now_ms: int) -> bool:
 
 
 def _is_in_time(claims: dict[str, Any], now_ms: int) -> bool:
-    """Whether a token holds by its own times: until `exp`, or five minutes after `iat`."""
+    """Whether a token holds by its own times: until `exp`, or five minutes after `iat`.
+
+    One that has neither would be good for ever, for whoever has seen it.
+    """
     now_s = now_ms // 1_000
     times = {name: claims[name] for name in ("exp", "nbf", "iat") if name in claims}
     if any(isinstance(at, bool) or not isinstance(at, int | float) for at in times.values()):
@@ -193,4 +196,4 @@ def _is_in_time(claims: dict[str, Any], now_ms: int) -> bool:
         return False
     if "nbf" in times and now_s < times["nbf"] - _SKEW_S:
         return False
-    return "iat" not in times or "exp" in times or abs(now_s - times["iat"]) <= _SKEW_S
+    return "exp" in times or ("iat" in times and abs(now_s - times["iat"]) <= _SKEW_S)
