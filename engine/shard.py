@@ -25,7 +25,7 @@ from engine.journeys import broadcast, calling
 from engine.privacy.hidden import BACK, Erasure
 from engine.program import Program
 from engine.reasons import Reason
-from engine.tables.source import Tables
+from engine.tables.source import Tables, TablesUnreadable
 from engine.timers import TimerHeap
 from engine.workspaces import Workspaces
 
@@ -183,6 +183,8 @@ class Shard:
                 result = handler(act, command)
             if act.follow_ups:
                 follow_up(act)
+        except TablesUnreadable:
+            raise
         except Exception as error:
             self._quarantine(entity, error)
             result = Reason.INTERNAL
@@ -299,6 +301,8 @@ class Shard:
                 TIMERS[kind](act, subject)
                 if act.follow_ups:
                     follow_up(act)
+        except TablesUnreadable:
+            raise
         except Exception as error:
             self._quarantine(entity, error)
         self.outbox += len(entity.outbox) - waiting

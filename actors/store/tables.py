@@ -19,6 +19,7 @@ rows that there were.
 """
 
 import hashlib
+import logging
 import mmap
 import os
 import struct
@@ -35,8 +36,9 @@ from xxhash import xxh3_64_intdigest
 
 from engine import limits
 from engine.packing import pack
-from engine.tables.source import TableMissing
+from engine.tables.source import TablesUnreadable, missing
 
+_log = logging.getLogger("denrei.store")
 _MAGIC: Final = b"DENREIT1"
 _HEADER: Final = struct.Struct("<8sQQQ")
 _LENGTHS: Final = struct.Struct("<II")
@@ -64,8 +66,8 @@ class TableFile:
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         magic, self.count, places, at = _HEADER.unpack_from(self._map)
         if magic != _MAGIC or at + 8 * places != len(self._map):
-            msg = f"{path.name} is no table, or a part of one"
-            raise TableMissing(msg)
+            msg = "it is no table, or a part of one"
+            raise ValueError(msg)
         self._mask = places - 1
         self._rows = at
         self._index = memoryview(self._map)[at:].cast("Q")
@@ -211,16 +213,23 @@ class TableFiles:
         """A file of rows; it stays open.
 
         Raises:
-            TableMissing: There is none.
+            TableMissing: There is none, or what there is is damaged: then its rows are lost.
+            TablesUnreadable: The machine cannot open it now.
         """
         name = (workspace, content)
         file = self._open.get(name)
         if file is None:
+            path = self.folder(workspace) / f"{content}.table"
             try:
-                file = TableFile(self.folder(workspace) / f"{content}.table")
-            except (OSError, ValueError) as error:
-                msg = f"the rows {content[:12]}… are not in this store: {error}"
-                raise TableMissing(msg) from None
+                file = TableFile(path)
+            except FileNotFoundError:
+                raise missing(content) from None
+            except OSError as error:
+                msg = f"{path} cannot be read: {error}"
+                raise TablesUnreadable(msg) from None
+            except (ValueError, struct.error) as error:
+                _log.error("%s is damaged: %s", path, error)
+                raise missing(content) from None
             self._open[name] = file
             if len(self._open) > limits.TABLES_OPEN:
                 self._open.popitem(last=False)

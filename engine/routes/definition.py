@@ -68,6 +68,7 @@ class WhenModel(Strict):
     noun: ClassVar[str] = "what a rule is for"
     country: Annotated[_Texts, AfterValidator(_countries)] | None = None
     prefix: Annotated[_Texts, AfterValidator(_prefixes)] | None = None
+    network: _Texts | None = None
     number_type: Annotated[_Texts, AfterValidator(_kinds)] | None = None
     domain: Annotated[_Texts, AfterValidator(_domains)] | None = None
     purpose: Annotated[list[Purpose], Field(min_length=1)] | None = None

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 import phonenumbers
-from phonenumbers import PhoneNumberType
+from phonenumbers import PhoneNumberType, carrier
 
 from engine import limits
 
@@ -61,3 +61,17 @@ def facts_of(written: str) -> NumberFacts:
         _KINDS.get(phonenumbers.number_type(number), ()),
         phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164),
     )
+
+
+@lru_cache(maxsize=limits.PHONE_NUMBERS)
+def network_of(written: str) -> str:
+    """The network that a number's block was given to, such as `Vodafone`; empty if none is known.
+
+    Who has taken the number along to another network is not known here.
+
+    Cost: 0.1 µs if it is kept, else 100 µs.
+    """
+    try:
+        return carrier.name_for_number(phonenumbers.parse(written, None), "en")
+    except phonenumbers.NumberParseException:
+        return ""

@@ -85,22 +85,27 @@ class Pool:
                 self._by_code.setdefault(code, []).append((sender, weight))
 
     def sender_for(self, to: str) -> str:
-        """The sender for an address."""
+        """The sender for an address, however it is written."""
         found = self._abroad
         if self._by_code:
-            found = self._by_code.get(numbers.facts_of(to).code, found)
+            facts = numbers.facts_of(to)
+            found = self._by_code.get(facts.code, found)
+            to = facts.e164 or to
         return found[0][0] if len(found) == 1 else ranked(found, to)[0]
 
 
 class _When:
     """What a rule asks of a message."""
 
-    __slots__ = ("_content", "_countries", "_domains", "_kinds", "_prefixes", "_purposes")
+    __slots__ = (
+        "_content", "_countries", "_domains", "_kinds", "_networks", "_prefixes", "_purposes",
+    )  # fmt: skip
 
     def __init__(self, model: WhenModel) -> None:
         self._countries = frozenset(model.country or ())
         self._prefixes = tuple(model.prefix or ())
         self._kinds = frozenset(model.number_type or ())
+        self._networks = frozenset(name.casefold() for name in model.network or ())
         self._domains = frozenset(model.domain or ())
         self._purposes = frozenset(model.purpose or ())
         self._content = frozenset(model.content or ())
@@ -112,6 +117,8 @@ class _When:
         if self._content and self._content.isdisjoint(contents_of(request.content)):
             return False
         if self._domains and to.rpartition("@")[2].lower() not in self._domains:
+            return False
+        if self._networks and numbers.network_of(to).casefold() not in self._networks:
             return False
         if not (self._countries or self._kinds or self._prefixes):
             return True

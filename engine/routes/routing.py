@@ -13,6 +13,7 @@ from engine.lanes.definition import Lane
 from engine.messages.message import PHONE_CHANNELS, SendRequest, Way
 from engine.routes.route import Route
 
+_BETWEEN: Final = str.maketrans("", "", " -.()/\u00a0")
 _NO_ROUTES: Final[Mapping[str, Route]] = {}
 
 
@@ -50,6 +51,7 @@ class Routes:
         routes = self._by_channel.get(channel)
         if not routes:
             return ""
+        to = _plain(channel, to)
         for prefix, lane in routes:
             if to.startswith(prefix):
                 return lane
@@ -73,8 +75,16 @@ class Routes:
     def lanes_for(self, channel: str, to: str) -> list[str]:
         """All lanes that take an address by their prefixes, the longest prefix first."""
         found: dict[str, None] = {}
+        to = _plain(channel, to)
         for prefix, lane in self._by_channel.get(channel, ()):
             if to.startswith(prefix):
                 found[lane] = None
         first = self.lane_for(channel, to)
         return list(found) if found or not first else [first]
+
+
+def _plain(channel: str, to: str) -> str:
+    """An address without what people write between the digits of a number."""
+    if channel not in PHONE_CHANNELS or to[1:].isdecimal():
+        return to
+    return to.translate(_BETWEEN)

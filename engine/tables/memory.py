@@ -8,7 +8,7 @@ from xxhash import xxh3_128_hexdigest
 from engine.journeys.context import text_of
 from engine.packing import pack
 from engine.tables.definition import ROWS, TABLE
-from engine.tables.source import TableMissing
+from engine.tables.source import missing
 
 
 class MemoryTables:
@@ -21,8 +21,7 @@ class MemoryTables:
         """See `Tables`."""
         rows = self._rows.get(content)
         if rows is None:
-            msg = f"the rows {content[:12]}… are not here"
-            raise TableMissing(msg)
+            raise missing(content)
         return rows.get(key)
 
     def load(self, name: str, key: str, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -63,6 +63,14 @@ def test_a_recipient_keeps_a_sender_of_the_own_country() -> None:
     assert {pool.sender_for(f"+4930123{n:04d}") for n in range(100)} == set(senders)
 
 
+def test_a_recipient_keeps_a_sender_however_the_number_is_written() -> None:
+    pool = Pool([SenderModel(sender=f"+4915100000{n:03}") for n in range(7)])
+    for n in range(50):
+        number = f"+4915112345{n:03}"
+        spaced = f"{number[:3]} ({number[3:6]}) {number[6:9]}-{number[9:]}"
+        assert pool.sender_for(number) == pool.sender_for(spaced)
+
+
 def test_one_sender_is_everybodys() -> None:
     assert Pool([SenderModel(sender="ACME")]).sender_for("+4930123456") == "ACME"
 

@@ -1,6 +1,7 @@
 """Tables: files of rows, what is refused of an upload, and rows that a replay sees again."""
 
 import asyncio
+import errno
 import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ from actors.store.tables import TableFile, TableFiles, TableRefused, TableWriter
 from engine import commands, limits
 from engine.shard import Shard
 from engine.slots import catalog_key
-from engine.tables.source import TableMissing
+from engine.tables.source import TableMissing, TablesUnreadable
 from gateway.pb.denrei.v1 import definitions_pb2, definitions_pb2_grpc, tables_pb2, tables_pb2_grpc
 from tests.support.gateway_support import WORKSPACE, open_door, refusal_of
 from tests.support.local_engine import LocalEngine
@@ -117,8 +118,26 @@ def test_a_file_that_is_lost_or_torn_is_said_to_be_missing(tmp_path: Path, damag
         path.write_bytes(path.read_bytes()[:-8])
     else:
         path.write_bytes(b"x" * 64)
-    with pytest.raises(TableMissing):
+    with pytest.raises(TableMissing) as raised:
         files.row("w", content, "a")
+    # It goes into a person's record, which is the same wherever it is replayed.
+    assert str(raised.value) == f"the rows {content[:12]}… are not in this store"
+
+
+def test_a_machine_that_cannot_read_now_is_no_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = TableFiles(tmp_path)
+    content = write(files.folder("w"), [{"sku": "a"}])
+
+    def full(*_: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "open", full)
+        with pytest.raises(TablesUnreadable):
+            files.row("w", content, "a")
+    assert files.row("w", content, "a") is not None
 
 
 @pytest.mark.parametrize("workspace", ["..", ".", "a/b", "../w", "w.x"])
