@@ -8,7 +8,8 @@
 Connections are pooled and kept; one at a time carries a message. What the server says to MAIL, RCPT
 and to the end of DATA decides: 5xx is for good, 4xx for now, 421 for the whole lane. If a
 connection is lost after the message was handed over and before the answer, nobody knows whether it
-was taken.
+was taken. An address that is not ASCII before the @ needs a server with SMTPUTF8 (RFC 6531), and
+one that can't be written at all is refused alone: each message of a batch has its own result.
 
 Every mail has a return path of its own (VERP) that names the message with a keyed hash. What comes
 back there is given to the gateway's door by the mail server, as it came, with the bearer token of
@@ -19,6 +20,7 @@ become receipts, and complaints unsubscribe.
 import asyncio
 import contextlib
 import hmac
+import logging
 import ssl
 from collections.abc import Sequence
 from email.headerregistry import Address
@@ -51,6 +53,10 @@ _SHUTTING_DOWN: Final = 421
 _BUSY_MS: Final = 10_000
 _BUSY_CODES: Final = ("4.7.", "4.3.2")  # RFC 3463: policy, and a system that takes nothing now
 _UNSUBSCRIBE_PATH: Final = "/v1/unsubscribe/"
+_UTF8: Final = "SMTPUTF8"
+_8BIT: Final = "8BITMIME"
+_NO_UTF8: Final = "the relay takes ASCII only before the @ (it does not offer SMTPUTF8, RFC 6531)"
+_log: Final = logging.getLogger("denrei.sender")
 
 
 class DkimOptions(BaseModel):
@@ -126,7 +132,7 @@ class SmtpCarrier:
             Signer(one.domain, one.selector, setup.secret(one.key).encode()) for one in options.dkim
         ]
         self._bounces = address_in(options.bounces) if options.bounces else None
-        self._reply_to = str(address_in(options.reply_to)) if options.reply_to else ""
+        self._reply_to = address_in(options.reply_to) if options.reply_to else None
         self._public_url = setup.callback_url.partition("/v1/carriers/")[0]
         self._deliver: Deliver | None = None
         self._room = asyncio.Semaphore(options.connections)
@@ -146,7 +152,7 @@ class SmtpCarrier:
 
     async def submit(self, batch: Sequence[CarrierMessage]) -> list[SubmitResult]:
         """See `Carrier`."""
-        return await asyncio.gather(*map(self._submit, batch))
+        return await asyncio.gather(*map(self._one, batch))
 
     async def callback(self, request: Callback) -> CallbackReply:
         """Takes in a mail that came to the bounce address; see the module's text."""
@@ -162,13 +168,21 @@ class SmtpCarrier:
         """See `Carrier`."""
         return {**self._counts, "open": len(self._open), "idle": len(self._idle)}
 
+    async def _one(self, message: CarrierMessage) -> SubmitResult:
+        """One message of a batch: whatever it meets is its own, never that of the others."""
+        try:
+            return await self._submit(message)
+        except Exception as error:
+            _log.exception("a mail could not be sent, or what came of it not be read")
+            return unknown("error", f"{type(error).__name__}: {error}"[:200])
+
     async def _submit(self, message: CarrierMessage) -> SubmitResult:
         try:
             sender, to = address_in(message.sender or self._lane_sender), address_in(message.to)
             raw = self._mail(message, sender, to)
         except BadAddress as error:
             return rejected("bad_address", True, str(error))
-        except (ValueError, UnicodeError) as error:
+        except (ValueError, RecursionError) as error:
             return rejected("bad_content", True, f"{type(error).__name__}: {error}"[:200])
         async with self._room:
             return await self._send(message, self._return_path(message, sender), to.addr_spec, raw)
@@ -225,8 +239,11 @@ class SmtpCarrier:
 
     def _mail(self, message: CarrierMessage, sender: Address, to: Address) -> bytes:
         token = self._tokens.token(message.key, EMAIL, message.id)
-        headers = {TOKEN_HEADER: token, **self._unsubscribing(message, token)}
-        if self._reply_to:
+        headers: dict[str, str | Address] = {
+            TOKEN_HEADER: token,
+            **self._unsubscribing(message, token),
+        }
+        if self._reply_to is not None:
             headers["Reply-To"] = self._reply_to
         message_id = f"{self._tokens.reference(message.id)}@{sender.domain}"
         now_ms = self._clock.now_ms()
@@ -270,10 +287,20 @@ class _Connection:
         self._carried += 1
         client = self._client
         try:
-            await client.mail(return_path)
-            await client.rcpt(to)
+            options: list[str] = []
+            if not (return_path.isascii() and to.isascii()):
+                if client.is_ehlo_or_helo_needed:
+                    await client.ehlo()
+                if not client.supports_extension(_UTF8):
+                    return rejected("smtputf8", True, _NO_UTF8)
+                body = [f"BODY={_8BIT}"] if client.supports_extension(_8BIT) else []
+                options = [_UTF8, *body]
+            await client.mail(return_path, options=options, encoding="utf-8")
+            await client.rcpt(to, encoding="utf-8")
         except (aiosmtplib.SMTPException, OSError) as error:
             return await self._reset(_refusal(error))
+        except ValueError as error:  # of an address, before the message has left
+            return await self._reset(rejected("bad_address", True, str(error)[:200]))
         try:
             await client.data(raw)
         except aiosmtplib.SMTPResponseException as error:

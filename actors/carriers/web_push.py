@@ -8,7 +8,8 @@ it is the profile's trait `push_token`. The payload is a JSON object with `title
 whatever `content` has (`icon`, `url`, `actions` …), for the page's service worker to show.
 
 People bring their own endpoints, so where one may lead is looked at like the URL of a webhook:
-https, and no address that is not public, unless `allow` names its network.
+https, and no address that is not public, unless the setting `carrier_allow` names its network. What
+a push service answers is said of its own messages, never of the lane (`push_origins`).
 """
 
 import asyncio
@@ -16,33 +17,36 @@ import base64
 import binascii
 import contextlib
 import json
+import logging
+import re
 import secrets
 import time
 from collections.abc import Sequence
 from typing import Annotated, Any, Final
-from urllib.parse import urlsplit
 
 import aiohttp
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork
+from pydantic import BaseModel, ConfigDict, Field
+from yarl import URL
 
-from actors.address_guard import AddressGuard, Forbidden, GuardedResolver
+from actors.address_guard import Forbidden, GuardedResolver
 from actors.carriers.base import (
     Callback,
     CallbackReply,
     CarrierMessage,
     Deliver,
+    Outcome,
     SecretName,
     SubmitResult,
     TakeInbound,
     accepted,
     rejected,
-    throttled,
     unknown,
 )
+from actors.carriers.push_origins import NotNow, Origins
 from actors.carriers.registry import CarrierSetup, register
 from engine import limits
 from engine.issues import DefinitionError, Issue
@@ -58,6 +62,11 @@ _POINT_BYTES: Final = 65
 _AUTH_BYTES: Final = 16
 _RECORD_BYTES: Final = 4_096  # RFC 8188: more than one record is never needed
 _LAST_RECORD: Final = b"\2"
+_SPARE_S: Final = 5.0  # before the sender gives a batch up
+_NAME: Final = re.compile(
+    r"(?=.{1,253}\Z)[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*\.?", re.IGNORECASE
+)
+_log: Final = logging.getLogger("denrei.sender")
 
 
 class WebPushOptions(BaseModel):
@@ -66,8 +75,6 @@ class WebPushOptions(BaseModel):
     Attributes:
         subject: Whom a push service may ask, `mailto:` or `https:`.
         key: The private key, PEM, on the curve P-256; browsers subscribe with its public half.
-        allow: Networks that endpoints may lead to although they are not public; to those, http is
-            taken, too.
         requests: How many at a time.
         timeout_s: How long one may take.
     """
@@ -76,7 +83,6 @@ class WebPushOptions(BaseModel):
 
     subject: Annotated[str, Field(pattern=r"^(mailto:.+@.+|https://.+)$", max_length=200)]
     key: SecretName
-    allow: list[IPvAnyNetwork] = []
     requests: Annotated[int, Field(ge=1, le=1_000)] = 100
     timeout_s: Annotated[float, Field(gt=0, le=60)] = 20.0
 
@@ -94,8 +100,9 @@ class WebPushCarrier:
         self._options = options
         self._clock = setup.clock
         self._vapid = Vapid(setup.secret(options.key).encode(), options.subject, setup.lane.name)
-        self._guard = AddressGuard([str(network) for network in options.allow])
-        self._room = asyncio.Semaphore(options.requests)
+        self._guard = setup.guard()
+        self._schemes = {"https", "http"} if setup.allow else {"https"}
+        self._origins = Origins(options.requests, setup.clock)
         self._session: aiohttp.ClientSession | None = None
         self._counts = {"taken": 0, "gone": 0}
 
@@ -117,7 +124,8 @@ class WebPushCarrier:
 
     async def submit(self, batch: Sequence[CarrierMessage]) -> list[SubmitResult]:
         """See `Carrier`."""
-        return await asyncio.gather(*map(self._submit, batch))
+        ends_s = asyncio.get_running_loop().time() + limits.SUBMIT_TIMEOUT_S - _SPARE_S
+        return await asyncio.gather(*(self._one(message, ends_s) for message in batch))
 
     async def callback(self, request: Callback) -> CallbackReply:
         """See `Carrier`."""
@@ -125,45 +133,82 @@ class WebPushCarrier:
 
     def status(self) -> dict[str, Any]:
         """See `Carrier`."""
-        return {**self._counts, "public_key": self._vapid.public_key}
+        return {**self._counts, **self._origins.status(), "public_key": self._vapid.public_key}
 
-    async def _submit(self, message: CarrierMessage) -> SubmitResult:
+    async def _one(self, message: CarrierMessage, ends_s: float) -> SubmitResult:
+        """One message of a batch: whatever it meets is its own, never that of the others."""
+        try:
+            return await self._submit(message, ends_s)
+        except NotNow as error:
+            return SubmitResult(Outcome.FAILED, "", error.code, str(error), error.after_ms)
+        except Exception as error:
+            _log.exception("a notification could not be sent, or what came of it not be read")
+            return unknown("error", f"{type(error).__name__}: {error}"[:200])
+
+    async def _submit(self, message: CarrierMessage, ends_s: float) -> SubmitResult:
+        """Sends one message.
+
+        Raises:
+            NotNow: It has not left.
+        """
         try:
             endpoint, point, auth = self._subscription(message.to)
             body = _encrypted(_payload(message), point, auth)
         except _BadSubscription as error:
             return rejected("bad_subscription", True, str(error))
-        except (ValueError, UnicodeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             return rejected("bad_content", True, str(error)[:200])
+        begins_s = ends_s - min(self._options.timeout_s, limits.SUBMIT_TIMEOUT_S / 2)
+        async with self._origins.visit(str(endpoint.origin()), begins_s) as origin:
+            try:
+                result = await self._post(endpoint, message, body, ends_s)
+            except (Forbidden, aiohttp.InvalidURL, UnicodeError) as error:  # nothing has left
+                return rejected("bad_subscription", True, f"its endpoint: {error}"[:200])
+            if result.outcome in {Outcome.ACCEPTED, Outcome.REJECTED}:
+                origin.answered()
+            else:
+                why = f"{result.code} {result.detail}".strip()
+                origin.failed(why, result.retry_after_ms)
+            return result
+
+    def _headers(self, endpoint: URL, message: CarrierMessage) -> dict[str, str]:
         left_s = (message.expires_ms - self._clock.now_ms()) // 1_000
-        headers = {
-            "Authorization": self._vapid.authorization(endpoint),
+        return {
+            "Authorization": self._vapid.authorization(str(endpoint.origin())),
             "Content-Encoding": "aes128gcm",
             "Content-Type": "application/octet-stream",
             "TTL": str(max(0, min(left_s, _MOST_TTL_S))),
             "Urgency": _URGENCY.get(message.purpose, "normal"),
         }
-        async with self._room:
-            return await self._post(endpoint, headers, body, message.id)
 
     async def _post(
-        self, endpoint: str, headers: dict[str, str], body: bytes, message_id: str
+        self, endpoint: URL, message: CarrierMessage, body: bytes, ends_s: float
     ) -> SubmitResult:
+        """Makes the request.
+
+        Raises:
+            Forbidden, aiohttp.InvalidURL, UnicodeError: It can't be made, to this endpoint.
+        """
         session = self._session
         if session is None:
             return rejected("stopped", False, "the adapter was stopped")
+        left_s = max(1.0, ends_s - asyncio.get_running_loop().time())
         try:
             async with session.post(
-                endpoint, headers=headers, data=body, allow_redirects=False
+                endpoint,
+                headers=self._headers(endpoint, message),
+                data=body,
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=min(self._options.timeout_s, left_s)),
             ) as answer:
                 location = answer.headers.get("Location", "")
-                return self._meaning(answer.status, answer.headers, location or message_id)
-        except Forbidden as error:
-            return rejected("forbidden", True, str(error))
+                return self._meaning(answer.status, answer.headers, location or message.id)
         except aiohttp.ClientConnectorError as error:
             if isinstance(error.os_error, Forbidden):
-                return rejected("forbidden", True, str(error.os_error))
+                raise error.os_error from None
             return rejected("connection", False, str(error)[:200])
+        except aiohttp.InvalidURL:
+            raise
         except aiohttp.ServerTimeoutError as error:
             return unknown("timeout", type(error).__name__)
         except (TimeoutError, aiohttp.ClientError) as error:
@@ -178,44 +223,57 @@ class WebPushCarrier:
             self._counts["gone"] += 1
             return rejected(code, True, "the browser has ended its subscription")
         if status == 429:
-            after = headers.get("Retry-After", "")
-            return throttled(_pause_ms(after), code)
-        return rejected(code, status < 500)
+            pause_ms = _pause_ms(headers.get("Retry-After", "")) or _RETRY_MS
+            return SubmitResult(Outcome.FAILED, "", code, "too many requests", pause_ms)
+        if status >= 500:
+            pause_ms = _pause_ms(headers.get("Retry-After", ""))
+            return SubmitResult(Outcome.FAILED, "", code, "", pause_ms)
+        return rejected(code, True)
 
-    def _subscription(self, text: str) -> tuple[str, bytes, bytes]:
+    def _subscription(self, text: str) -> tuple[URL, bytes, bytes]:
         """Endpoint, public key and secret of a subscription."""
         try:
             given = json.loads(text)
             endpoint, keys = str(given["endpoint"]), given["keys"]
             point, auth = _base64(keys["p256dh"]), _base64(keys["auth"])
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             msg = "the address is no subscription: a JSON object with endpoint, and keys"
             raise _BadSubscription(msg) from None
         if len(point) != _POINT_BYTES or len(auth) != _AUTH_BYTES:
             msg = "the subscription's keys have not the right length"
             raise _BadSubscription(msg)
-        url = urlsplit(endpoint)
-        schemes = {"https", "http"} if self._options.allow else {"https"}
-        if url.scheme not in schemes or not url.hostname:
-            msg = f"{endpoint[:100]!r} is no https address"
+        return self._endpoint(endpoint), point, auth
+
+    def _endpoint(self, text: str) -> URL:
+        """The address of an endpoint, read by whom it is then called by."""
+        url = None
+        with contextlib.suppress(ValueError):
+            url = URL(text)
+        if url is None or url.scheme not in self._schemes or not url.raw_host:
+            msg = f"{text[:100]!r} is no https address"
             raise _BadSubscription(msg)
-        self._look_at(url.hostname)
-        return endpoint, point, auth
+        if url.raw_user is not None or url.raw_password is not None:
+            msg = "an endpoint has no user and no password"
+            raise _BadSubscription(msg)
+        self._look_at(url.raw_host)
+        return url
 
     def _look_at(self, host: str) -> None:
-        """Refuses an address that is written in numbers, which no resolver sees."""
+        """Refuses an address that is written in numbers, which no resolver sees, and no name."""
         try:
             self._guard.check(host, [host])
         except Forbidden as error:
             raise _BadSubscription(str(error)) from None
         except ValueError:
-            return  # a name
+            if not _NAME.fullmatch(host):
+                msg = f"{host[:100]!r} is no name of a host"
+                raise _BadSubscription(msg) from None
 
 
 def _pause_ms(after: str) -> int:
-    """The pause that a push service asks for, in whole seconds; else the usual one."""
+    """The pause that a push service asks for, in whole seconds; 0 if it does not say."""
     if not (after.isascii() and after.isdigit()):
-        return _RETRY_MS
+        return 0
     return min(int(after[:9]) * 1_000, limits.HTTP_LONGEST_PAUSE_MS)
 
 
@@ -244,10 +302,11 @@ class Vapid:
         self._tokens: dict[str, tuple[float, str]] = {}
         self.public_key = _text(_point(key))
 
-    def authorization(self, endpoint: str) -> str:
-        """The header for a push service; its token is made anew twice a day."""
-        url = urlsplit(endpoint)
-        origin = f"{url.scheme}://{url.netloc}"
+    def authorization(self, origin: str) -> str:
+        """The header for a push service, such as `https://push.example`.
+
+        Its token is made anew twice a day.
+        """
         now_s = time.time()  # tokens are checked against the world's clock, not against the node's
         until_s, token = self._tokens.get(origin, (0.0, ""))
         if until_s < now_s + _TOKEN_S / 2:

@@ -12,6 +12,7 @@ from collections import Counter
 from typing import Final
 from weakref import WeakKeyDictionary
 
+from msgspec import structs
 from msgspec.msgpack import Decoder
 
 from actors import placement
@@ -20,7 +21,16 @@ from engine import limits
 from engine.packing import pack
 from gateway.http.lanes import Known, KnownLanes
 from gateway.http.pace import Pace
-from gateway.http.routes import BUSY, NOT_FOUND, TOO_FAST, Inside, Reply, Request, route
+from gateway.http.routes import (
+    BUSY,
+    NOT_FOUND,
+    TOO_FAST,
+    Inside,
+    Reply,
+    Request,
+    beginning,
+    route,
+)
 
 _NAME: Final = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{limits.NAME_CHARS - 1}}}")
 _log: Final = logging.getLogger("denrei.gateway")
@@ -37,6 +47,17 @@ class _Desk:
 
 
 _desks: Final[WeakKeyDictionary[Inside, _Desk]] = WeakKeyDictionary()
+
+
+@route("/v1/carriers/{workspace}/{lane}/bounce", "POST")
+@beginning
+async def take_bounce(request: Request, inside: Inside) -> Reply:
+    """Brings a returned mail: it may be as long as mails are, and says in its beginning of which.
+
+    Durability: As `take`.
+    """
+    request = structs.replace(request, path={**request.path, "kind": "bounce"})
+    return await take(request, inside)
 
 
 @route("/v1/carriers/{workspace}/{lane}/{kind}", "GET", "POST")

@@ -7,6 +7,7 @@ send again.
 """
 
 import asyncio
+import contextlib
 import logging
 import ssl
 from typing import TYPE_CHECKING, Any, Final
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 _log: Final = logging.getLogger("denrei.gateway")
 _TOO_LARGE: Final = Reply(413, f"more than {limits.CALLBACK_BYTES} bytes\n")
+_REST_BYTES: Final = 64 * 1024 * 1024  # of a body of which the beginning is taken
+_REST_S: Final = 60.0
 _TOO_SLOW: Final = Reply(408, "the body did not come\n")
 
 
@@ -143,11 +146,15 @@ class HttpDoor:
         handler, values = found
         self._in_work += 1
         try:
-            body = await _body(request)
+            beginning = routes.takes_beginning(handler)
+            body = await _body(request, beginning)
             if isinstance(body, Reply):
                 return body
             async with asyncio.timeout(limits.CALLBACK_S + limits.ANSWER_S):
-                return await handler(self._read(request, values, body), self._inside)
+                reply = await handler(self._read(request, values, body), self._inside)
+            if beginning and reply.status < 300:
+                await _throw_away(request)
+            return reply
         except Overloaded as error:
             return Reply(503, headers={"Retry-After": str(-(-error.retry_after_ms // 1_000))})
         except (DenreiError, TimeoutError):
@@ -176,11 +183,11 @@ def _readable(text: str) -> str:
     return text.encode(errors="surrogateescape").decode(errors="replace")
 
 
-async def _body(request: web.BaseRequest) -> bytes | Reply:
-    """The whole body, or the answer if it is too large or comes too slowly."""
+async def _body(request: web.BaseRequest, beginning: bool) -> bytes | Reply:
+    """The whole body or its beginning, or the answer if it is too large or comes too slowly."""
     if not request.can_read_body:
         return b""
-    if (request.content_length or 0) > limits.CALLBACK_BYTES:
+    if (request.content_length or 0) > limits.CALLBACK_BYTES and not beginning:
         return _TOO_LARGE
     parts = bytearray()
     try:
@@ -188,12 +195,25 @@ async def _body(request: web.BaseRequest) -> bytes | Reply:
             async for part in request.content.iter_any():
                 parts += part
                 if len(parts) > limits.CALLBACK_BYTES:
-                    return _TOO_LARGE
+                    if not beginning:
+                        return _TOO_LARGE
+                    break
     except TimeoutError:
         return _TOO_SLOW
     except (web.HTTPException, web.RequestPayloadError, ConnectionError):
         return Reply(400, "the body can't be read\n")
-    return bytes(parts)
+    return bytes(parts[: limits.CALLBACK_BYTES])
+
+
+async def _throw_away(request: web.BaseRequest) -> None:
+    """Reads what is left of a body: many clients hear no answer before they have sent it all."""
+    size = 0
+    with contextlib.suppress(TimeoutError, web.RequestPayloadError, ConnectionError):
+        async with asyncio.timeout(_REST_S):
+            async for part in request.content.iter_any():
+                size += len(part)
+                if size > _REST_BYTES:
+                    return
 
 
 def _context(tls: "Tls | None") -> ssl.SSLContext | None:

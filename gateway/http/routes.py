@@ -29,7 +29,7 @@ class Request(Struct, frozen=True, gc=False):
         path: The values of the route's names in braces.
         query: What stands after the question mark, as it came.
         headers: Their names in lower case; of one that came twice, all values, with commas.
-        body: At most `limits.CALLBACK_BYTES`.
+        body: At most `limits.CALLBACK_BYTES`; see `beginning`.
         remote: The address of whoever opened the connection; behind a proxy, the proxy's.
     """
 
@@ -111,6 +111,21 @@ class _Route(Struct, frozen=True):
 
 
 _ROUTES: Final[dict[int, list[_Route]]] = {}  # by the number of parts
+_BEGINNINGS: Final[set[Handler]] = set()
+
+
+def beginning(handler: Handler) -> Handler:
+    """Marks a handler that needs only the first `limits.CALLBACK_BYTES` of a longer body.
+
+    Who is answered by 2xx may send the rest, which is thrown away.
+    """
+    _BEGINNINGS.add(handler)
+    return handler
+
+
+def takes_beginning(handler: Handler) -> bool:
+    """Whether a handler is marked by `beginning`."""
+    return handler in _BEGINNINGS
 
 
 def route(template: str, *methods: str) -> Callable[[Handler], Handler]:

@@ -1,28 +1,34 @@
 """`/v1/unsubscribe/{token}`: the way out of marketing mail, by one click (RFC 8058).
 
 The token in a mail's `List-Unsubscribe` is all that is needed: nobody logs in. A mail provider
-sends a POST whose body is exactly `List-Unsubscribe=One-Click`, which unsubscribes. A GET never
-does, for scanners follow every link of a mail: it shows a page with a button, which sends a POST.
+sends a POST with the field `List-Unsubscribe=One-Click`, as a form of either kind, which
+unsubscribes. A GET never does, for scanners follow every link of a mail: it shows a page with a
+button, which sends a POST.
 """
 
 import asyncio
 import hashlib
 import html
+import re
 from functools import cache
 from pathlib import Path
 from typing import Final
+from urllib.parse import parse_qsl
 
 from actors.codes import Codes
 from actors.mail.tokens import MAIL_KEY, MailTokens
-from engine import commands
+from engine import commands, limits
 from engine.governance.policy import ALL
 from engine.governance.topics import UNSUBSCRIBED
 from engine.reasons import Reason
 from engine.slots import shard_of, slot_of
 from gateway.http.routes import BUSY, NOT_FOUND, Inside, Reply, Request, route
 
-ONE_CLICK: Final = b"List-Unsubscribe=One-Click"
-_BY_BUTTON: Final = b"by=button"
+ONE_CLICK: Final = ("List-Unsubscribe", "One-Click")
+_BY_BUTTON: Final = ("by", "button")
+# The first line of multipart/form-data (RFC 7578), and what names a field in it.
+_BOUNDARY: Final = re.compile(rb"--[0-9A-Za-z'()+_,./:=? -]{1,70}(?=\r?\n)")
+_FIELD: Final = re.compile(rb'(?im)^content-disposition:[^\n]*\bname="?([\w-]+)')
 _PAGE: Final = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>Unsubscribe</title>
@@ -53,8 +59,8 @@ async def unsubscribe(request: Request, inside: Inside) -> Reply:
         return NOT_FOUND
     if request.method == "GET":
         return _page(_ASK)
-    if request.body.strip() not in {ONE_CLICK, _BY_BUTTON}:
-        return Reply(400, f"the body has to be {ONE_CLICK.decode()}\n")
+    if not {ONE_CLICK, _BY_BUTTON}.intersection(_fields(request.body)):
+        return Reply(400, f"the body has to be a form with {'='.join(ONE_CLICK)}\n")
     key, channel, message_id = read
     topic = await _topic(key, message_id, inside)
     request_id = hashlib.sha256(request.path["token"].encode()).hexdigest()[:32]
@@ -75,6 +81,23 @@ async def _topic(key: str, message_id: str, inside: Inside) -> str:
     args = {"key": key, "id": message_id.partition(".")[0]}
     found = await inside.router.query(shard, "message", args)
     return str((found or {}).get("topic") or ALL)
+
+
+def _fields(body: bytes) -> list[tuple[str, str]]:
+    """The fields of a form of either kind; which it is shows in its first bytes."""
+    body = body.strip()
+    first = _BOUNDARY.match(body)
+    if first is None:
+        try:
+            return parse_qsl(body.decode(), max_num_fields=limits.CALLBACK_FIELDS)
+        except ValueError:
+            return []
+    fields = []
+    for part in body.split(first[0], limits.CALLBACK_FIELDS):
+        head, _, value = part.replace(b"\r\n", b"\n").partition(b"\n\n")
+        if name := _FIELD.search(head):
+            fields.append((name[1].decode(), value.strip().decode(errors="replace")))
+    return fields
 
 
 def _page(text: str) -> Reply:

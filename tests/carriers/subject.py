@@ -28,6 +28,12 @@ from tests.support.peers import LOOPBACK
 
 WAIT_S = 60.0
 SENDER = "+12025550100"
+ODD_ADDRESSES = (
+    "", " ", "\0", "+", "+1", "+" + "9" * 40, "00441632960000", "+1202555\u0661234", "Ann", "{{x}}",
+    "a@b.example\r\nRCPT TO:<eve@example.org>", "\ud800", "😀" * 200, "a" * 5_000, "{}",
+    "[" * 50_000, "=?utf-8?b?DQpCY2M6IGVAZS5vcmc=?=@example.org", "é@example.org",
+    "ann@" + "a" * 64 + ".example",
+)  # fmt: skip
 
 
 class Fate(Enum):
@@ -111,6 +117,10 @@ class Subject:
     def address(self, number: int, fate: Fate) -> str:
         """An address of a recipient that stands for a fate."""
         return f"+1202555{list(Fate).index(fate)}{number % 1_000:03d}"
+
+    def odd_addresses(self) -> list[str]:
+        """Addresses that nobody should have and some have all the same."""
+        return list(ODD_ADDRESSES)
 
     def confirmed(self) -> int:
         """How many receipts the peer was told to have been taken."""

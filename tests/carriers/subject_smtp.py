@@ -48,6 +48,25 @@ class SmtpSubject(Subject):
     def address(self, number: int, fate: Fate) -> str:
         return f"u{number}@example.org"
 
+    def odd_addresses(self) -> list[str]:
+        local = ("é", "a b", "a..b", ".a", '"a b"', "x" * 65, "é" * 33, "<a>", "a\n", "=?x?q?a?=")
+        domains = (
+            "a..b",
+            "-a.b",
+            "a" * 64 + ".b",
+            "a." * 130 + "b",
+            "é" * 60 + ".b",
+            "xn--0",
+            "\ud800",
+        )
+        return [
+            *super().odd_addresses(),
+            *(f"{each}@example.org" for each in local),
+            *(f"ann@{each}" for each in domains),
+            "a@b.org, c@d.org",
+            "Ann <a@b.org> <c@d.org>",
+        ]
+
     def options(self) -> dict[str, Any]:
         if self._peer is None:
             port = free_port()

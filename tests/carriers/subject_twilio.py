@@ -67,4 +67,7 @@ class TwilioSubject(Subject):
 
 
 def _fate(form: Fields) -> Fate:
-    return list(Fate)[int(form["To"][8])]
+    to = form.get("To", "")
+    digit = to.removeprefix("+1202555")[:1]
+    known = to.startswith("+1202555") and digit in set("01234567")
+    return list(Fate)[int(digit)] if known else Fate.REJECTED

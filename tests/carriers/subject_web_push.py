@@ -21,7 +21,6 @@ PEM = KEY.private_bytes(
 OPTIONS = {
     "subject": "mailto:ops@example.org",
     "key": {"secret": "vapid"},
-    "allow": ["127.0.0.0/8", "::1/128"],
 }
 
 
@@ -82,6 +81,25 @@ class WebPushSubject(Subject):
 
     def setup(self, lane: Lane) -> CarrierSetup:
         return super().setup(lane)._replace(secrets={"vapid": PEM})
+
+    def odd_addresses(self) -> list[str]:
+        """Among them subscriptions with good keys, whose endpoints are no addresses."""
+        endpoints = (
+            "", "https://", "https:///x", "https://[::1/x", "https://a..b/x", "https://x:abc/",
+            "https://x:99999/", "https://ann:secret@x.example/", "https://127.1/x", "ftp://x.example",
+            "https://" + "a" * 64 + ".example/x", "https://ex ample/", "https://x.example\\@y/",
+            "http://127.0.0.1:1/\ud800", "http://127.0.0.1:1/\r\nHost: y",
+        )  # fmt: skip
+        keys = json.loads(self.address(0, Fate.TAKEN))["keys"]
+        odd_keys: tuple[Any, ...] = (
+            1, [1], None, {}, {"p256dh": 1, "auth": 2}, {**keys, "p256dh": "A" * 87},
+            {**keys, "auth": "é"},
+        )  # fmt: skip
+        return [
+            *super().odd_addresses(),
+            *(json.dumps({"endpoint": each, "keys": keys}) for each in endpoints),
+            *(json.dumps({"endpoint": "http://127.0.0.1:1/", "keys": each}) for each in odd_keys),
+        ]
 
     def address(self, number: int, fate: Fate) -> str:
         point = serialization.PublicFormat.UncompressedPoint

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 
 import msgpack
 import pytest
+from msgspec import structs
 
 from actors.carriers import registry
 from actors.carriers.base import Callback, Outcome
@@ -147,6 +148,26 @@ async def test_no_text_is_too_odd_for_an_answer(subject: Subject) -> None:
     async with Running(subject) as running:
         results = await running.submit(messages)
         assert {each.outcome for each in results} <= {Outcome.ACCEPTED, Outcome.REJECTED}
+
+
+@every(Fate.TAKEN)
+async def test_no_address_is_too_odd_for_an_answer_nor_touches_the_others(
+    subject: Subject,
+) -> None:
+    plain = [subject.message(number, Fate.TAKEN) for number in range(2)]
+    odd = [
+        structs.replace(subject.message(10 + number, Fate.TAKEN), to=to)
+        for number, to in enumerate(subject.odd_addresses())
+    ]
+    batch = [plain[0], *odd, plain[1]]
+    async with Running(subject) as running:
+        results = await running.submit(batch)
+        assert len(results) == len(batch)
+        assert [results[0].outcome, results[-1].outcome] == [Outcome.ACCEPTED] * 2
+        for message, result in zip(odd, results[1:-1], strict=True):
+            assert result.outcome is not Outcome.THROTTLED, message.to[:100]
+            assert result.outcome is not Outcome.UNKNOWN, message.to[:100]
+            assert msgpack.packb([result.code, result.detail]), message.to[:100]
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,30 @@ def token_of(store: Path) -> str:
     return tokens.token("acme/user/ann", "email", "0" * 32)
 
 
-@pytest.mark.parametrize("body", [b"List-Unsubscribe=One-Click", b"by=button"])
+def multipart(*fields: tuple[str, str], end: str = "\r\n") -> bytes:
+    """A form as mail providers write it that RFC 8058 asks to."""
+    lines = []
+    for name, value in fields:
+        lines += ["--FormBoundaryjWm", f"Content-Disposition: form-data; name={name}", "", value]
+    return end.join([*lines, "--FormBoundaryjWm--", ""]).encode()
+
+
+CLICK = ("List-Unsubscribe", "One-Click")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"List-Unsubscribe=One-Click",
+        b"List-Unsubscribe=One%2DClick\r\n",
+        b"a=b&List-Unsubscribe=One-Click",
+        b"by=button",
+        multipart(CLICK),
+        multipart(CLICK, end="\n"),
+        multipart(('"List-Unsubscribe"', "One-Click")),
+        multipart(("a", "b"), CLICK),
+    ],
+)
 async def test_a_click_unsubscribes_from_everything(tmp_path: Path, body: bytes) -> None:
     house = House(tmp_path)
     reply = await call(house, token_of(tmp_path), body=body)
@@ -79,7 +102,11 @@ async def test_nobody_unsubscribes_others(tmp_path: Path) -> None:
     foreign = MailTokens(b"another").token("acme/user/ann", "email", "0" * 32)
     for token in (foreign, good[:-2], good + "AA", "x", "%00", "é"):
         assert (await call(house, token, body=b"List-Unsubscribe=One-Click")).status == 404
-    for body in (b"", b"List-Unsubscribe=Two-Clicks", b"x" * 1_000):
+    for body in (
+        b"", b"List-Unsubscribe=Two-Clicks", b"x" * 1_000, b"\xff=1", b"&a=1" * 1_000,
+        multipart((CLICK[0], "Two-Clicks")), multipart(("Other", CLICK[1])), b"--x",
+        b"--x\r\n" * 5_000, b"--x\r\nList-Unsubscribe=One-Click", b"a=List-Unsubscribe=One-Click",
+    ):  # fmt: skip
         assert (await call(house, good, body=body)).status == 400
     assert house.done == []
 

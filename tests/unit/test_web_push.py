@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -11,21 +12,24 @@ from hypothesis import strategies as st
 
 from actors.carriers import registry
 from actors.carriers.base import CarrierMessage, Outcome, SubmitResult
-from actors.carriers.web_push import WebPushCarrier
+from actors.carriers.web_push import Vapid, WebPushCarrier
 from actors.clock import ManualClock
 from engine.issues import DefinitionError
 from engine.lanes.definition import lane_from
 from tests.carriers.subject_web_push import OPTIONS, PEM, Browsers, service
+from tests.support.peers import LOOPBACK
 
 NOW = 1_700_000_000_000
 
 
-def carrier_of(pem: str = PEM, **options: Any) -> WebPushCarrier:
+def carrier_of(pem: str = PEM, allow: Sequence[str] = LOOPBACK, **options: Any) -> WebPushCarrier:
     lane = lane_from(
         {"lane": "browsers", "channel": "push", "carrier": "web_push",
          "options": {**OPTIONS, **options}}
     )  # fmt: skip
-    setup = registry.CarrierSetup(lane, "w/browsers", ManualClock(NOW), 7, "", {"vapid": pem})
+    setup = registry.CarrierSetup(
+        lane, "w/browsers", ManualClock(NOW), 7, "", {"vapid": pem}, allow=allow
+    )
     carrier = registry.make(setup)
     assert isinstance(carrier, WebPushCarrier)
     return carrier
@@ -83,7 +87,7 @@ def test_a_message_that_is_too_long_for_a_browser_is_refused() -> None:
     ("status", "headers", "outcome"),
     [
         (201, {"Location": "/m/1"}, Outcome.ACCEPTED),
-        (429, {"Retry-After": "7"}, Outcome.THROTTLED),
+        (429, {"Retry-After": "7"}, Outcome.FAILED),
         (413, {}, Outcome.REJECTED),
         (503, {}, Outcome.FAILED),
         (307, {"Location": "http://127.0.0.1:1/"}, Outcome.REJECTED),
@@ -116,8 +120,7 @@ def test_what_a_push_service_answers(
     (head,) = seen
     assert (head["TTL"], head["Urgency"], head["Content-Encoding"]) == ("60", "high", "aes128gcm")
     assert head["Authorization"].startswith("vapid t=")
-    if outcome is Outcome.THROTTLED:
-        assert result.retry_after_ms == 7_000
+    assert result.retry_after_ms == (7_000 if status == 429 else 0)
 
 
 def subscribed(endpoint: str) -> str:
@@ -138,11 +141,46 @@ def subscribed(endpoint: str) -> str:
         "ftp://push.example/x",
         "https:///x",
         "",
+        "https://\u246027.0.0.1/x",
+        "https://127.1/x",
+        "https://2130706433/x",
+        "https://[::1/x",
+        "https://a..b/x",
+        "https://" + "a" * 64 + ".example/x",
+        "https://ann:secret@push.example/x",
+        "https://ann@push.example/x",
+        "https://push example/x",
+        "https://push.example:99999/x",
+        "https://push.example:x/",
     ],
 )
-def test_an_endpoint_leads_nowhere_inside(endpoint: str) -> None:
+def test_an_endpoint_leads_nowhere_inside_and_is_an_address(endpoint: str) -> None:
     (result,) = told(message(subscribed(endpoint)), allow=[])
     assert result.outcome is Outcome.REJECTED, result
+    assert "webhook_allow" not in result.detail
+
+
+@pytest.mark.parametrize("endpoint", ["https://127.0.0.1/x", "https://localhost/x"])
+def test_a_refusal_names_the_setting_that_allows_it(endpoint: str) -> None:
+    (result,) = told(message(subscribed(endpoint)), allow=[])
+    assert result.detail.endswith("the setting carrier_allow may allow it")
+
+
+async def test_what_one_message_meets_is_not_said_of_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Vapid, "authorization", lambda vapid, origin: 1 / int("odd" not in origin))
+    carrier = carrier_of()
+    odd = message(subscribed("http://odd.example/x"))
+    deep = message("[" * 200_000)
+    results = await carrier.submit([odd, deep, message(subscribed("http://127.0.0.1:1/"))])
+    assert [each.outcome for each in results] == [
+        Outcome.FAILED, Outcome.REJECTED, Outcome.FAILED,
+    ]  # fmt: skip
+    await carrier.start(None, None)  # type: ignore[arg-type]
+    (result,) = await carrier.submit([message(subscribed("http://odd2.example/x"))])
+    assert (result.outcome, result.code) == (Outcome.UNKNOWN, "error")
+    await carrier.stop()
 
 
 @given(st.one_of(st.text(max_size=60), st.dictionaries(st.text(max_size=9), st.text(), max_size=3)
