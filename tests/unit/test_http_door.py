@@ -162,6 +162,35 @@ async def test_a_body_past_the_limit_is_refused_with_and_without_its_length() ->
         assert len(door.senders.heard) == 1
 
 
+async def test_of_a_long_bounce_the_beginning_is_taken_and_the_rest_thrown_away() -> None:
+    async def parts() -> AsyncIterator[bytes]:
+        yield b"begins"
+        for _ in range(40):
+            yield bytes(limits.CALLBACK_BYTES)
+
+    async with opened() as door:
+        path = "/v1/carriers/acme/main/bounce"
+        for data in (b"begins" + bytes(1_000_000), parts(), b"begins"):
+            assert (await door.call(path, data=data))[0] == 200
+        for (_, heard), length in zip(
+            door.senders.heard, (limits.CALLBACK_BYTES, limits.CALLBACK_BYTES, 6), strict=True
+        ):
+            assert heard.kind == "bounce"
+            assert heard.body.startswith(b"begins")
+            assert len(heard.body) == length
+
+
+async def test_who_is_not_believed_sends_no_more_than_the_beginning() -> None:
+    async with opened() as door:
+        door.senders.reply = CallbackReply(403, "forged")
+        reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
+        head = b"POST /v1/carriers/acme/main/bounce HTTP/1.1\r\nHost: a\r\nContent-Length: 9000000"
+        writer.write(head + b"\r\n\r\n" + bytes(limits.CALLBACK_BYTES + 1))
+        assert (await reader.readline()).startswith(b"HTTP/1.1 403")
+        await reader.read()  # and it hangs up
+        writer.close()
+
+
 async def test_a_body_that_does_not_come_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "HTTP_BODY_S", 0.01)
     async with opened() as door:
