@@ -4,10 +4,11 @@ An issue says where, what, and what to do. Checks gather all issues of all docum
 raise, because a person who fixes one error and meets the next has been told half the truth.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, Final
 
 from engine.errors import DenreiError
 
@@ -47,9 +48,29 @@ class DefinitionError(DenreiError):
         super().__init__("\n".join(map(str, self.issues)))
 
 
+_HUMP: Final = re.compile(r"(?<=[a-z])(?=[A-Z])|[ -]")
+# What other systems call our operators.
+_ELSEWHERE: Final = {
+    "equals": "is", "equal": "is", "eq": "is", "not_equals": "is_not", "ne": "is_not",
+    "neq": "is_not", "greater_than": "above", "more_than": "above", "gt": "above",
+    "gte": "at_least", "greater_than_or_equal": "at_least", "min": "at_least",
+    "less_than": "below", "lt": "below", "lte": "at_most", "less_than_or_equal": "at_most",
+    "max": "at_most", "is_any": "in", "any_of": "in", "is_any_of": "in", "one_of": "in",
+    "is_one_of": "in", "none_of": "not_in", "is_none_of": "not_in", "not_any_of": "not_in",
+    "is_set": "exists", "has": "exists", "includes": "contains", "begins_with": "starts_with",
+    "older_than": "more_than_ago", "newer_than": "within_last",
+}  # fmt: skip
+
+
 def did_you_mean(word: object, known: Iterable[str]) -> str:
     """`did you mean 'x'?` for the nearest of some words, or an empty text."""
-    near = get_close_matches(str(word), sorted(known), n=1, cutoff=0.6)
+    known = sorted(known)
+    ours = _ELSEWHERE.get(_HUMP.sub("_", str(word)).lower(), "")
+    if ours in known:
+        return f"did you mean {ours!r}?"
+    if str(word) == "between" and "at_least" in known:
+        return "say 'at_least' and 'at_most'"
+    near = get_close_matches(str(word), known, n=1, cutoff=0.6)
     return f"did you mean {near[0]!r}?" if near else ""
 
 

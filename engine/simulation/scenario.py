@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError, WithJsonSchema, field_validator
 from engine import definitions, documents
 from engine.issues import DefinitionError, Issue, did_you_mean, listed
 from engine.json_schema import marked
-from engine.messages.message import CHANNELS, SMS
+from engine.messages.message import CHANNELS, EMAIL, SMS
 from engine.schema import Strict, issues_of, refusal
 from engine.simulation.expectations import Then
 from engine.simulation.happenings import HappeningField
@@ -168,7 +168,7 @@ def _documents(loaded: Loaded, read: Read | None) -> Iterator[Values]:
     channels = {item["channel"] for item in made if "lane" in item and "channel" in item}
     yield from (lane for lane in _LANES if lane["channel"] not in channels)
     for name, channel in loaded.file.templates.items():
-        subject = {} if channel == SMS else {"subject": name}
+        subject = {"subject": name} if channel == EMAIL else {}
         yield {"template": name, "channel": channel, "body": name, **subject}
     yield from made
 

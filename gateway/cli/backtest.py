@@ -117,7 +117,7 @@ def backtest(
             found = _over_file(documents, Reader(recording, mapping), workspace, *span)
     except DefinitionError as error:
         raise CliError(str(error), "", REFUSED) from None
-    shown = differences(found.real, found.changed) if file is None else []
+    shown = differences(found.real, found.changed)
     if json:
         print_json(_plain(found, shown))
     else:
@@ -187,6 +187,8 @@ def _over_file(
     part = Backtest(documents, max(from_ms, first[0]), to_ms, (0, 1), workspace, alone=True)
     last_ms = _play(part, chain((first,), events))
     end_ms = to_ms if to_ms < _NEVER_MS else last_ms + 1
+    if end_ms != to_ms:
+        note(f"it ends with the last event, at {time_of(last_ms)}; --to shows what is due later")
     _, changed = part.end(end_ms)
     return Outcome(max(from_ms, first[0]), end_ms, [], changed)
 
@@ -260,18 +262,17 @@ def _tell(found: Outcome, shown: list[Difference], limit: int, compared: bool) -
     sides = ("#did", "#people", "#would", "#people") if compared else ("#would", "#people")
     columns = ("what", "which", *sides)
     console.print(table(title, columns, rows))
-    if not compared:
-        return
     if not shown:
-        say("nothing would have been different")
+        say("nothing would have been different" if compared else "nothing would have happened")
         return
-    say(f"{len(shown)} differences" + (f", the first {limit}:" if 0 < limit < len(shown) else ":"))
+    words = f"{len(shown)} differences" if compared else "who would have got what"
+    say(words + (f", the first {limit}:" if 0 < limit < len(shown) else ":"))
     for one in shown[: limit or None]:
         happened = one.happened
         detail = f" ({happened.detail})" if happened.detail else ""
-        side = "would" if one.with_change else "did  "
+        side = ("would  " if one.with_change else "did    ") if compared else ""
         words = f"{happened.what} {happened.name}{detail}"
-        say(f"  {time_of(happened.ms)}  {side}  {_user(happened)}  {words}")
+        say(f"  {time_of(happened.ms)}  {side}{_user(happened)}  {words}")
 
 
 def _user(happened: Happened) -> str:

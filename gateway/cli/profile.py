@@ -1,5 +1,6 @@
 """`denrei profile`: one person, with all that happened to them."""
 
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -59,6 +60,8 @@ def profile(
     name = parent_of(user)
     at_ms = _time(at)
     if at_ms is not None:
+        if at_ms > time.time() * 1000:
+            note(f"{time_of(at_ms)} is still to come: so they will stand if nothing happens before")
         found = _at(store, workspace, name, at_ms)
     else:
         with Client(address, key, store, ca, timeout) as client:

@@ -7,6 +7,7 @@ import pytest
 
 from engine import definitions
 from engine.issues import DefinitionError
+from engine.messages.message import CHANNELS
 from engine.reasons import Reason
 from engine.simulation.expectations import Then
 from engine.simulation.happenings import KINDS
@@ -216,6 +217,12 @@ def test_what_is_wrong_with_a_file_is_told_with_its_line(text: str, words: str) 
     with pytest.raises(DefinitionError) as raised:
         load(text, "x.yaml")
     assert words in str(raised.value)
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_a_template_whose_text_does_not_matter_may_be_of_any_channel(channel: str) -> None:
+    text = _file("track: x") + f"templates: {{a: {channel}}}\n"
+    assert load(text, "x.yaml").file.templates == {"a": channel}
 
 
 def test_what_happens_is_in_the_order_of_time() -> None:

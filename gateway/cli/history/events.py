@@ -96,8 +96,8 @@ class Reader:
                     raise self._error(
                         recorded.row,
                         f"is earlier than line {newest.row}: the file is not in the order of time",
-                        "say --sort to bring it into order (in memory), or --late to send it as "
-                        "it is: late events change profiles, but no timer goes back for them",
+                        "say --sort to bring it into order (in memory); `denrei replay --late` "
+                        "sends it as it is: no timer goes back for what comes late",
                     )
                 newest = recorded if recorded.ms >= newest.ms else newest
                 yield recorded
