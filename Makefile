@@ -51,6 +51,10 @@ bench: $(STAMP) ## Measures the engine against its bare transport; writes bench/
 bench-timers: $(STAMP) ## A million expiries and parked runs, beside a recomputation (about 6 minutes)
 	@$(BIN)/python -m bench.timers
 
+.PHONY: bench-filling
+bench-filling: $(STAMP) ## What filling new segments does to acknowledgements (about 20 minutes)
+	@$(BIN)/python -m bench.filling
+
 .PHONY: bench-smpp
 bench-smpp: $(STAMP) $(PEERS) ## Text messages over one SMPP bind: on the wire, and end to end
 	@$(BIN)/python -m bench.smpp

@@ -2,21 +2,25 @@
 
 An entity that is touched is brought up to date at once; this is for those that nobody touches. It
 works by commands, so it is journaled and may be cut off anywhere: after a restart it begins again,
-and finds most of it done. What new windows would hold of the past comes first (`actors.past`). A
-slice is small and a rest follows each, so that an event never waits longer than for one of them.
+and finds most of it done. What new windows would hold of the past comes first (`actors.past`). How
+much a slice holds, and how long the rest after it is, `actors.filling_pace` says.
+
+A past that cannot be read (a damaged file) keeps nobody from being evaluated. It stands in the
+progress, and is tried again after a while, and after twice as long each time.
 """
 
 import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from actors.filling_pace import Slices, rest_after_s
 from actors.past import Past
-from actors.store.errors import StoreError
 from engine import commands, limits
-from engine.errors import Overloaded, Unavailable
+from engine.errors import Unavailable
 from engine.slots import catalog_key
 
 if TYPE_CHECKING:
@@ -28,12 +32,26 @@ Versions = dict[str, int]
 
 
 @dataclass(slots=True)
+class Trouble:
+    """Why the past of a workspace is not filled, and when it is tried again."""
+
+    error: str = ""
+    again_s: float = 0.0
+    pause_s: float = 0.0
+
+    def again(self, error: Exception, now_s: float) -> None:
+        """Notes a try that failed."""
+        longer_s = 2.0 * self.pause_s or limits.FILL_AGAIN_S
+        self.pause_s = min(longer_s, limits.FILL_LONGEST_S)
+        self.again_s = now_s + self.pause_s
+        self.error = str(error) or type(error).__name__
+
+
+@dataclass(slots=True)
 class _Progress:
     done: Versions = field(default_factory=dict)
     evaluated: int = 0
-    error: str = ""
-    tries: int = 0
-    again_s: float = 0.0
+    troubles: dict[str, Trouble] = field(default_factory=dict)
 
 
 class Filling:
@@ -49,7 +67,9 @@ class Filling:
         self, runners: Mapping[int, "ShardRunner"], shards: int, between: Callable[[], None]
     ) -> None:
         self._runners = runners
-        self._past = {index: Past(runner, shards) for index, runner in runners.items()}
+        # Not the archive's thread: a reading may take long, and rests most of the time.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="past")
+        self._past = {index: Past(run, shards, self._thread) for index, run in runners.items()}
         self._between = between
         self._progress = {index: _Progress() for index in runners}
 
@@ -63,66 +83,81 @@ class Filling:
             self._between()
             for index, runner in self._runners.items():
                 wanted = _versions(runner)
-                with contextlib.suppress(Overloaded, Unavailable):  # then it begins again, later
+                with contextlib.suppress(Unavailable):  # then it begins again, later
                     if wanted != self._progress[index].done:
-                        self._progress[index].tries = 0
                         await self._fill(index, runner, wanted)
-                    elif self._may_try_again(self._progress[index]):
-                        await self._fill_past(index, wanted)
+                    else:
+                        await self._try_again(index, wanted)
 
     def stop(self) -> None:
-        """Ends what is under way in a thread; the task is the owner's to cancel."""
+        """Ends what is under way in the thread; the task is the owner's to cancel."""
         for past in self._past.values():
             past.stop()
+        self._thread.shutdown(wait=True, cancel_futures=True)
 
     def progress(self, shard: int, workspace: str) -> dict[str, Any]:
         """How far a workspace's definitions have come on a shard.
 
         Returns:
             `filled`: whether everyone was evaluated; `evaluated` and `entities`, as numbers of all
-            entities of the shard; `error`: why the past could not be read, or empty.
+            entities of the shard; `read`: which part of the past is read, from 0 to 1; `error`: why
+            the past could not be read, or empty.
         """
         runner, progress = self._runners[shard], self._progress[shard]
         entities = runner.shard.entities
         filled = progress.done.get(workspace, 0) == _versions(runner).get(workspace, 0)
-        evaluated = entities if filled else min(progress.evaluated, entities)
+        trouble = progress.troubles.get(workspace)
         return {
-            "filled": filled, "evaluated": evaluated, "entities": entities, "error": progress.error,
-        }  # fmt: skip
-
-    async def _fill_past(self, index: int, wanted: Versions) -> None:
-        """Puts in what was before; what cannot be read is left for another time."""
-        progress, past = self._progress[index], self._past[index]
-        try:
-            for workspace in wanted:
-                if past.is_missing(workspace):
-                    await past.fill(workspace)
-            progress.error = ""
-        except StoreError as error:
-            progress.error = str(error)
-            progress.tries += 1
-            progress.again_s = asyncio.get_running_loop().time() + limits.FILL_AGAIN_S
-            _log.error("shard %d: the past is not filled: %s", index, error)
-
-    @staticmethod
-    def _may_try_again(progress: _Progress) -> bool:
-        now = asyncio.get_running_loop().time()
-        return (
-            bool(progress.error)
-            and progress.tries < limits.FILL_TRIES
-            and (now >= progress.again_s)
-        )
+            "filled": filled,
+            "evaluated": entities if filled else min(progress.evaluated, entities),
+            "entities": entities,
+            "read": self._past[shard].read,
+            "error": trouble.error if trouble else "",
+        }
 
     async def _fill(self, index: int, runner: "ShardRunner", wanted: Versions) -> None:
         progress = self._progress[index]
         progress.evaluated = 0
-        await self._fill_past(index, wanted)
+        for workspace in wanted:
+            if wanted[workspace] != progress.done.get(workspace, 0):
+                await self._fill_past(index, workspace)
+        if await self._evaluate(index, runner, wanted):
+            progress.done = wanted
+
+    # --- the past ---------------------------------------------------------------------------
+
+    async def _fill_past(self, index: int, workspace: str) -> None:
+        """Puts in what was before; what cannot be read is left for another time."""
+        past, troubles = self._past[index], self._progress[index].troubles
+        try:
+            if past.is_missing(workspace):
+                await past.fill(workspace)
+            troubles.pop(workspace, None)
+        except Unavailable:
+            raise
+        except Exception as error:  # a host need not end for it: what it serves needs no past
+            now_s = asyncio.get_running_loop().time()
+            troubles.setdefault(workspace, Trouble()).again(error, now_s)
+            _log.exception("shard %d: the past of %s is not filled", index, workspace)
+
+    async def _try_again(self, index: int, wanted: Versions) -> None:
+        now = asyncio.get_running_loop().time()
+        for workspace, trouble in list(self._progress[index].troubles.items()):
+            if workspace in wanted and now >= trouble.again_s:
+                await self._fill_past(index, workspace)
+
+    # --- everybody --------------------------------------------------------------------------
+
+    async def _evaluate(self, index: int, runner: "ShardRunner", wanted: Versions) -> bool:
+        """Evaluates whoever is not yet; False if the definitions have changed meanwhile."""
+        now = asyncio.get_running_loop().time
+        progress, slices = self._progress[index], Slices(runner)
         after = ""
         while _versions(runner) == wanted:
+            began_s = now()
             entities = runner.shard.scan(after, limits.REFRESH_ENTITIES)
             if not entities:
-                progress.done = wanted
-                return
+                return True
             after = entities[-1].key
             stale = [
                 commands.refresh(entity.key)
@@ -130,11 +165,14 @@ class Filling:
                 if entity.program_version < wanted.get(entity.workspace, 0)
                 and entity.key != catalog_key(entity.workspace)
             ]
-            if stale:
-                await runner.admit(commands.pack_chunk(stale), len(stale), control=True)
+            await asyncio.sleep(rest_after_s(now() - began_s))
+            while stale:
+                batch = stale[: slices.people]
+                await slices.admit(batch)
+                del stale[: len(batch)]
+                self._between()
             progress.evaluated += len(entities)
-            self._between()
-            await asyncio.sleep(limits.REFRESH_SLICE_S)
+        return False
 
 
 def _versions(runner: "ShardRunner") -> Versions:

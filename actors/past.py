@@ -1,20 +1,25 @@
 """The past of new windows and computed traits: read from the archive and journal, beside the work.
 
-Reading happens in a thread that rests most of the time, and what was found goes to the shard as
-commands, a few people at a time, so an event never waits long for either. When all of it is in, a
+A thread reads, and rests most of the time; what it finds goes to the shard as commands, a few
+people at a time (`actors.filling_pace`), so an event never waits long for either. All that grows
+with the number of people is done in the thread, down to forgetting it. When everything is in, a
 command says so to an entity of the shard (`engine.history.marker_key`); a crash before that begins
-it again, which does no harm. What cannot be read (a damaged file) is tried again some times, and
-stands in the progress of the filling until then.
+it again, which does no harm.
 """
 
 import asyncio
-import time
+import threading
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from itertools import islice
+from typing import TYPE_CHECKING, Final
 
+from actors.filling_pace import Slices, ThreadPace
 from actors.store.base import Entry
 from engine import commands, limits
+from engine.commands import Command
 from engine.computed.definition import ComputedTrait
 from engine.computed.retelling import New, Retelling, Version
 from engine.conditions.windows import Window
@@ -26,8 +31,31 @@ from engine.slots import slots_of
 if TYPE_CHECKING:
     from actors.shard_runner import ShardRunner
 
-_WORK_S: Final = 0.002  # how long the reading thread works,
-_REST_S: Final = 0.006  # and how long it then leaves the interpreter to the others
+_BACK: Final = "\x1f\x1f"  # before how far back a window was filled, in what is remembered of it
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What is to be filled.
+
+    Attributes:
+        workspace: Whose.
+        windows: The windows that are not.
+        news: The computed traits that are not, by the version that brought them.
+        versions: All versions of the workspace's definitions.
+        parts: The slots, in parts whose people are told again together.
+    """
+
+    workspace: str
+    windows: list[Window]
+    news: list[New]
+    versions: list[Version]
+    parts: list[range]
+
+    @property
+    def readings(self) -> int:
+        """How often all will be read, if no window has too much in it."""
+        return bool(self.windows) + len(self.news) * len(self.parts)
 
 
 class Past:
@@ -36,20 +64,27 @@ class Past:
     Args:
         runner: The shard.
         shards: How many there are.
+        thread: Where it reads.
+
+    Attributes:
+        read: Which part of the past is read, from 0 to 1.
     """
 
-    def __init__(self, runner: "ShardRunner", shards: int) -> None:
+    def __init__(self, runner: "ShardRunner", shards: int, thread: Executor) -> None:
+        self.read = 1.0
         self._runner = runner
         self._shards = shards
-        self._stopping = False
+        self._thread = thread
+        self._stopping = threading.Event()
+        self._pace = ThreadPace()
 
     def stop(self) -> None:
         """Ends a reading that is under way."""
-        self._stopping = True
+        self._stopping.set()
 
     def is_missing(self, workspace: str) -> bool:
         """Whether a window or trait of a workspace is not filled, or one that was is gone."""
-        return self._filled(workspace) != {*self._windows(workspace), *self._traits(workspace)}
+        return self._filled(workspace) != self._labels(workspace)
 
     async def fill(self, workspace: str) -> int:
         """Fills what is not filled; gives how many people it found something of.
@@ -58,47 +93,43 @@ class Past:
 
         Raises:
             StoreError: The past cannot be read. What is served needs none of it.
+            Unavailable: The definitions are not stored yet, or the shard is closing.
         """
-        windows, traits = self._windows(workspace), self._traits(workspace)
-        wanted = sorted({*windows, *traits})
-        known = self._filled(workspace)
-        people = await self._fill_windows(
-            workspace, [w for name, w in windows.items() if name not in known and can_be_filled(w)]
-        )
-        people += await self._fill_traits(
-            workspace, [trait for label, trait in traits.items() if label not in known]
-        )
-        marker = marker_key(workspace, self._runner.shard.index, self._shards)
-        await self._admit([commands.filled(marker, wanted)])
-        return people
-
-    async def _fill_windows(self, workspace: str, windows: list[Window]) -> int:
+        labels = sorted(self._labels(workspace))
+        wanted = self._wanted(workspace)
+        slices = Slices(self._runner)
         people = 0
-        slots = slots_of(self._runner.shard.index, self._shards)
-        left = slots if windows else range(0)
-        while left:
-            history = History(workspace, windows, left, limits.FILL_TIMES)
-            await self._beside(self._read, partial(_read_into, history))
-            people += await self._put_in(history.found())
-            left = range(history.slots.stop, slots.stop)
+        self.read = 0.0
+        try:
+            found = self._found(wanted)
+            while batch := await self._beside(partial(_some, found, slices.people)):
+                await slices.admit(batch)
+                people += len(batch)
+            marker = marker_key(workspace, self._runner.shard.index, self._shards)
+            await slices.admit([commands.filled(marker, labels)])
+        finally:
+            self.read = 1.0
         return people
 
-    async def _fill_traits(self, workspace: str, traits: list[ComputedTrait]) -> int:
-        """Tells the past again for traits that are new, once for each version that brought some."""
-        runner, index = self._runner, self._runner.shard.index
+    # --- what is wanted, and what is there --------------------------------------------------
+
+    def _wanted(self, workspace: str) -> _Wanted:
+        runner, filled = self._runner, self._filled(workspace)
+        windows = [
+            window
+            for window in self._windows(workspace).values()
+            if can_be_filled(window) and not _reaches(filled, window)
+        ]
+        traits = [one for label, one in self._traits(workspace).items() if label not in filled]
         rows = [row for row in runner.store.definitions() if row.workspace == workspace]
         versions = [Version(row.version, row.seq, row.documents) for row in rows]
         if not {trait.since for trait in traits} <= {one.version for one in versions}:
             raise Unavailable(f"the definitions of {workspace} are not stored yet")
-        people = 0
-        for since in [one for one in versions if any(t.since == one.version for t in traits)]:
-            new = self._new(workspace, since, traits)
-            for slots in _in_parts(slots_of(index, self._shards), runner.shard.entities):
-                place = index, self._shards
-                retelling = Retelling(workspace, new, versions, place, slots)
-                await self._beside(self._read, partial(_tell, retelling))
-                people += await self._put_in(retelling.found())
-        return people
+        brought = {trait.since for trait in traits}
+        news = [self._new(workspace, v, traits) for v in versions if v.version in brought]
+        slots = slots_of(runner.shard.index, self._shards)
+        parts = list(_in_parts(slots, runner.shard.entities))
+        return _Wanted(workspace, windows, news, versions, parts)
 
     def _new(self, workspace: str, since: Version, traits: list[ComputedTrait]) -> New:
         documents = self._runner.shard.programs[workspace].documents
@@ -106,38 +137,6 @@ class Past:
         marks = {trait.name: trait.mark for trait in traits if trait.name in those}
         bodies = {name: documents[TRAIT, name][-1][1] or {} for name in those}
         return New(since, bodies, marks)
-
-    async def _put_in(self, found: Iterator[commands.Command]) -> int:
-        """Gives what was found to the shard, a few people at a time."""
-        people = size = 0
-        batch: list[commands.Command] = []
-        for command in found:
-            batch.append(command)
-            people += 1
-            size += len(command[2]) + len(command[3])
-            if len(batch) >= limits.FILL_PEOPLE or size >= limits.FILL_BYTES:
-                await self._admit(batch)
-                await asyncio.sleep(limits.REFRESH_SLICE_S)
-                batch, size = [], 0
-        if batch:
-            await self._admit(batch)
-        return people
-
-    async def _beside(self, work: Callable[..., None], *args: Any) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._runner.beside, work, *args)
-
-    def _read(self, take: Callable[[Entry], bool]) -> None:
-        """In a thread: reads what is kept, as long as it is asked for, and rests between."""
-        until = time.perf_counter() + _WORK_S
-        for entry in self._runner.store.history():
-            if not take(entry) or self._stopping:
-                return
-            if time.perf_counter() > until:
-                time.sleep(_REST_S)
-                until = time.perf_counter() + _WORK_S
-
-    async def _admit(self, batch: list[commands.Command]) -> None:
-        await self._runner.admit(commands.pack_chunk(batch), len(batch), control=True)
 
     def _windows(self, workspace: str) -> Mapping[str, Window]:
         program = self._runner.shard.programs.get(workspace)
@@ -149,10 +148,73 @@ class Past:
         traits = program.computed.values() if program else ()
         return {f"{trait.name} {trait.mark}": trait for trait in traits}
 
+    def _labels(self, workspace: str) -> set[str]:
+        """What is to be remembered once all is filled."""
+        return {*map(_label, self._windows(workspace).values()), *self._traits(workspace)}
+
     def _filled(self, workspace: str) -> set[str]:
         key = marker_key(workspace, self._runner.shard.index, self._shards)
         marker = self._runner.shard.peek(key)
         return set(marker.state.get(FILLED, ())) if marker else set()
+
+    # --- in the thread ----------------------------------------------------------------------
+
+    async def _beside(self, work: Callable[[], list[Command]]) -> list[Command]:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    def _found(self, wanted: _Wanted) -> Iterator[Command]:
+        """A `commands.fill` for each person of whom something is found; reads as it is asked."""
+        done = 0
+        slots = slots_of(self._runner.shard.index, self._shards)
+        left = slots if wanted.windows else range(0)
+        while left:
+            history = History(wanted.workspace, wanted.windows, left, limits.FILL_TIMES)
+            self._read(partial(_read_into, history), done, wanted.readings)
+            left = range(history.slots.stop, slots.stop)
+            yield from history.found()
+            del history  # here, in the thread: it may be large
+            done = int(not left)
+        for new in wanted.news:
+            for part in wanted.parts:
+                place = self._runner.shard.index, self._shards
+                told = Retelling(wanted.workspace, new, wanted.versions, place, part)
+                told.secret = self._runner.shard.secret
+                self._read(partial(_tell, told), done, wanted.readings)
+                yield from told.found()
+                del told
+                done += 1
+        self.read = 1.0
+
+    def _read(self, take: Callable[[Entry], bool], done: int, readings: int) -> None:
+        """Reads what is kept, as long as it is asked for, and rests between."""
+        last, first = self._runner.store.last_seq, 0
+        self._pace.resumed()
+        for entry in self._runner.store.history():
+            if self._stopping.is_set():
+                raise Unavailable("the host is closing")
+            first = first or entry.seq
+            if not take(entry):
+                return
+            if rest_s := self._pace.rest_s():
+                read = (entry.seq - first) / max(1, last - first)
+                self.read = (done + min(1.0, read)) / readings
+                self._stopping.wait(rest_s)
+                self._pace.resumed()
+
+
+def _label(window: Window) -> str:
+    """What is remembered of a window: its name, and how far back it was filled if not for ever."""
+    return f"{window.name}{_BACK}{window.horizon_ms}" if window.horizon_ms else window.name
+
+
+def _reaches(filled: set[str], window: Window) -> bool:
+    """Whether a window was filled as far back as it is asked for now, or further."""
+    if window.name in filled:
+        return True
+    backs = (label.rpartition(_BACK) for label in filled)
+    return bool(window.horizon_ms) and any(
+        name == window.name and int(back) >= window.horizon_ms for name, sep, back in backs if sep
+    )
 
 
 def _in_parts(slots: range, entities: int) -> Iterator[range]:
@@ -162,10 +224,22 @@ def _in_parts(slots: range, entities: int) -> Iterator[range]:
         yield slots[part * len(slots) // parts : (part + 1) * len(slots) // parts]
 
 
+def _some(found: Iterator[Command], people: int) -> list[Command]:
+    """The next few people; fewer if much was found of them, none if it was all."""
+    batch: list[Command] = []
+    size = 0
+    for command in islice(found, people):
+        batch.append(command)
+        size += len(command[2]) + len(command[3])
+        if size >= limits.FILL_BYTES:
+            break
+    return batch
+
+
 def _read_into(history: History, entry: Entry) -> bool:
     history.read(entry.now_ms, entry.mode, entry.payload)
     return True
 
 
-def _tell(retelling: Retelling, entry: Entry) -> bool:
-    return retelling.read(entry.seq, entry.now_ms, entry.mode, entry.payload)
+def _tell(told: Retelling, entry: Entry) -> bool:
+    return told.read(entry.seq, entry.now_ms, entry.mode, entry.payload)

@@ -11,6 +11,7 @@ import gc
 import json
 import time
 from itertools import islice
+from pathlib import Path
 
 import grpc
 import uvloop
@@ -37,6 +38,8 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=0.0, help="events per second; 0: closed loop")
     parser.add_argument("--announce", action="store_true", help="print a line at the start")
     parser.add_argument("--seconds", type=float, default=0.0, help="stop early")
+    parser.add_argument("--until", type=Path, help="stop when there is such a file")
+    parser.add_argument("--trace", type=Path, help="write when each batch was due, and how late")
     parser.add_argument("--due-from", type=float, default=0.0, help="the first visit, Unix s")
     parser.add_argument("--due-per-s", type=float, default=0.0, help="visits in a second")
     args = parser.parse_args()
@@ -61,6 +64,7 @@ async def publish(args: argparse.Namespace, batches: list[bytes]) -> dict[str, f
     """Publishes all batches; returns what was measured."""
     metadata = (("authorization", f"Bearer {args.key}"),)
     latencies: list[float] = []
+    trace: list[tuple[float, float]] = []
     accepted = refused = 0
     options = [("grpc.max_receive_message_length", -1)]
     async with grpc.aio.insecure_channel(args.target, options=options) as channel:
@@ -77,6 +81,7 @@ async def publish(args: argparse.Namespace, batches: list[bytes]) -> dict[str, f
             nonlocal accepted, refused
             reply = await call(batch, metadata=metadata, timeout=60)
             latencies.append(time.perf_counter() - since)
+            trace.append((since, latencies[-1]))
             refused += len(reply.rejections)
             accepted += len(reply.outcomes) - len(reply.rejections)
 
@@ -84,7 +89,7 @@ async def publish(args: argparse.Namespace, batches: list[bytes]) -> dict[str, f
             tasks = []
             for number, batch in enumerate(batches):
                 at = started + number * args.batch / args.rate
-                if at > until:
+                if at > until or (args.until and args.until.exists()):
                     break
                 await asyncio.sleep(max(0.0, at - time.perf_counter()))
                 tasks.append(asyncio.ensure_future(one(batch, at)))
@@ -101,6 +106,8 @@ async def publish(args: argparse.Namespace, batches: list[bytes]) -> dict[str, f
             await asyncio.gather(*(worker() for _ in range(args.in_flight)))
         elapsed = time.perf_counter() - started
     latencies.sort()
+    if args.trace:
+        args.trace.write_text(json.dumps(trace))
     return {
         "events": accepted,
         "refused": refused,

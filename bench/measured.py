@@ -57,20 +57,34 @@ class MeasuredInstance:
         self._target = self._instance.address
         self._channel = grpc.insecure_channel(self._target)
         self._metadata = (("authorization", f"Bearer {self._key}"),)
-        definitions = definitions_pb2_grpc.DefinitionsServiceStub(self._channel)
         for text in self._definitions:
-            source = definitions_pb2.DefinitionSource(filename="bench", yaml=text)
-            definitions.ApplyDefinitions(
-                definitions_pb2.ApplyDefinitionsRequest(sources=[source]),
-                metadata=self._metadata,
-                timeout=30,
-            )
+            self.apply(text)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._channel.close()
         self._instance.stop()
         shutil.rmtree(self._directory)
+
+    def apply(self, text: str) -> None:
+        """Applies definitions."""
+        definitions = definitions_pb2_grpc.DefinitionsServiceStub(self._channel)
+        source = definitions_pb2.DefinitionSource(filename="bench", yaml=text)
+        definitions.ApplyDefinitions(
+            definitions_pb2.ApplyDefinitionsRequest(sources=[source]),
+            metadata=self._metadata,
+            timeout=30,
+        )
+
+    def start_load(self, kind: str, run: str, **options: object) -> "subprocess.Popen[str]":
+        """Starts the load generator beside; it says `begin` when it begins, if asked to."""
+        command = [
+            sys.executable, "-m", "bench.load", "--target", self._target, "--key", self._key,
+            "--kind", kind, "--run", run,
+        ]  # fmt: skip
+        for name, value in options.items():
+            command += [f"--{name.replace('_', '-')}", str(value)]
+        return subprocess.Popen([*command, "--announce"], stdout=subprocess.PIPE, text=True)
 
     def load(
         self,
@@ -103,15 +117,7 @@ class MeasuredInstance:
         users = 20_000
         self.load("profiles", f"{run}p", events=users, users=users)
         before = self.shard_total("messages_delivered")
-        process = subprocess.Popen(
-            [
-                sys.executable, "-m", "bench.load", "--target", self._target, "--key", self._key,
-                "--kind", "shipments", "--run", run, "--events", str(messages),
-                "--users", str(users), "--announce",
-            ],
-            stdout=subprocess.PIPE,
-            text=True,
-        )  # fmt: skip
+        process = self.start_load("shipments", run, events=messages, users=users)
         assert process.stdout is not None
         process.stdout.readline()  # it begins now
         started = time.perf_counter()
@@ -143,9 +149,13 @@ class MeasuredInstance:
 
     def members(self, segment: str) -> int:
         """How many are in a segment now."""
+        return self.segment(segment).members
+
+    def segment(self, name: str) -> segments_pb2.Segment:
+        """A segment: who is in it, and how far it is filled."""
         segments = segments_pb2_grpc.SegmentsServiceStub(self._channel)
-        request = segments_pb2.GetSegmentRequest(name=f"segments/{segment}")
-        return segments.GetSegment(request, metadata=self._metadata, timeout=10).members
+        request = segments_pb2.GetSegmentRequest(name=f"segments/{name}")
+        return segments.GetSegment(request, metadata=self._metadata, timeout=10)
 
     def hosts_rss_mb(self) -> float:
         """Resident memory of the shard hosts."""

@@ -53,3 +53,7 @@ def segment(
     if not found.filled:
         part = 100 * found.evaluated / max(1, found.entities)
         say(f"it is being filled: {part:.0f} % of {found.entities:,} have been looked at")
+        if found.past_read < 1:
+            say(f"before that the past is read: {100 * found.past_read:.0f} % of it by now")
+    if found.error:
+        say(f"the past could not be read, and is tried again: {found.error}")

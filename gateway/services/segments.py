@@ -31,6 +31,8 @@ class SegmentsService:
             segment.entities += answer["entities"]
             segment.evaluated += answer["evaluated"]
             segment.filled = segment.filled and answer["filled"]
+            segment.past_read += answer["read"] / self._router.shards
+            segment.error = segment.error or answer["error"]
         return segment
 
     async def list_members(

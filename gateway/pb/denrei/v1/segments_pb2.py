@@ -26,7 +26,7 @@ from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior_
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x64\x65nrei/v1/segments.proto\x12\tdenrei.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\'\n\x11GetSegmentRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"]\n\x07Segment\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07members\x18\x02 \x01(\x03\x12\x0e\n\x06\x66illed\x18\x03 \x01(\x08\x12\x11\n\tevaluated\x18\x04 \x01(\x03\x12\x10\n\x08\x65ntities\x18\x05 \x01(\x03\"Q\n\x12ListMembersRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"R\n\x13ListMembersResponse\x12\"\n\x07members\x18\x01 \x03(\x0b\x32\x11.denrei.v1.Member\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\",\n\x14StreamMembersRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\";\n\x15StreamMembersResponse\x12\"\n\x07members\x18\x01 \x03(\x0b\x32\x11.denrei.v1.Member\"I\n\x06Member\x12\x0f\n\x07profile\x18\x01 \x01(\t\x12.\n\nenter_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\xf5\x01\n\x0fSegmentsService\x12>\n\nGetSegment\x12\x1c.denrei.v1.GetSegmentRequest\x1a\x12.denrei.v1.Segment\x12L\n\x0bListMembers\x12\x1d.denrei.v1.ListMembersRequest\x1a\x1e.denrei.v1.ListMembersResponse\x12T\n\rStreamMembers\x12\x1f.denrei.v1.StreamMembersRequest\x1a .denrei.v1.StreamMembersResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x64\x65nrei/v1/segments.proto\x12\tdenrei.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\'\n\x11GetSegmentRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\x7f\n\x07Segment\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07members\x18\x02 \x01(\x03\x12\x0e\n\x06\x66illed\x18\x03 \x01(\x08\x12\x11\n\tevaluated\x18\x04 \x01(\x03\x12\x10\n\x08\x65ntities\x18\x05 \x01(\x03\x12\x11\n\tpast_read\x18\x06 \x01(\x01\x12\r\n\x05\x65rror\x18\x07 \x01(\t\"Q\n\x12ListMembersRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"R\n\x13ListMembersResponse\x12\"\n\x07members\x18\x01 \x03(\x0b\x32\x11.denrei.v1.Member\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\",\n\x14StreamMembersRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\";\n\x15StreamMembersResponse\x12\"\n\x07members\x18\x01 \x03(\x0b\x32\x11.denrei.v1.Member\"I\n\x06Member\x12\x0f\n\x07profile\x18\x01 \x01(\t\x12.\n\nenter_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\xf5\x01\n\x0fSegmentsService\x12>\n\nGetSegment\x12\x1c.denrei.v1.GetSegmentRequest\x1a\x12.denrei.v1.Segment\x12L\n\x0bListMembers\x12\x1d.denrei.v1.ListMembersRequest\x1a\x1e.denrei.v1.ListMembersResponse\x12T\n\rStreamMembers\x12\x1f.denrei.v1.StreamMembersRequest\x1a .denrei.v1.StreamMembersResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,17 +42,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETSEGMENTREQUEST']._serialized_start=105
   _globals['_GETSEGMENTREQUEST']._serialized_end=144
   _globals['_SEGMENT']._serialized_start=146
-  _globals['_SEGMENT']._serialized_end=239
-  _globals['_LISTMEMBERSREQUEST']._serialized_start=241
-  _globals['_LISTMEMBERSREQUEST']._serialized_end=322
-  _globals['_LISTMEMBERSRESPONSE']._serialized_start=324
-  _globals['_LISTMEMBERSRESPONSE']._serialized_end=406
-  _globals['_STREAMMEMBERSREQUEST']._serialized_start=408
-  _globals['_STREAMMEMBERSREQUEST']._serialized_end=452
-  _globals['_STREAMMEMBERSRESPONSE']._serialized_start=454
-  _globals['_STREAMMEMBERSRESPONSE']._serialized_end=513
-  _globals['_MEMBER']._serialized_start=515
-  _globals['_MEMBER']._serialized_end=588
-  _globals['_SEGMENTSSERVICE']._serialized_start=591
-  _globals['_SEGMENTSSERVICE']._serialized_end=836
+  _globals['_SEGMENT']._serialized_end=273
+  _globals['_LISTMEMBERSREQUEST']._serialized_start=275
+  _globals['_LISTMEMBERSREQUEST']._serialized_end=356
+  _globals['_LISTMEMBERSRESPONSE']._serialized_start=358
+  _globals['_LISTMEMBERSRESPONSE']._serialized_end=440
+  _globals['_STREAMMEMBERSREQUEST']._serialized_start=442
+  _globals['_STREAMMEMBERSREQUEST']._serialized_end=486
+  _globals['_STREAMMEMBERSRESPONSE']._serialized_start=488
+  _globals['_STREAMMEMBERSRESPONSE']._serialized_end=547
+  _globals['_MEMBER']._serialized_start=549
+  _globals['_MEMBER']._serialized_end=622
+  _globals['_SEGMENTSSERVICE']._serialized_start=625
+  _globals['_SEGMENTSSERVICE']._serialized_end=870
 # @@protoc_insertion_point(module_scope)

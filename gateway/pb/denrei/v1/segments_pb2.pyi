@@ -17,18 +17,22 @@ class GetSegmentRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ...) -> None: ...
 
 class Segment(_message.Message):
-    __slots__ = ("name", "members", "filled", "evaluated", "entities")
+    __slots__ = ("name", "members", "filled", "evaluated", "entities", "past_read", "error")
     NAME_FIELD_NUMBER: _ClassVar[int]
     MEMBERS_FIELD_NUMBER: _ClassVar[int]
     FILLED_FIELD_NUMBER: _ClassVar[int]
     EVALUATED_FIELD_NUMBER: _ClassVar[int]
     ENTITIES_FIELD_NUMBER: _ClassVar[int]
+    PAST_READ_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
     name: str
     members: int
     filled: bool
     evaluated: int
     entities: int
-    def __init__(self, name: _Optional[str] = ..., members: _Optional[int] = ..., filled: _Optional[bool] = ..., evaluated: _Optional[int] = ..., entities: _Optional[int] = ...) -> None: ...
+    past_read: float
+    error: str
+    def __init__(self, name: _Optional[str] = ..., members: _Optional[int] = ..., filled: _Optional[bool] = ..., evaluated: _Optional[int] = ..., entities: _Optional[int] = ..., past_read: _Optional[float] = ..., error: _Optional[str] = ...) -> None: ...
 
 class ListMembersRequest(_message.Message):
     __slots__ = ("parent", "page_size", "page_token")
