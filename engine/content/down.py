@@ -2,14 +2,20 @@
 
 Content is a plain map with any of `title`, `text`, `media` (an address), `actions` (maps with
 `label`, and `url` or `call`), `replies` (`label`, `id`), `items` and `button`, `cards` (the same
-again), `location`, `code`. The bounds are those of the channels: WhatsApp's interactive messages,
-RCS agent messages, and the notifications of browsers.
+again), `location`, `code`, `template` (what a provider has approved, see `engine.content.model`).
+The bounds are those of the channels: WhatsApp's interactive messages, RCS agent messages, and the
+notifications of browsers.
+
+An approved template is not what a message says but a name for it, and each provider has its own. So
+its form holds what each of them takes, and whichever carrier the message goes by finds its own:
+`type` and `template` for WhatsApp's Cloud API, `content_sid` and `content_variables` for Twilio.
 """
 
 import html
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
+from engine.errors import DenreiError
 from engine.messages.message import EMAIL, PUSH, RCS, VOICE, WHATSAPP
 
 Plain = Mapping[str, Any]
@@ -20,6 +26,8 @@ _WHATSAPP_ROWS: Final = 10
 _WHATSAPP_ROW_CHARS: Final = 24
 _WHATSAPP_ROW_TEXT_CHARS: Final = 72
 _WHATSAPP_BODY_CHARS: Final = 1_024
+_WHATSAPP_CODE_CHARS: Final = 15  # of one to copy
+_WHATSAPP_MEDIA: Final = ("image", "video", "document")
 _RCS_SUGGESTIONS: Final = 11
 _RCS_CARD_SUGGESTIONS: Final = 4
 _RCS_CARDS: Final = 10
@@ -27,6 +35,10 @@ _RCS_LABEL_CHARS: Final = 25
 _RCS_TITLE_CHARS: Final = 200
 _RCS_TEXT_CHARS: Final = 2_000
 _PUSH_ACTIONS: Final = 2  # that browsers show
+
+
+class NotShown(DenreiError):
+    """Content that a channel would refuse as it is filled in, and why, in words."""
 
 
 class Shown(NamedTuple):
@@ -44,7 +56,11 @@ class Shown(NamedTuple):
 
 
 def render_down(content: Plain, channel: str) -> Shown:
-    """The content on a channel. Cost: a few µs."""
+    """The content on a channel. Cost: a few µs.
+
+    Raises:
+        NotShown: What fills an approved template is empty, or too long.
+    """
     make = _RICH.get(channel)
     rich = make(content) if make is not None else {}
     said = _spoken(content) if channel == VOICE else _written(content)
@@ -141,8 +157,8 @@ def _push(content: Plain) -> dict[str, Any]:
 
 
 def _whatsapp(content: Plain) -> dict[str, Any]:
-    if content.get("code"):
-        return {"type": "authentication", "authentication": {"code": content["code"]}}
+    if reference := content.get("template"):
+        return _approved(_with_code(reference, content["code"]) if "code" in content else reference)
     if place := content.get("location"):
         return {"type": "location", "location": dict(place)}
     replies, items = content.get("replies", ()), content.get("items", ())
@@ -203,10 +219,103 @@ def _without(content: Plain, *names: str) -> Plain:
     return {name: value for name, value in content.items() if name not in names}
 
 
-# RCS: an agent message's `contentMessage`.
+# What a provider has approved: both forms, as far as the reference has them.
+
+
+def _approved(reference: Plain) -> dict[str, Any]:
+    if not reference.get("name"):
+        return _twilio(reference)
+    language = _filling("the language", reference["language"]).replace("-", "_")
+    template: dict[str, Any] = {"name": reference["name"], "language": {"code": language}}
+    if components := [*_components(reference)]:
+        template["components"] = components
+    return {"type": "template", "template": template, **_twilio(reference)}
+
+
+def _components(reference: Plain) -> Iterator[dict[str, Any]]:
+    """What fills an approved template, as the Cloud API has it."""
+    if header := reference.get("header"):
+        yield {"type": "header", "parameters": [_header(header)]}
+    if variables := _variables(reference.get("variables", {})):
+        parameters = [
+            {"type": "text", "text": text}
+            if name.isdecimal()
+            else {"type": "text", "parameter_name": name, "text": text}
+            for name, text in variables.items()
+        ]
+        yield {"type": "body", "parameters": parameters}
+    for button in reference.get("buttons", ()):
+        yield _button(button)
+
+
+def _header(header: Plain) -> dict[str, Any]:
+    if place := header.get("location"):
+        return {"type": "location", "location": dict(place)}
+    if "text" in header:
+        named = {"parameter_name": header["variable"]} if "variable" in header else {}
+        return {"type": "text", **named, "text": _filling("the header", header["text"])}
+    kind = next(kind for kind in _WHATSAPP_MEDIA if kind in header)
+    media = {"link": _filling("the header", header[kind])}
+    if "filename" in header:
+        media["filename"] = _filling("the filename", header["filename"])
+    return {"type": kind, kind: media}
+
+
+def _button(button: Plain) -> dict[str, Any]:
+    if "url" in button:
+        kind, parameter = "url", {"type": "text", "text": _filling("a button", button["url"])}
+    elif "copy_code" in button:
+        code = _code(button["copy_code"])
+        kind, parameter = "copy_code", {"type": "coupon_code", "coupon_code": code}
+    else:
+        payload = _filling("a button", button["quick_reply"])
+        kind, parameter = "quick_reply", {"type": "payload", "payload": payload}
+    return {"type": "button", "sub_type": kind, "index": button["index"], "parameters": [parameter]}
+
+
+def _twilio(reference: Plain) -> dict[str, Any]:
+    if not reference.get("content_sid"):
+        return {}
+    given = {**reference.get("variables", {}), **reference.get("content_variables", {})}
+    variables = {"content_variables": _variables(given)} if given else {}
+    return {"content_sid": reference["content_sid"], **variables}
+
+
+def _with_code(reference: Plain, code: str) -> Plain:
+    """A reference to a template for codes: its one variable is the code, and so is its button."""
+    code = _code(code)
+    return {**reference, "variables": {"1": code}, "buttons": [{"index": "0", "url": code}]}
+
+
+def _variables(given: Mapping[str, str]) -> dict[str, str]:
+    """Filled-in variables; those with numbers in the order of these."""
+    names = sorted(given, key=lambda name: int(name) if name.isdecimal() else 0)
+    return {name: _filling(f"variable {name}", given[name]) for name in names}
+
+
+def _code(text: str) -> str:
+    code = _filling("the code", text)
+    if len(code) > _WHATSAPP_CODE_CHARS:
+        msg = f"the code has {len(code)} characters, and WhatsApp's have {_WHATSAPP_CODE_CHARS}"
+        raise NotShown(msg)
+    return code
+
+
+def _filling(what: str, text: str) -> str:
+    """A text that stands in an approved template: never empty, and all on one line."""
+    text = " ".join(text.split())
+    if not text:
+        msg = f"{what} of the approved template is empty; give it a word with default('…')"
+        raise NotShown(msg)
+    return text
+
+
+# RCS: an agent message's `contentMessage`; or a template of Twilio's.
 
 
 def _rcs(content: Plain) -> dict[str, Any]:
+    if (reference := content.get("template")) and "code" not in content:
+        return _twilio(reference)
     cards = content.get("cards")
     if any(map(_is_too_much, cards or (content,))):
         return {}  # the text says it all
