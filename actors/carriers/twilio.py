@@ -316,23 +316,22 @@ class TwilioCarrier:
 def _content(message: CarrierMessage) -> tuple[str, list[tuple[str, str]]]:
     """The text, and what stands beside it: pictures, or a template of Twilio's.
 
-    What else the content is rendered down to (buttons, lists) Twilio takes in its own templates
-    alone; the text says it all.
+    A template stands alone: Twilio takes no text and no picture beside it. What else the content is
+    rendered down to (buttons, lists) Twilio takes in its own templates alone; the text says it all.
     """
     found = read_json(message.content) if message.content else None
     if not isinstance(found, dict):
         return message.body, []
+    if found.get("content_sid"):
+        fields = [("ContentSid", str(found["content_sid"]))]
+        if variables := found.get("content_variables"):
+            fields.append(("ContentVariables", json.dumps(variables)))
+        return "", fields
     body, image = message.body, found.get("image")
     media = list(found.get("media") or ())
     if isinstance(image, dict):
         body, media = str(image.get("caption", "")), [image.get("link"), *media]
-    fields = [("MediaUrl", str(url)) for url in media[:_MEDIA] if url]
-    if found.get("content_sid"):
-        fields.append(("ContentSid", str(found["content_sid"])))
-        variables = found.get("content_variables")
-        if variables:
-            fields.append(("ContentVariables", json.dumps(variables)))
-    return body, fields
+    return body, [("MediaUrl", str(url)) for url in media[:_MEDIA] if url]
 
 
 def _prefixed(prefix: str, address: str) -> str:

@@ -16,11 +16,19 @@ from actors.carriers.base import CarrierMessage, CarrierReceipt, Inbound, Outcom
 from actors.carriers.registry import CarrierSetup
 from actors.carriers.twilio import TwilioCarrier
 from actors.clock import SystemClock
+from engine.content.down import render_down
 from engine.lanes.definition import lane_from
 from tests.support import peers
 from tests.support.fake_twilio import ACCOUNT, TOKEN
 from tests.support.peers import LOOPBACK
 
+APPROVED = {
+    "text": "Hi Ann",
+    "template": {
+        "name": "cart", "language": "en_US",
+        "content_sid": "HX" + "c" * 32, "variables": {"1": "Ann"},
+    },
+}  # fmt: skip
 SPEC = "@twilio-alpha/mcp/twilio-oai/spec/yaml/twilio_api_v2010.yaml"
 
 
@@ -94,10 +102,8 @@ async def test_prism_refuses_what_twilio_would(twilio: str, client: aiohttp.Clie
         ("sms", {"messaging_service": "MG" + "b" * 32}, {"sender": ""}),
         ("whatsapp", {}, {"channel": "whatsapp"}),
         ("whatsapp", {}, {
-            "channel": "whatsapp", "body": "",
-            "content": json.dumps(
-                {"content_sid": "HX" + "c" * 32, "content_variables": {"1": "Ann"}}
-            ),
+            "channel": "whatsapp", "body": "Hi Ann",
+            "content": json.dumps(render_down(APPROVED, "whatsapp").rich),
         }),
         ("rcs", {"messaging_service": "MG" + "b" * 32}, {"channel": "rcs", "sender": ""}),
         ("voice", {"repeat": 2}, {"channel": "voice"}),

@@ -204,6 +204,12 @@ async def test_infobip() -> None:
             assert await api.call(reports, kind="status", query=query) == 403
 
 
+REFERENCE: dict[str, Any] = {
+    "name": "cart", "language": "en_US", "variables": {"1": "Ann", "2": 'a "hat"'},
+    "header": {"image": "https://a.example/b.png"}, "buttons": [{"index": "0", "url": "cart/7"}],
+}  # fmt: skip
+
+
 async def test_whatsapp() -> None:
     async with beside(documented("wa")) as api:
         api.answer = (200, {"messages": [{"id": "wamid.1"}]})
@@ -219,6 +225,19 @@ async def test_whatsapp() -> None:
         rich = json.loads(api.asked[1][1])
         assert rich == {**plain, **shown.rich}
         assert rich["interactive"]["type"] == "button"
+        for content in (
+            {"text": "Hi Ann", "template": REFERENCE},
+            {"text": "Look", "media": "https://a.example/b.png"},
+            {"location": {"latitude": "52.5", "longitude": "13.4"}},
+        ):
+            shown = render_down(content, "whatsapp")
+            await api.send(channel="whatsapp", body=shown.text, content=json.dumps(shown.rich))
+            asked = json.loads(api.asked[-1][1])
+            assert asked == {**plain, **shown.rich}
+            assert asked["type"] in shown.rich
+        shown = render_down({"text": "Hi Ann", "template": {"content_sid": "HX1"}}, "whatsapp")
+        await api.send(channel="whatsapp", body=shown.text, content=json.dumps(shown.rich))
+        assert json.loads(api.asked[-1][1]) == {**plain, "type": "text", "text": {"body": "Hi Ann"}}
         api.answer = (400, {"error": {"code": 131056, "message": "pair rate"}})
         result = await api.send(channel="whatsapp")
         assert (result.outcome, result.code) == (Outcome.THROTTLED, "131056")

@@ -134,17 +134,40 @@ async def test_a_validity_is_within_twilios_bounds(left_ms: int, told: str) -> N
         assert twilio.requests[0]["ValidityPeriod"] == told
 
 
-async def test_whatsapp_media_and_templates() -> None:
-    content = json.dumps(
-        {"media": ["https://a/b.png"], "content_sid": "HX1", "content_variables": {"1": "Ann"}}
-    )
+async def test_whatsapp_media() -> None:
+    content = json.dumps({"media": ["https://a/b.png"]})
     async with beside(channel="whatsapp") as (twilio, bench):
         await bench.carrier.submit([message(channel="whatsapp", body="", content=content)])
         form = twilio.requests[0]
         assert (form["To"], form["From"]) == ("whatsapp:+12025550001", "whatsapp:+12025550100")
-        assert (form["MediaUrl"], form["ContentSid"]) == ("https://a/b.png", "HX1")
-        assert json.loads(form["ContentVariables"]) == {"1": "Ann"}
+        assert form["MediaUrl"] == "https://a/b.png"
         assert "Body" not in form
+
+
+@pytest.mark.parametrize("channel", ["whatsapp", "rcs"])
+async def test_an_approved_template_stands_alone(channel: str) -> None:
+    sid = "HX" + "c" * 32
+    reference = {
+        "name": "cart", "language": "en_US", "content_sid": sid,
+        "variables": {"1": "Ann"}, "content_variables": {"2": "cart/7"},
+        "header": {"image": "https://a/b.png"},
+    }  # fmt: skip
+    shown = render_down({"text": "Hi Ann", "template": reference}, channel)
+    async with beside(channel=channel) as (twilio, bench):
+        content = json.dumps(shown.rich)
+        await bench.carrier.submit([message(channel=channel, body=shown.text, content=content)])
+        form = twilio.requests[0]
+        assert form["ContentSid"] == sid
+        assert json.loads(form["ContentVariables"]) == {"1": "Ann", "2": "cart/7"}
+        assert not {"Body", "MediaUrl"} & set(form)
+
+
+async def test_a_template_that_twilio_does_not_know_goes_as_its_text() -> None:
+    shown = render_down({"text": "Hi", "template": {"name": "a", "language": "de"}}, "whatsapp")
+    async with beside(channel="whatsapp") as (twilio, bench):
+        content = json.dumps(shown.rich)
+        await bench.carrier.submit([message(channel="whatsapp", body=shown.text, content=content)])
+        assert twilio.requests[0]["Body"] == "Hi"
 
 
 async def test_a_picture_goes_with_its_caption() -> None:
