@@ -5,6 +5,9 @@ through the keys. One round takes as long as the journal's tail may be: as many 
 recovery should replay at most, or some seconds if they are few. A shorter round would write busy
 entities more often. Within a round the rows are spread evenly, so that each commit carries few.
 
+A commit for rows only is made when none were written for a moment: between two entries it would
+double the number of commits.
+
 Time here is the loop's, in seconds; it decides nothing that is part of a shard's state.
 """
 
@@ -54,18 +57,25 @@ class CheckpointPace:
         while tail and tail[0][0] < oldest_needed:
             self._commands -= tail.popleft()[1]
 
-    def rows_now(self, dirty: int, rows_until: Callable[[float], int], now: float) -> int:
+    def rows_now(
+        self, dirty: int, rows_until: Callable[[float], int], now: float, alone: bool = False
+    ) -> int:
         """How many rows the next commit should carry.
 
         Args:
             dirty: How many entities are dirty.
             rows_until: `Shard.rows_until`.
             now: The time.
+            alone: Whether the commit would be made for them only. A commit costs as much as some
+                dozen rows, and what was applied before it waits for it: so while entries come,
+                rows go with them.
         """
         if not dirty or not self._began_at:
             self._begin(now)
         if not dirty:
             return rows_until(0.0)
+        if alone and now - self._taken_at < _WAKE_S:
+            return 0
         if self._commands > limits.CHECKPOINT_TAIL_COMMANDS:
             return self._most
         part = max(self._passed / _ROUND_COMMANDS, (now - self._began_at) / ROUND_S)

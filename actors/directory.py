@@ -116,6 +116,14 @@ class RayLink(HostLink):
         """See `SenderLink`."""
         await self._call("configure", workspace, version, lanes)
 
+    async def forget(self, keys: bytes) -> None:
+        """See `SenderLink`."""
+        await self._call("forget", keys)
+
+    async def feedback(self, batch: bytes) -> None:
+        """See `SenderLink`."""
+        await self._call("feedback", batch)
+
     async def _call(self, method: str, *args: Any) -> Any:
         try:
             reference = getattr(self._directory.handle(self._name), method).remote(*args)

@@ -18,6 +18,7 @@ from actors.offer_pump import FIRST_PAUSE_S, LONGEST_PAUSE_S, OfferPump, SenderL
 from actors.offer_queue import Offer
 from actors.router import Router
 from actors.store.errors import Fenced
+from actors.telling import TOLD, Telling
 from engine import commands, limits
 from engine.errors import DenreiError
 from engine.journeys import walk
@@ -72,6 +73,7 @@ class Dispatcher:
         self._fail = fail
         self._runners: dict[int, ShardRunner] = {}
         self._pumps = {name: OfferPump(name, self) for name in pool.names()}
+        self._telling = Telling(self._pumps, self.spawn)
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopped = False
 
@@ -100,6 +102,8 @@ class Dispatcher:
         for forward in effects.forwards:
             if forward[3][0] == commands.WALK:
                 self.spawn(self._walk(runner, forward[3]))
+            elif forward[3][0] in TOLD:
+                self._telling.add(runner, forward[3])
             else:
                 self.spawn(self._forward(runner, *forward))
 

@@ -144,6 +144,7 @@ def open_store(settings: Settings) -> SqliteStore:
         store_id=uuid.uuid4().hex,
         created_ms=time.time_ns() // 1_000_000,
         policy=ArchivePolicy(settings.archive_days, settings.archive_bytes),
+        secret=secrets.token_hex(32),
     )
 
 

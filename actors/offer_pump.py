@@ -15,14 +15,15 @@ before anybody notices.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final, Protocol
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgpack
 
+from actors.notices import Notices
 from actors.offer_queue import Offer, OfferQueue
 from actors.store.errors import Fenced
-from engine import limits
+from engine import commands, limits
 from engine.packing import pack
 from engine.reasons import Reason
 
@@ -49,6 +50,12 @@ class SenderLink(Protocol):
     async def configure(self, workspace: str, version: int, lanes: bytes) -> None:
         """Tells a workspace's lanes."""
 
+    async def forget(self, keys: bytes) -> None:
+        """Asks for what is kept of erased entities to be forgotten; done when it returns."""
+
+    async def feedback(self, batch: bytes) -> None:
+        """Tells the fraud guard what became of codes; never called of who texts no phones."""
+
 
 class OfferPump:
     """See the module's text.
@@ -64,6 +71,12 @@ class OfferPump:
         self._offers = OfferQueue()
         self._cancels = OfferQueue()
         self._configure: dict[str, tuple[int, ShardRunner]] = {}
+        self._notices = {
+            commands.FORGET: Notices("erasures", limits.FORGET_KEYS, 0.0, LONGEST_PAUSE_S),
+            commands.FEEDBACK: Notices(
+                "outcomes of codes", limits.FEEDBACK_ROWS, limits.FEEDBACK_GATHER_S, LONGEST_PAUSE_S
+            ),
+        }
         self._lost: set[int] = set()  # shards whose unsettled messages are to be offered again
         self._incarnation: str | None = None
         self._news = asyncio.Event()
@@ -90,6 +103,20 @@ class OfferPump:
         if self._configure.get(workspace, (-1, None))[0] < version:
             self._configure[workspace] = (version, runner)
             self._wake()
+
+    def tell_soon(
+        self, operation: int, forward_id: str, row: Any, done: Callable[[], None]
+    ) -> None:
+        """Has something told, after all that was offered before it; then calls `done`.
+
+        Args:
+            operation: FORGET or FEEDBACK.
+            forward_id: The effect's id.
+            row: What the call says of it.
+            done: Called once the sender has done it.
+        """
+        self._notices[operation].add(forward_id, row, done)
+        self._wake()
 
     def _wake(self) -> None:
         self._news.set()
@@ -123,6 +150,7 @@ class OfferPump:
             return
         await asyncio.sleep(self._gather_until - _now())
         until = min(self._beat_at, self._offers.ready_at(), self._cancels.ready_at())
+        until = min(until, *(notices.ready_at() for notices in self._notices.values()))
         if until > _now():
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(until):
@@ -137,6 +165,8 @@ class OfferPump:
             if self._configure[workspace][0] == version:
                 del self._configure[workspace]
         await self._cancel(link)
+        await self._notices[commands.FORGET].tell(self.name, link.forget)
+        await self._notices[commands.FEEDBACK].tell(self.name, link.feedback)
         await self._offer_lost()
         offers = self._offers.batch(_now())
         if offers:

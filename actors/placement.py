@@ -57,6 +57,11 @@ def pool_of(channel: str) -> str:
     return SMS if channel in PHONE_CHANNELS else channel
 
 
+def is_in_pool(name: str, channel: str) -> bool:
+    """Whether a sender, or a caller of webhooks, is in the pool of a channel's lanes."""
+    return name.rpartition("-")[0] == f"sender-{pool_of(channel)}"
+
+
 def sender_of(workspace: str, channel: str, lane: str, pool_size: int) -> str:
     """The sender that a lane lives in: a hash of its name."""
     return sender_name(pool_of(channel), crc32(f"{workspace}/{lane}".encode()) % pool_size + 1)

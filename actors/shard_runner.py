@@ -65,6 +65,7 @@ class ShardRunner:
     ) -> None:
         self.store = store
         self.shard = make_shard(store.shard, shards, store.load, store.scan, hot_entities)
+        self.shard.secret = store.secret
         self.stats = RunnerStats()
         self.queued_bytes = 0
         self._clock = clock
@@ -214,7 +215,7 @@ class ShardRunner:
                         applying = None
                     await self._wipe_now(*self._wipe)
                 entry, futures = self._next_entry()
-                rows = self._next_rows()
+                rows = self._next_rows(alone=entry is None)
                 commit = None
                 if entry or rows or self._definitions or self._erasures.waiting:
                     commit = self._commit(entry, rows)
@@ -290,13 +291,13 @@ class ShardRunner:
     def _next_seq(self) -> int:
         return self.store.last_seq + 1
 
-    def _next_rows(self) -> list[Row]:
-        """The rows that ride along; see `actors.checkpoint_pace`."""
+    def _next_rows(self, alone: bool) -> list[Row]:
+        """The rows that ride along, or go by themselves; see `actors.checkpoint_pace`."""
         shard = self.shard
         if self._stopping:
             return shard.take_rows(limits.CHECKPOINT_ROWS)
         now = asyncio.get_running_loop().time()
-        rows = self._pace.rows_now(shard.dirty, shard.rows_until, now)
+        rows = self._pace.rows_now(shard.dirty, shard.rows_until, now, alone)
         return shard.take_rows(rows) if rows else []
 
     def _commit(self, entry: Entry | None, rows: list[Row]) -> "asyncio.Future[None]":

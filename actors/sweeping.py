@@ -134,7 +134,7 @@ class _Sweep:
                 return  # something of everybody is still under way
             await runner.keep_erasures(begun)
         if begun:
-            gone = Gone()
+            gone = Gone(runner.shard.secret)
             for row in begun:
                 if row.upto:
                     gone.add(row.key, row.mark, row.seq, row.upto, row.tombstone)

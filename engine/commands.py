@@ -51,9 +51,12 @@ CLOSE: Final = 29
 COUNT: Final = 30
 ERASED: Final = 40  # in archives only
 TICK: Final = 31  # in archives only
+TOLD: Final = 41
+FORGET: Final = 42  # in outboxes only; see `forget`
+FEEDBACK: Final = 43  # in outboxes only; see `feedback`
 
 # Where events drive the clocks, the fifth item of these is a time that moves one.
-TIMED: Final = frozenset({EVENT, PASS, TICK})
+TIMED: Final = frozenset({EVENT, PASS, TICK, TOLD})
 
 # What a compressed chunk begins with (RFC 8878); a packed array never does.
 _ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
@@ -67,6 +70,8 @@ GROUP: Final = 4
 ALIAS: Final = 5
 EVENT_TYPES: Final = ("identify", "track", "page", "screen", "group", "alias")
 NAMED_TYPES: Final = (TRACK, PAGE, SCREEN)  # the types whose name is an event's and not an id
+
+UNKNOWN: Final = -1  # a time that an older version did not tell
 
 Command = tuple[Any, ...]
 Outcome = tuple[int, int, str, str]
@@ -97,6 +102,31 @@ def event(
         anonymous_id: The event's other id, if it names a user and an anonymous visitor.
     """
     return (EVENT, key, message_id, type_, name, timestamp_ms, properties, context, anonymous_id)
+
+
+def told(
+    key: str, forward_id: str, name: str, at_ms: int, properties: bytes, asked_ms: int, teller: str
+) -> Command:
+    """An event that another entity tells a profile: an `event`, and who told it.
+
+    Args:
+        key: The profile.
+        forward_id: The forward's id, and the event's.
+        name: The event's name.
+        at_ms: When it happened.
+        properties: A msgpack map.
+        asked_ms: When it was asked for that this profile should hear of it; somebody who was erased
+            since does not.
+        teller: The key of who tells it.
+    """
+    return (
+        TOLD, key, forward_id, TRACK, name, at_ms, properties, b"", "", asked_ms, teller,
+    )  # fmt: skip
+
+
+def as_event(command: Command) -> Command:
+    """The event in a `told`."""
+    return (EVENT, *command[1:9])
 
 
 def send(key: str, request_id: str, spec: bytes) -> Command:
@@ -221,6 +251,8 @@ def start(
     digest: bytes,
     sealed: str,
     facts: dict[str, str],
+    spare_digest: bytes = b"",
+    spare_sealed: str = "",
 ) -> Command:
     """Starts a verification, or asks for a pending one's code again; see `engine.verification`.
 
@@ -234,8 +266,13 @@ def start(
         digest: What answers are held against.
         sealed: The code, as only a sender can read it.
         facts: What the fraud guard may know of who asks.
+        spare_digest: Of another code, which is sent if nobody knows what became of this one.
+        spare_sealed: That code; empty for none.
     """
-    return (START, key, request_id, definition, user, channel, locale, digest, sealed, facts)
+    return (
+        START, key, request_id, definition, user, channel, locale, digest, sealed, facts,
+        spare_digest, spare_sealed,
+    )  # fmt: skip
 
 
 def check(key: str, request_id: str, definition: str, digest: bytes) -> Command:
@@ -335,7 +372,13 @@ def call_back(key: str, forward_id: str, message_id: str, why: str) -> Command:
 
 
 def claim(
-    key: str, forward_id: str, identifier: str, owner: str, by: str, since_ms: int = 0
+    key: str,
+    forward_id: str,
+    identifier: str,
+    owner: str,
+    by: str,
+    since_ms: int = 0,
+    asked_ms: int = UNKNOWN,
 ) -> Command:
     """A profile says to an identifier that it is its own; the identifier answers with the same.
 
@@ -347,8 +390,9 @@ def claim(
             empty if too many have claimed it.
         by: The id of the event that brought it.
         since_ms: When the owner was erased last, or 0.
+        asked_ms: Of the answer: when the one who asked had been erased last, or 0.
     """
-    return (CLAIM, key, forward_id, identifier, owner, by, since_ms)
+    return (CLAIM, key, forward_id, identifier, owner, by, since_ms, asked_ms)
 
 
 def account(
@@ -429,6 +473,7 @@ def erase(
     at_ms: int = 0,
     mark: str = "",
     owner: str = "",
+    names: Sequence[str] = (),
 ) -> Command:
     """Asks for all that is kept of a person to be erased; see `engine.privacy.erasing`.
 
@@ -440,8 +485,30 @@ def erase(
         at_ms: Of a forward: when its sender was erased.
         mark: Of a forward: a hash of the request. Empty from a client.
         owner: Of a forward from the profile to what belongs to it: the profile's key.
+        names: Of a forward to an account or an address: other keys that the person may have there.
     """
-    return (ERASE, key, request_id, suppress, is_merged, at_ms, mark, owner)
+    return (ERASE, key, request_id, suppress, is_merged, at_ms, mark, owner, names)
+
+
+def forget(key: str, forward_id: str) -> Command:
+    """Asks every sender to forget to whom addresses belong, as far as it is about an entity.
+
+    It is handed to the senders and settled when all of them have done so; it is never journaled.
+    """
+    return (FORGET, key, forward_id)
+
+
+def feedback(key: str, forward_id: str, what: str) -> Command:
+    """Tells every sender that may text a number what became of a code to it.
+
+    It is handed to the senders and settled when all of them have it; it is never journaled.
+
+    Args:
+        key: The address.
+        forward_id: The effect's id; a guard learns of each once.
+        what: See `FraudGuard.outcome`.
+    """
+    return (FEEDBACK, key, forward_id, what)
 
 
 def suppress(key: str, request_id: str, is_on: bool, owner: str = "") -> Command:

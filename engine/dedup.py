@@ -57,7 +57,7 @@ class SeenIds:
         young = self.young
         index = self._young_index
         if index is None:
-            if hash_ in young and _holds(young, hash_):
+            if young.find(hash_) >= 0 and _holds(young, hash_):  # `in` would ask for a number first
                 return SEEN
         elif hash_ in index:
             return SEEN

@@ -36,11 +36,12 @@ class EntityTable:
         dirty: Key to the first entry that the stored row lacks, oldest first.
         count: How many entities there are, stored or not.
         back: Keys of which something was heard after they were erased, with their tombstones.
+        secret: What the keys of tombstones are hashed with.
     """
 
     __slots__ = (
         "_has_hidden", "_hot_entities", "_load", "_old", "_risen", "_scan", "_sweep", "_writing",
-        "back", "count", "dirty", "young",
+        "back", "count", "dirty", "secret", "young",
     )  # fmt: skip
 
     def __init__(self, load: Load, scan: Scan, hot_entities: int = limits.HOT_ENTITIES) -> None:
@@ -48,6 +49,7 @@ class EntityTable:
         self.dirty: dict[str, int] = {}
         self.count = 0
         self.back: list[tuple[str, bytes]] = []
+        self.secret = b""
         self._has_hidden = False
         self._risen: set[str] = set()  # tombstones whose rows are there, and are of no use any more
         self._load = load
@@ -111,7 +113,7 @@ class EntityTable:
         """The tombstone of a key, as an entity of that key."""
         if not self._has_hidden or key.startswith(PREFIX):
             return None
-        hidden = hidden_key(key)
+        hidden = hidden_key(key, self.secret)
         entity = self.hot(hidden)
         stored = (entity.seq, entity.pack()) if entity else self._load(hidden)
         return None if stored is None else Entity.unpack(key, *stored)
@@ -119,7 +121,7 @@ class EntityTable:
     def _unearth(self, key: str) -> Entity | None:
         entity = self._hidden(key)
         if entity is not None:
-            hidden = hidden_key(key)
+            hidden = hidden_key(key, self.secret)
             self.back.append((key, entity.pack()))
             self.young.pop(hidden, None)
             self._old.pop(hidden, None)
@@ -190,7 +192,7 @@ class EntityTable:
                     segments = "\n".join([prefix + name for name in entity.segments])
                 pending = bool(entity.outbox)
                 if entity.state and was_erased(entity):
-                    rows += _rows_of_the_erased(entity, seq, segments)
+                    rows += _rows_of_the_erased(entity, seq, segments, self.secret)
                     self._has_hidden = True
                 else:
                     rows.append((key, seq, entity.due_ms, pending, segments, entity.pack()))
@@ -216,9 +218,9 @@ class EntityTable:
         return max(1, seq)
 
 
-def _rows_of_the_erased(entity: Entity, seq: int, segments: str) -> list[Row]:
+def _rows_of_the_erased(entity: Entity, seq: int, segments: str, secret: bytes) -> list[Row]:
     """The row under the key or under its hash, and that there is none under the other."""
-    key, hidden = entity.key, hidden_key(entity.key)
+    key, hidden = entity.key, hidden_key(entity.key, secret)
     kept, gone = (hidden, key) if is_hidden(entity) else (key, hidden)
     return [
         (kept, seq, entity.due_ms, bool(entity.outbox), segments, entity.pack()),

@@ -119,7 +119,7 @@ class Entity:
                 FORMAT, self.created_ms, self.updated_ms, self.counter, self.program_version,
                 self.traits, (seen.since_ms, seen.young, seen.old), self.windows, self.segments,
                 [*instances.values()] if instances else (),
-                ended.array() if ended else NO_VALUES, kept.array() if kept else NO_VALUES,
+                ended.array() if ended else NO_VALUES, kept.array() if kept.number else NO_VALUES,
                 self.outbox, self.timers, trail.array() if trail else NO_VALUES, self.error,
                 self.state,
             )

@@ -113,6 +113,18 @@ def _look_at_what_is_said(act: Activation, event: EventView, before: dict[str, A
         identity.look_at_traits(act, event.properties, before)
 
 
+def _told(act: Activation, command: Command) -> int:
+    """Takes an event that another entity tells; who was erased since it was asked for is gone."""
+    if privacy.is_late_event(act, command):
+        return Reason.DUPLICATE
+    state = act.entity.state
+    if identity.MERGED_INTO in state:
+        return identity.pass_event(act, command)
+    if privacy.SUPPRESSED not in state:
+        privacy.keep_teller(state, command[10], act.now)
+    return _event(act, commands.as_event(command))
+
+
 def _send(act: Activation, command: Command) -> int:
     message_id = api_message_id(command[1], command[2])
     if identity.MERGED_INTO in act.entity.state:
@@ -182,9 +194,10 @@ _NO_NEWS: Final = frozenset({Reason.ACCEPTED, Reason.DUPLICATE, Reason.NOT_FOUND
 
 
 def _merge(act: Activation, command: Command) -> int:
+    was_suppressed = privacy.SUPPRESSED in act.entity.state
     reason = identity.take_merge(act, command)
     if identity.MERGED_INTO not in act.entity.state:
-        privacy.after_merge(act)
+        privacy.after_merge(act, command[2], was_suppressed)
     _take_ready(act)
     return reason
 
@@ -200,6 +213,8 @@ def _kept(act: Activation, command: Command) -> int:
 def _claim(act: Activation, command: Command) -> int:
     if privacy.is_late_claim(act, command):
         return Reason.DUPLICATE
+    if identity.MERGED_INTO in act.entity.state:
+        return identity.pass_on(act, command)
     reason = identity.take_claim(act, command)
     _take_ready(act)
     return reason
@@ -264,11 +279,17 @@ def _release(act: Activation, command: Command) -> int:
 def _enter(act: Activation, command: Command) -> int:
     if privacy.SUPPRESSED in act.entity.state:
         return Reason.PERSON_SUPPRESSED
+    if identity.MERGED_INTO in act.entity.state:
+        return identity.pass_on(act, command)
+    if command[5:6] not in ((), ("api",)) and privacy.is_gone(act.entity):
+        return Reason.NOT_FOUND  # a broadcast found them before they were erased
     privacy.come_back(act)
     return calls.take_enter(act, command)
 
 
 def _consent(act: Activation, command: Command) -> int:
+    if privacy.SUPPRESSED in act.entity.state and privacy.is_gone(act.entity):
+        return Reason.PERSON_SUPPRESSED
     privacy.come_back(act)
     return consents.take_consent(act, command)
 
@@ -304,6 +325,11 @@ def _inbound(act: Activation, command: Command) -> int:
     return inbound.take_inbound(act, command)
 
 
+def _for_senders(act: Activation, command: Command) -> int:
+    """Senders do it. Where there is none (a simulation), there is nothing to do."""
+    return Reason.ACCEPTED
+
+
 def _suppress(act: Activation, command: Command) -> int:
     if identity.MERGED_INTO in act.entity.state and not command[4]:
         return identity.pass_on(act, command)
@@ -312,6 +338,7 @@ def _suppress(act: Activation, command: Command) -> int:
 
 COMMANDS: Final[dict[int, Handler]] = {
     commands.EVENT: _event,
+    commands.TOLD: _told,
     commands.SEND: _send,
     commands.RECEIPT: _receipt,
     commands.SETTLE: _settle,
@@ -322,13 +349,13 @@ COMMANDS: Final[dict[int, Handler]] = {
     commands.MERGE: _merge,
     commands.KEPT: _passing(_kept),
     commands.PASS: _passed,
-    commands.ENTER: _passing(_enter),
+    commands.ENTER: _enter,
     commands.STOP: _passing(calls.take_stop),
     commands.CONSENT: _passing(_consent),
     commands.CANCEL: _passing(take_cancel),
     commands.WALKED: broadcast.take_walked,
     commands.CALL_BACK: identity.call_back,
-    commands.CLAIM: _passing(_claim),
+    commands.CLAIM: _claim,
     commands.ACCOUNT: _passing(_account),
     commands.FILL: _passing(_fill),
     commands.FILLED: history.take_filled,
@@ -336,6 +363,8 @@ COMMANDS: Final[dict[int, Handler]] = {
     commands.INBOUND: _passing(_inbound),
     commands.ERASE: privacy.take_erase,
     commands.SUPPRESS: _suppress,
+    commands.FORGET: _for_senders,
+    commands.FEEDBACK: _for_senders,
     commands.START: _start,
     commands.CHECK: verification.take_check,
     commands.CLOSE: verification.take_close,

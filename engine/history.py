@@ -84,14 +84,19 @@ class History:
                     command = (inner[0], command[1], *inner[2:])
                 if command[0] == commands.INBOUND and not mode:
                     command = inbound.as_event(command)
+                elif command[0] == commands.TOLD:
+                    command = commands.as_event(command)
                 if command[0] == commands.EVENT and command[1].startswith(self._prefix):
                     self._take(now_ms, mode, command)
         return read
 
     def found(self) -> Iterator[Command]:
-        """A `commands.fill` for each person of whom something was found, in a fixed order."""
-        for key in sorted(self._people):
-            windows = self._people[key].windows
+        """A `commands.fill` for each person of whom something was found, in the journal's order.
+
+        It forgets them one by one: all at once, or in an order of their own, would be a pause.
+        """
+        for key in list(self._people):
+            windows = self._people.pop(key).windows
             if windows:
                 yield commands.fill(key, pack(windows))
 

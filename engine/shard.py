@@ -104,6 +104,15 @@ class Shard:
     def tables(self, tables: Tables) -> None:
         self._act.tables = tables
 
+    @property
+    def secret(self) -> bytes:
+        """The store's secret, for hashes of keys; set it before the first entry."""
+        return self._act.secret
+
+    @secret.setter
+    def secret(self, secret: bytes) -> None:
+        self._act.secret = self._table.secret = secret
+
     # --- applying entries -------------------------------------------------------------------
 
     def apply(self, seq: int, now_ms: int, mode: int, payload: bytes) -> Effects:

@@ -16,8 +16,7 @@ ahead would move its shard's clock there, for ever, so it is refused as well.
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -48,12 +47,13 @@ _TRAITS: Final = ("traits_msgpack", "traits_json")
 # As functions: a message takes as long to look up its method as to answer.
 _has: Final = events_pb2.Event.HasField
 _which: Final = events_pb2.Event.WhichOneof
+_EVENT: Final = commands.EVENT
+_ALIAS: Final = commands.ALIAS
 # What a command costs in bytes beside its texts and maps.
 _FRAME_BYTES: Final = 24
 
 
-@dataclass(frozen=True, slots=True)
-class _Shape:
+class _Shape(NamedTuple):
     """What one of the Segment Spec's calls looks like."""
 
     type: int
@@ -132,12 +132,12 @@ class Admission:
         if shape is None:
             text = f"type {event.type} is none of identify, track, page, screen, group, alias"
             raise Refused(Reason.INVALID_ARGUMENT, "type", text)
-        type_, name_field, msgpack_field = shape.type, shape.name_field, shape.msgpack
+        type_, name_field, name_needed, _, msgpack_field, _ = shape
 
         id_, other_id = event.user_id, event.anonymous_id
         if id_:
             key = f"{workspace}/user/{id_}"
-        elif other_id and type_ != commands.ALIAS:
+        elif other_id and type_ != _ALIAS:
             key = f"{workspace}/anonymous/{other_id}"
             other_id = ""
         else:
@@ -151,7 +151,7 @@ class Admission:
             len(texts) > NAME_CHARS
             or len(message_id) > MESSAGE_ID_CHARS
             or not texts.isprintable()
-            or (not name and shape.name_needed)
+            or (name_needed and not name)
         ):
             _check_texts(event, shape, name)
 
@@ -173,23 +173,21 @@ class Admission:
         if size_bytes > EVENT_BYTES:
             text = f"the event takes {size_bytes} bytes, more than {EVENT_BYTES}"
             raise Refused(Reason.TOO_LARGE, "", text)
-        happened_ms = self._happened_ms(event, received_ms, sent_ms)
-        command = (
-            commands.EVENT, key, message_id, type_, name, happened_ms, data, context, other_id,
-        )  # fmt: skip
+        happened_ms = received_ms
+        if self._event_time or _has(event, "timestamp") or _has(event, "original_timestamp"):
+            happened_ms = self._happened_ms(event, received_ms, sent_ms)
+        command = _EVENT, key, message_id, type_, name, happened_ms, data, context, other_id
         return command, size_bytes + _FRAME_BYTES
 
     def _happened_ms(self, event: events_pb2.Event, received_ms: int, sent_ms: int | None) -> int:
-        """When an event happened, corrected for the client's clock; see the module's text."""
+        """When an event happened that says so, or has to; see the module's text."""
         if _has(event, "timestamp"):
             field, time = "timestamp", event.timestamp
         elif _has(event, "original_timestamp"):
             field, time = "original_timestamp", event.original_timestamp
-        elif self._event_time:
+        else:
             text = "the clock is driven by events: set timestamp"
             raise Refused(Reason.BAD_TIMESTAMP, "timestamp", text)
-        else:
-            return received_ms
         happened_ms = milliseconds(time, field)
         if self._event_time:
             if happened_ms > received_ms + limits.FUTURE_SKEW_MS:

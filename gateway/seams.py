@@ -68,7 +68,7 @@ class Control(Protocol):
         Args:
             workspace: Whose traffic it was.
             address: The number, in international form.
-            what: `verified`, `legit` or `fraud`.
+            what: See `FraudGuard.outcome`.
 
         Returns:
             How many senders have heard it.

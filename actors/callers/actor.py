@@ -63,6 +63,9 @@ class CallerProcess:
     async def configure(self, workspace: str, version: int, lanes: bytes) -> None:
         """See `CallerCore.configure`."""
 
+    async def forget(self, keys: bytes) -> None:
+        """See `CallerCore.forget`."""
+
     async def status(self) -> dict[str, Any]:
         """See `CallerCore.status`."""
         return self._started().status()

@@ -131,6 +131,9 @@ class CallerCore:
     async def configure(self, workspace: str, version: int, lanes: bytes) -> None:
         """Takes note of nothing: a webhook brings all that it needs."""
 
+    async def forget(self, keys: bytes) -> None:
+        """Nothing of anybody is kept here but what is under way, and that is called back."""
+
     def status(self) -> dict[str, Any]:
         """What it has and has done, as plain values."""
         return {"calls": len(self._tasks), "receivers": len(self._receivers), **self.counts}

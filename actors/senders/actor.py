@@ -26,6 +26,7 @@ from actors.router import Router
 from actors.senders.reports import Report
 from actors.senders.sender import SenderCore
 from actors.shard_host import ACTOR_OPTIONS
+from actors.store.identity import read_identity
 from engine import limits
 from engine.commands import Command, open_chunk
 from engine.errors import DenreiError
@@ -85,6 +86,10 @@ class SenderProcess:
         """See `SenderCore.callback`."""
         return await (await self._started()).callback(lane_key, request)
 
+    async def forget(self, keys: bytes) -> None:
+        """See `SenderCore.forget`."""
+        await (await self._started()).forget(keys)
+
     async def feedback(self, batch: bytes) -> None:
         """See `SenderCore.feedback`."""
         await (await self._started()).feedback(batch)
@@ -129,6 +134,7 @@ class SenderProcess:
         settings = self._settings
         event_time = settings["clock"] == "event"
         try:
+            identity = read_identity(Path(settings["store"]))
             core = await SenderCore.open(
                 self._name,
                 Path(settings["store"]) / "senders",
@@ -145,6 +151,7 @@ class SenderProcess:
                 secrets=settings["carrier_secrets"],
                 carrier_allow=settings["carrier_allow"],
                 codes=await asyncio.to_thread(Codes, Path(settings["store"])),
+                secret=identity.key if identity else b"",
             )
         except Exception as error:
             logger.exception("%s can't open its ledger", self._name)

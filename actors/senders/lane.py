@@ -324,7 +324,7 @@ class LaneRunner:
     # Limits that do not let a message wait in front of the lane.
 
     def _value_of(self, message: QueuedMessage, per: str) -> str:
-        return self._shared.values.of(message, per, self.lane.sender)
+        return self._shared.value_of(message, per, self.lane.sender)
 
     def _admit(self, message: QueuedMessage) -> bool:
         """Whether the limits per recipient, country … have room; if not, the message waits."""

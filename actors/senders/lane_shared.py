@@ -12,9 +12,12 @@ from actors.mail.tokens import MAIL_KEY
 from actors.senders.book import MessageBook
 from actors.senders.ledger_writer import LedgerWriter
 from actors.senders.screen import Screen
+from actors.store.address_hash import AddressHash
+from actors.store.ledger_draws import PERSONAL
 from engine.lanes.definition import Lane
 from engine.lanes.limit_values import Values
 from engine.lanes.meters import Meters
+from engine.lanes.queue import QueuedMessage
 from engine.lanes.turns import Turns
 
 
@@ -23,12 +26,12 @@ class Shared:
 
     Attributes:
         meters: What lanes draw on together.
-        values: Tells by what messages count in limits.
+        hash: Hashes addresses as the ledger has them.
     """
 
     __slots__ = (
-        "_allow", "_directory", "_turns", "batches", "book", "callback_url", "clock", "codes",
-        "fail", "inbound", "meters", "screen", "secrets", "seed", "values", "writer",
+        "_allow", "_directory", "_turns", "_values", "batches", "book", "callback_url", "clock",
+        "codes", "fail", "hash", "inbound", "meters", "screen", "secrets", "seed", "writer",
     )  # fmt: skip
 
     def __init__(
@@ -45,6 +48,7 @@ class Shared:
         secrets: Mapping[str, Mapping[str, str]] | None = None,
         codes: Codes | None = None,
         meters: Meters | None = None,
+        hash_: AddressHash | None = None,
         allow: Sequence[str] = (),
         directory: Path | None = None,
     ) -> None:
@@ -62,7 +66,8 @@ class Shared:
         self._allow = allow
         self._directory = directory
         self.meters = meters if meters is not None else Meters()
-        self.values = Values()
+        self.hash = hash_ or AddressHash(b"", b"")
+        self._values = Values()
         self._turns: dict[str, Turns] = {}
 
     def setup(self, key: str, lane: Lane) -> CarrierSetup:
@@ -73,6 +78,11 @@ class Shared:
         return CarrierSetup(
             lane, key, self.clock, self.seed, url, secrets, mail_key, self._allow, self._directory
         )
+
+    def value_of(self, message: QueuedMessage, per: str, sender: str) -> str:
+        """By what a message counts in a limit: see `Values.of`. What names somebody is a hash."""
+        value = self._values.of(message, per, sender)
+        return self.hash.of(value) if per in PERSONAL else value
 
     def turns(self, account: str) -> Turns:
         """Whose turn it is among the lanes of an account."""

@@ -92,7 +92,7 @@ class LedgerWriter:
         """Forgets what is old, also while nothing is sent, and leaves no trace of it in the log."""
         await self._soon()
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._thread, self._ledger.empty_log)
+        await loop.run_in_executor(self._thread, self._ledger.tidy, self._clock.now_ms())
 
     async def close(self) -> None:
         """Writes everything that may still be written, and closes the ledger."""

@@ -74,9 +74,10 @@ class LaneReceipts:
             return
         delivery = Delivery(len(receipts))
         alone = (delivery,)
+        tell, wait = self._tell, self._wait
         for receipt in receipts:
-            if not self._tell(receipt, alone):
-                self._wait(receipt, alone)
+            if not tell(receipt, alone):
+                wait(receipt, alone)
         await delivery.done
 
     def begin(self, batch: int) -> None:
@@ -97,6 +98,7 @@ class LaneReceipts:
             carrier: The lane's carrier.
         """
         book, early = self._book, self._early
+        add, receipt_of = book.reporter.add, commands.receipt
         words, no_words = row.words, ("", "")
         results = zip(messages, row.reasons, row.provider_ids, strict=True)
         for at, (message, reason, provider_id) in enumerate(results):
@@ -113,9 +115,9 @@ class LaneReceipts:
                 # Without the carrier's id each has to be told apart, since a receipt brings it.
                 if provider_id:
                     more, deliveries, final = self._together(waited)
-            book.reporter.add(
+            add(
                 message.shard,
-                commands.receipt(
+                receipt_of(
                     message.key, message.id, reason, at_ms, True, carrier, message.lane, code,
                     detail, provider_id, more,
                 ),
@@ -156,6 +158,12 @@ class LaneReceipts:
             What they tell, the batches of receipts that they are of, and whether the last word is
             among it.
         """
+        if len(waited) == 1:
+            receipt = waited[0].receipt
+            reason = receipt.reason
+            self._counts[OUTCOME_NAMES[reason]] += 1
+            told = [(reason, receipt.at_ms, receipt.code, receipt.detail)]
+            return told, waited[0].deliveries, reason in self._last
         more: list[commands.Outcome] = []
         deliveries: Sequence[Delivery] = ()
         for each in waited:
@@ -177,7 +185,12 @@ class LaneReceipts:
             return
         early = _Early(next(reversed(self._open)), receipt, deliveries)
         self._waiting += 1
-        self._early.setdefault(receipt.provider_id or receipt.reference, []).append(early)
+        name = receipt.provider_id or receipt.reference
+        waited = self._early.get(name)
+        if waited is None:
+            self._early[name] = [early]
+        else:
+            waited.append(early)
 
     def _tell(self, receipt: CarrierReceipt, deliveries: tuple[Delivery]) -> bool:
         """Tells the shard of the message that a receipt is about; False if none is known."""
@@ -186,7 +199,7 @@ class LaneReceipts:
         ref = book.find(self._lane_key, provider_id, last) if provider_id else None
         if ref is None and receipt.reference:
             ref = book.find(self._lane_key, receipt.reference, last)
-        if ref is None and receipt.key.startswith(self._workspace):
+        if ref is None and receipt.key and receipt.key.startswith(self._workspace):
             ref = book.ref_of(self._lane_key, receipt.key, receipt.reference)
         if ref is None:
             return False

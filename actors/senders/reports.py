@@ -7,7 +7,7 @@ that comes twice changes nothing. Nothing leaves a queue before its shard has jo
 
 import asyncio
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
@@ -18,7 +18,7 @@ from engine.reasons import Reason
 Report = Callable[[int, Sequence[commands.Command], int], Awaitable[bytes]]
 """Takes a shard, commands and about their size; one `Reason` byte a command once journaled."""
 
-_LATER: Final = frozenset({Reason.OVERLOADED, Reason.UNAVAILABLE, Reason.DEADLINE})
+_LATER: Final = bytes((Reason.OVERLOADED, Reason.UNAVAILABLE, Reason.DEADLINE))
 _COMMAND_BYTES: Final = 200
 _OUTCOME_BYTES: Final = 50
 _log = logging.getLogger("denrei.sender")
@@ -33,9 +33,9 @@ class Delivery:
         self.left = receipts
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    def told(self) -> None:
-        """One of them is journaled, or not for us."""
-        self.left -= 1
+    def told(self, receipts: int = 1) -> None:
+        """So many of them are journaled, or not for us."""
+        self.left -= receipts
         if not self.left and not self.done.done():
             self.done.set_result(None)
 
@@ -81,8 +81,9 @@ class Reporter:
         if queue is None:
             queue = self._queues[shard] = deque()
         size = _COMMAND_BYTES + len(command[1]) + len(command[9])
-        for _, _, _, detail in command[11]:
-            size += _OUTCOME_BYTES + len(detail)
+        more = command[11]
+        if more:
+            size += _OUTCOME_BYTES * len(more) + sum([len(outcome[3]) for outcome in more])
         queue.append((command, size, deliveries))
         self._waiting += 1
         if shard not in self._tasks:
@@ -137,21 +138,19 @@ class Reporter:
 
     def _take_results(self, items: list[_Item], results: bytes) -> list[_Item]:
         """Lets go of what is journaled; what has to be told again."""
-        later: list[_Item] = []
-        settled: list[str] = []
         if len(results) != len(items):
             return items
-        for item, result in zip(items, results, strict=True):
-            if result in _LATER:
-                later.append(item)
-                continue
-            command, _, deliveries = item
-            if command[5]:
-                settled.append(command[2])
-            for delivery in deliveries:
-                delivery.told()
-        self._waiting -= len(items) - len(later)
-        self.told += len(items) - len(later)
+        later: list[_Item] = []
+        if len(results.translate(None, _LATER)) < len(results):
+            answers = list(zip(items, results, strict=True))
+            later = [item for item, result in answers if result in _LATER]
+            items = [item for item, result in answers if result not in _LATER]
+        receipts = Counter([delivery for item in items for delivery in item[2]])
+        for delivery, told in receipts.items():
+            delivery.told(told)
+        self._waiting -= len(items)
+        self.told += len(items)
+        settled: list[str] = [command[2] for command, _, _ in items if command[5]]
         if settled:
             self._settled(settled)
         return later

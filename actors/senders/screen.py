@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from actors.senders.ledger_writer import LedgerWriter
+from engine import limits
 from engine.fraud import PAID_PHONE_CHANNELS, FraudGuard, Verdict
 from engine.fraud.blocks import BLOCK, CHALLENGE, SHADOW
 from engine.fraud.guard import NO_FACTS
@@ -50,6 +51,7 @@ class Screen:
         self._phones = Phones()
         self._writer = writer
         self._snapped_ms = 0
+        self._heard: dict[str, None] = {}  # ids of outcomes, the oldest first
         self._slices: Iterator[list[Any] | None] | None = None
 
     def configure(self, workspace: str, body: dict[str, Any] | None) -> None:
@@ -92,13 +94,25 @@ class Screen:
         return [message for message in messages if message.id not in stopped]
 
     def feedback(self, outcomes: Sequence[Sequence[Any]], now_ms: int) -> None:
-        """What became of codes: `(workspace, number, what)` each. What is no number is left out."""
-        for workspace, address, what, *_ in outcomes:
-            if what in _OUTCOMES and str(address).startswith("+"):
+        """What became of codes: `(workspace, number, what, id)` each; without an id it counts anew.
+
+        What is no number is left out, and what was heard before.
+        """
+        for workspace, address, what, *ids in outcomes:
+            if what in _OUTCOMES and str(address).startswith("+") and not self._heard_before(ids):
                 phone = self._phones.read(address)
                 if phone.e164:
                     self._guard.outcome(workspace, phone.e164, what, now_ms)
         self._keep(now_ms)
+
+    def _heard_before(self, ids: Sequence[str]) -> bool:
+        for id_ in ids:
+            if id_ in self._heard:
+                return True
+            if len(self._heard) >= limits.FEEDBACK_IDS:
+                del self._heard[next(iter(self._heard))]
+            self._heard[id_] = None
+        return False
 
     def snapshot(self) -> list[Any]:
         """The guard's state, for a clean shutdown."""

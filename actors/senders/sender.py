@@ -51,6 +51,7 @@ from engine.reasons import Reason
 _OFFERS: Final = Decoder(list[tuple[int, int, int, list[QueuedMessage], dict[str, int]]])
 _CANCELS: Final = Decoder(list[tuple[int, int, list[str | QueuedMessage]]])
 _callback: Final = Decoder(Callback).decode
+_QUEUED: Final = Reason.QUEUED  # a member is found slowly, and this is asked of each message
 _CONNECT_S: Final = 2.0  # how long a call-back waits for a lane that has just begun
 _log = logging.getLogger("denrei.sender")
 
@@ -72,7 +73,6 @@ class SenderCore:
         fail: Callable[[BaseException], object],
         policy: Figures | None,
         event_time: bool,
-        correspondents: Correspondents,
         is_mine: Callable[[str, Lane], bool],
         callback_url: str,
         secrets: Mapping[str, Mapping[str, str]],
@@ -92,10 +92,13 @@ class SenderCore:
         self._book = MessageBook(self._writer, shards)
         self._book.reporter = Reporter(report, self._settled)
         guard = FraudGuard(policy)
+        _seal(guard, ledger)
         guard.restore(state.fraud, state.blocks)
+        _seal(guard, ledger)  # a snapshot from before there was a secret brings none
         self._screen = Screen(guard, self._writer)
-        self._inbound = InboundDesk(report, shards, clock, correspondents)
-        self._correspondents = correspondents
+        path = ledger.path.with_suffix(".correspondents")
+        self._correspondents = Correspondents(path, ledger.hash)
+        self._inbound = InboundDesk(report, shards, clock, self._correspondents)
         self._is_mine = is_mine
         self._listening: set[str] = set()
         self._callbacks = 0
@@ -112,6 +115,7 @@ class SenderCore:
             secrets,
             codes=codes,
             meters=Meters(state.draws),
+            hash_=ledger.hash,
             allow=carrier_allow,
             directory=directory,
         )
@@ -142,6 +146,7 @@ class SenderCore:
         secrets: Mapping[str, Mapping[str, str]] | None = None,
         wait_s: float = 10.0,
         codes: Codes | None = None,
+        secret: bytes = b"",
         carrier_allow: Sequence[str] = (),
     ) -> "SenderCore":
         """Opens a sender's ledger and tells the shards what it knew and they may not.
@@ -164,6 +169,7 @@ class SenderCore:
             secrets: What lanes prove themselves with to carriers, by workspace and name.
             wait_s: How long to wait for the process that had the ledger before.
             codes: Opens the seals of one-time codes.
+            secret: The store's; see `actors.store.address_hash`.
             carrier_allow: Networks that carriers over HTTP may be in although they are not public.
 
         Raises:
@@ -172,12 +178,11 @@ class SenderCore:
         Durability: The new incarnation is synced when it returns.
         """
         path = directory / f"{name}.ledger"
-        ledger = await asyncio.to_thread(Ledger, path, name, wait_s)
+        ledger = await asyncio.to_thread(Ledger, path, name, wait_s, secret)
         try:
-            known = Correspondents(directory / f"{name}.correspondents")
             return cls(
-                name, ledger, clock, report, shards, seed, fail, policy, event_time, known,
-                is_mine, callback_url, secrets or {}, codes, carrier_allow, directory,
+                name, ledger, clock, report, shards, seed, fail, policy, event_time, is_mine,
+                callback_url, secrets or {}, codes, carrier_allow, directory,
             )  # fmt: skip
         except BaseException:
             ledger.close()  # or its lock keeps out this very process when it tries again
@@ -341,11 +346,22 @@ class SenderCore:
         """Tells the fraud guard what became of codes, and what people say of numbers.
 
         Args:
-            batch: msgpack `[[workspace, e164, what], …]`; see `FraudGuard.outcome` for `what`.
+            batch: msgpack `[[workspace, e164, what, id], …]`; see `FraudGuard.outcome` for `what`.
+                What has an id counts once.
 
         Durability: With the guard's next snapshot; see `sender_screen`.
         """
         self._screen.feedback(msgpack.unpackb(batch), self._clock.now_ms())
+
+    async def forget(self, keys: bytes) -> None:
+        """Forgets to whom addresses belong, as far as it is about entities that are erased.
+
+        Args:
+            keys: msgpack; their keys.
+
+        Durability: Synced when it returns.
+        """
+        await self._correspondents.forget(msgpack.unpackb(keys))
 
     async def drain(self, timeout_s: float) -> bool:
         """Stops sending and finishes what is under way, for a clean shutdown.
@@ -401,7 +417,8 @@ class SenderCore:
         if book.known(message.id):
             self.counts["duplicate"] += 1
             return Reason.DUPLICATE
-        if self._draining or len(book.held) >= self._rooms[message.level]:
+        rooms, held = self._rooms, len(book.held)
+        if self._draining or (held >= rooms[-1] and held >= rooms[message.level]):
             return Reason.QUEUE_FULL
         if message.channel == SMS:
             message.units = sms.parts(message.body)
@@ -412,14 +429,14 @@ class SenderCore:
             why = f"lane '{message.lane}' is not defined"
             book.finish(message, Reason.NO_ROUTE, self._clock.now_ms(), detail=why)
             return Reason.QUEUED
-        if runner.away is not None and not message.last:
+        if not message.last and runner.away is not None:
             book.hold(message)
             book.finish(message, runner.away[0], self._clock.now_ms(), detail=runner.away[1])
             return Reason.QUEUED
         if message.resend_unknown and message.purpose != TRANSACTIONAL:
             message.resend_unknown = False  # a code is not sent twice, nor is marketing
         reason = runner.queue.put(message)
-        if reason is Reason.QUEUED:
+        if reason is _QUEUED:
             book.hold(message)
             touched[key] = runner
             self.counts["admitted"] += 1
@@ -452,3 +469,9 @@ class SenderCore:
 
     def _settled(self, message_ids: list[str]) -> None:
         self._book.settled(message_ids, self._clock.now_ms())
+
+
+def _seal(guard: FraudGuard, ledger: Ledger) -> None:
+    """Gives the guard a secret, if it has none: it keeps digests of numbers in the ledger."""
+    if not guard.secret:
+        guard.seal(ledger.hash.derive("fraud guard"))

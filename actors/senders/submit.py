@@ -58,7 +58,8 @@ async def submit(
         )
         for each in messages
     ]  # fmt: skip
-    if any(each.facts is not None and SEALED in each.facts for each in messages):
+    facts = [each.facts for each in messages if each.facts is not None]
+    if facts and any(SEALED in each for each in facts):
         batch, refused = reveal_codes(batch, codes)
         results = iter(await _submit(carrier, lane, batch) if batch else ())
         return [refused.get(at) or next(results) for at in range(len(messages))]

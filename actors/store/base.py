@@ -130,6 +130,10 @@ class ShardStore(Protocol):
         """The shard's number."""
 
     @property
+    def secret(self) -> bytes:
+        """The store's secret, the same for ever; empty in stores of earlier versions."""
+
+    @property
     def epoch(self) -> int:
         """This owner's epoch: one more than that of the owner before it."""
 

@@ -65,6 +65,7 @@ class SqliteStore:
         store_id: str,
         created_ms: int,
         policy: ArchivePolicy = DEFAULT_POLICY,
+        secret: str = "",
     ) -> SqliteStore:
         """Creates a store, or opens the one that is there.
 
@@ -74,6 +75,8 @@ class SqliteStore:
             store_id: A random id, used only at birth.
             created_ms: The time, used only at birth.
             policy: What the archive keeps.
+            secret: Hexadecimal digits of a random secret, used only at birth; see
+                `actors.store.identity`.
 
         Durability: everything is synced when this returns.
 
@@ -91,7 +94,7 @@ class SqliteStore:
             try:
                 identity = read_identity(directory)
                 if identity is None:
-                    identity = Identity(store_id=store_id, shards=shards, created_ms=created_ms)
+                    identity = Identity.born(store_id, shards, created_ms, secret)
                     _bear(directory, identity)
             finally:
                 lock.release()
@@ -127,7 +130,7 @@ class SqliteStore:
         archive = self.archive(shard)
         opened = take_over(self.directory, shard, self.identity, archive, wait_s)
         try:
-            return SqliteShardStore(shard, opened, archive)
+            return SqliteShardStore(shard, opened, archive, self.identity.key)
         except BaseException:
             opened.writer.close()
             opened.lock.release()

@@ -3,12 +3,18 @@
 The hash, its seed, the number of slots and of shards decide where every entity lives. A store
 opened with another answer would not fail, it would lose people. So they are written once, into
 `denrei.json` and into every shard file, and compared before anything is served.
+
+So is the secret that the tombstones of erased people are hashed with (`engine.privacy.record`): a
+shard's state is a function of its journal and of what it was given at birth. It is in `denrei.json`
+alone, which only its owner may read; the shard files have a hash of it, so that whoever has one of
+them has not the secret too. Stores of format 1 have none, and go on without.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +23,9 @@ from actors.store.errors import ForeignStore, TornStore
 from engine import limits, slots
 
 FILE_NAME: Final = "denrei.json"
-FORMAT: Final = 1
+FORMAT: Final = 2
+_WITHOUT_SECRET: Final = 1
+_MODE: Final = 0o600
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,23 +40,45 @@ class Identity:
         hash_name: The hash of keys.
         hash_seed: Its seed.
         slots: How many slots.
+        secret: A random secret, in hexadecimal digits, or a hash of it (see `shown`); empty in
+            stores of earlier versions.
     """
 
     store_id: str
     shards: int
     created_ms: int
-    format: int = FORMAT
+    format: int = _WITHOUT_SECRET
     hash_name: str = slots.HASH_NAME
     hash_seed: int = slots.HASH_SEED
     slots: int = limits.SLOTS
+    secret: str = ""
+
+    @classmethod
+    def born(cls, store_id: str, shards: int, created_ms: int, secret: str) -> Identity:
+        """The identity of a new store, in the lowest format that can hold it."""
+        format_ = FORMAT if secret else _WITHOUT_SECRET
+        return cls(store_id, shards, created_ms, format_, secret=secret)
+
+    @property
+    def key(self) -> bytes:
+        """The secret as bytes, for keyed hashes."""
+        return bytes.fromhex(self.secret)
+
+    def shown(self) -> Identity:
+        """The identity with a hash of the secret in its place, as shard files have it."""
+        hidden = sha256(self.key).hexdigest() if self.secret else ""
+        return replace(self, secret=hidden)
 
     def dump(self) -> str:
         """The identity as JSON, keys sorted."""
-        return json.dumps(asdict(self), indent=2, sort_keys=True) + "\n"
+        fields = asdict(self)
+        if self.format == _WITHOUT_SECRET:
+            del fields["secret"]
+        return json.dumps(fields, indent=2, sort_keys=True) + "\n"
 
     def write(self, directory: Path) -> None:
         """Writes `denrei.json`. Durability: synced when this returns."""
-        write_atomically(directory / FILE_NAME, self.dump().encode())
+        write_atomically(directory / FILE_NAME, self.dump().encode(), _MODE)
 
     def check_readable(self, where: Path) -> None:
         """Checks that this program puts entities where the store has them.
@@ -91,7 +121,10 @@ def load_identity(text: str, where: Path) -> Identity:
     """
     try:
         fields: dict[str, Any] = json.loads(text)
+        if fields["format"] != FORMAT:
+            fields["secret"] = ""
         known = {name: fields[name] for name in Identity.__dataclass_fields__}
+        bytes.fromhex(known["secret"])
     except (ValueError, KeyError, TypeError) as error:
         raise TornStore(
             f"{where} does not hold a store's identity ({error})", "Restore it from a backup"

@@ -27,6 +27,7 @@ import apsw
 import msgpack
 
 from actors.store import ledger_draws
+from actors.store.address_hash import AddressHash, new_secret
 from actors.store.connection import open_connection, store_errors, transaction
 from actors.store.errors import ForeignStore
 from actors.store.lock import FileLock
@@ -36,10 +37,11 @@ from engine.lanes.rates import DAY_MS, MINUTE_MS, Use
 from engine.packing import pack
 from engine.reasons import Reason
 
-FORMAT: Final = 3
+FORMAT: Final = 4
 # Format 1 had a row a message in its blobs, and formats before 3 knew no draws. Both are read as
-# they are; a version that knows no draws must not open a ledger that has some.
-_EARLIER: Final = (1, 2)
+# they are; a version that knows no draws must not open a ledger that has some. Before 4 draws had
+# numbers in them; they are made hashes when it is opened.
+_EARLIER: Final = (1, 2, 3)
 _COLUMNS: Final = 2  # what a blob of columns begins with
 
 _SCHEMA: Final = """
@@ -182,14 +184,18 @@ class Ledger:
         owner: The sender's name. A ledger of another sender is refused: its lanes' windows and
             its ids would be missed where they belong.
         wait_s: How long to wait for the process that had it before.
+        secret: The store's; see `address_hash`.
+
+    Attributes:
+        hash: Hashes addresses as this ledger has them.
 
     Raises:
         StoreLocked: Another live process has it.
-        ForeignStore: It is another sender's, or of a newer format.
+        ForeignStore: It is another sender's or another store's, or of a newer format.
         StoreError: It cannot be read or written.
     """
 
-    def __init__(self, path: Path, owner: str, wait_s: float = 10.0) -> None:
+    def __init__(self, path: Path, owner: str, wait_s: float = 10.0, secret: bytes = b"") -> None:
         self._path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = FileLock.acquire(path.with_name(path.name + ".lock"), wait_s)
@@ -203,11 +209,16 @@ class Ledger:
         try:
             with store_errors(path, "open"):
                 self._connection.execute(_SCHEMA + ledger_draws.SCHEMA).fetchall()
-                self._check(owner)
+                self.hash = self._check(owner, secret)
         except BaseException:
             self.close()
             raise
         self._kept = 0
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._path
 
     def load(self, now_ms: int) -> LedgerState:
         """Reads everything, and begins a new incarnation.
@@ -278,9 +289,11 @@ class Ledger:
             kept -= self._prune(now_ms, kept)
         self._kept = kept
 
-    def empty_log(self) -> None:
-        """Copies the log into the file and empties it: it holds what was deleted since."""
+    def tidy(self, now_ms: int) -> None:
+        """Forgets what counts no more, and empties the log: it holds what was deleted since."""
         with store_errors(self._path, "tidy"):
+            with transaction(self._connection):
+                self._forget_uses(now_ms)
             self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
 
     def close(self) -> None:
@@ -290,18 +303,34 @@ class Ledger:
         finally:
             self._lock.release()
 
-    def _check(self, owner: str) -> None:
+    def _check(self, owner: str, secret: bytes) -> AddressHash:
         with transaction(self._connection):
             known = self._state("owner", None)
             if known is None or known in [[earlier, owner] for earlier in _EARLIER]:
-                self._put_state("owner", [FORMAT, owner])
-                known = [FORMAT, owner]
+                return self._begin_format(owner, secret)
+            own, marked = self._state("secret", (b"", ""))
         if known != [FORMAT, owner]:
             raise ForeignStore(
                 f"{self._path} is the ledger of {known[1]} in format {known[0]}, "
                 f"not of {owner} in format {FORMAT}",
                 "Start each sender with its own ledger, and with a version that reads its format",
             )
+        hash_ = AddressHash(own, secret)
+        if hash_.of(owner) != marked:
+            raise ForeignStore(
+                f"{self._path} was written with another secret than this store's",
+                "Bring back the ledger that belongs to the store's denrei.json",
+            )
+        return hash_
+
+    def _begin_format(self, owner: str, secret: bytes) -> AddressHash:
+        """Makes a new ledger, or one of an earlier format, one of this format."""
+        own = new_secret()
+        hash_ = AddressHash(own, secret)
+        self._put_state("owner", [FORMAT, owner])
+        self._put_state("secret", (own, hash_.of(owner)))
+        ledger_draws.hide(self._rows, hash_.of)
+        return hash_
 
     def _messages(self) -> list[Recovered]:
         found: dict[str, Recovered] = {}
@@ -365,13 +394,16 @@ class Ledger:
         if ids:
             for table in ("batch", "batch_ids", "batch_results", "batch_draws"):
                 self._connection.executemany(f"DELETE FROM {table} WHERE id = ?", ids)
-            self._connection.execute(
-                "DELETE FROM lane_use WHERE until_ms < ?", (now_ms - DAY_MS - MINUTE_MS,)
-            ).fetchall()
-            self._connection.execute(
-                "DELETE FROM draw_use WHERE counts_until_ms <= ?", (now_ms,)
-            ).fetchall()
+            self._forget_uses(now_ms)
         return gone
+
+    def _forget_uses(self, now_ms: int) -> None:
+        self._connection.execute(
+            "DELETE FROM lane_use WHERE until_ms < ?", (now_ms - DAY_MS - MINUTE_MS,)
+        ).fetchall()
+        self._connection.execute(
+            "DELETE FROM draw_use WHERE counts_until_ms <= ?", (now_ms,)
+        ).fetchall()
 
     def _rows(self, sql: str, values: tuple[Any, ...] = ()) -> Iterator[Any]:
         cursor: apsw.Cursor = self._connection.execute(sql, values)

@@ -2,6 +2,9 @@
 
 A batch's draws stand beside it, by meter and value. When the batch is forgotten they are folded
 into one row a minute for each meter and value, and these are kept as long as they count.
+
+A value that names somebody is a hash (`address_hash`), in memory as on disk. Until format 4 it was
+the number itself: `hide` puts the hash in its place, so that everything counts on.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -9,6 +12,7 @@ from typing import Any, Final
 
 import msgpack
 
+from engine.lanes.limit_values import PAIR, RECIPIENT
 from engine.lanes.rates import DAY_MS, MINUTE_MS, Use
 
 SCHEMA: Final = """
@@ -24,8 +28,30 @@ FOLD: Final = (
     "units = units + excluded.units, from_ms = min(from_ms, excluded.from_ms), "
     "counts_until_ms = max(counts_until_ms, excluded.counts_until_ms)"
 )
+PERSONAL: Final = frozenset({RECIPIENT, PAIR})
 Rows = Callable[[str, tuple[Any, ...]], Iterable[Any]]
 FoldRow = tuple[str, str, int, int, int, int]
+
+
+def names_somebody(meter: str) -> bool:
+    """Whether the values of a meter are addresses, or have one in them."""
+    return meter.rsplit("|", 2)[1] in PERSONAL
+
+
+def hide(rows: Rows, hash_of: Callable[[str], str]) -> None:
+    """Puts hashes where a ledger of an earlier format has numbers."""
+    for id_, body in list(rows("SELECT id, body FROM batch_draws", ())):
+        drawn = {
+            meter: (counts_ms, {hash_of(v): units for v, units in values.items()})
+            if names_somebody(meter)
+            else (counts_ms, values)
+            for meter, (counts_ms, values) in msgpack.unpackb(body).items()
+        }
+        list(rows("UPDATE batch_draws SET body = ? WHERE id = ?", (msgpack.packb(drawn), id_)))
+    for meter, value in list(rows("SELECT DISTINCT meter, value FROM draw_use", ())):
+        if names_somebody(meter):
+            sql = "UPDATE draw_use SET value = ? WHERE meter = ? AND value = ?"
+            list(rows(sql, (hash_of(value), meter, value)))
 
 
 def read(rows: Rows, now_ms: int) -> dict[str, dict[str, list[Use]]]:

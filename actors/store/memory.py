@@ -73,6 +73,7 @@ class MemoryShardStore:
 
     def __init__(self, shard: int, disk: _Disk) -> None:
         self.shard = shard
+        self.secret = b""
         self.epoch = disk.epoch
         self._disk = disk
         self._poison = ""

@@ -130,7 +130,9 @@ def create_shard(path: Path, shard: int, identity: Identity) -> None:
         connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
         with transaction(connection):
             connection.execute(_TABLES)
-            connection.execute("INSERT INTO identity VALUES (1, ?, ?)", (shard, identity.dump()))
+            connection.execute(
+                "INSERT INTO identity VALUES (1, ?, ?)", (shard, identity.shown().dump())
+            )
             connection.execute(
                 "INSERT INTO state VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?)", (*state, state.crc())
             )
@@ -188,7 +190,7 @@ def check_identity(connection: apsw.Connection, path: Path, shard: int, identity
     if row is None:
         raise torn(path, "has no identity")
     found = load_identity(row[1], path)
-    if found != identity or row[0] != shard:
+    if found != identity.shown() or row[0] != shard:
         raise ForeignStore(
             f"{path} is shard {row[0]} of store {found.store_id} ({found.shards} shards); "
             f"shard {shard} of store {identity.store_id} ({identity.shards} shards) belongs here",

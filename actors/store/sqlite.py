@@ -62,8 +62,11 @@ _JOURNAL: Final = (
 class SqliteShardStore:
     """One shard in one file. Made by `SqliteStore.open_shard`; see `base.ShardStore`."""
 
-    def __init__(self, shard: int, opened: Opened, archive: ShardArchive) -> None:
+    def __init__(
+        self, shard: int, opened: Opened, archive: ShardArchive, secret: bytes = b""
+    ) -> None:
         self._shard = shard
+        self._secret = secret
         self._path = opened.path
         self._lock = opened.lock
         self._state = opened.state
@@ -82,6 +85,11 @@ class SqliteShardStore:
     def shard(self) -> int:
         """The shard's number."""
         return self._shard
+
+    @property
+    def secret(self) -> bytes:
+        """The store's secret."""
+        return self._secret
 
     @property
     def epoch(self) -> int:

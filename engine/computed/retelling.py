@@ -31,7 +31,7 @@ _ALL: Final = 1 << 60
 _TELLING: Final = frozenset(
     {
         commands.EVENT, commands.PASS, commands.LINK, commands.KEPT, commands.CLAIM,
-        commands.ERASE, commands.SUPPRESS, commands.INBOUND,
+        commands.ERASE, commands.SUPPRESS, commands.INBOUND, commands.TOLD,
     }
 )  # fmt: skip
 
@@ -88,6 +88,15 @@ class Retelling:
         self._shard.install(workspace, 0, pack(changes))
         for name, trait in self._shard.programs[workspace].computed.items():
             trait.mark = new.marks[name]  # which nothing has that profiles took along in those days
+
+    @property
+    def secret(self) -> bytes:
+        """The store's secret, for hashes of keys; set it before the first entry."""
+        return self._shard.secret
+
+    @secret.setter
+    def secret(self, secret: bytes) -> None:
+        self._shard.secret = secret
 
     @property
     def until_ms(self) -> int:

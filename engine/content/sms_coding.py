@@ -8,7 +8,9 @@ Look-alikes cost: one curly quote makes a text of 160 characters into three part
 what means the same in the alphabet of GSM 03.38, and only if the whole text then fits into it.
 """
 
-from typing import Final, NamedTuple
+from typing import Final
+
+from msgspec import Struct
 
 from engine.content import sms
 from engine.content.sms import BASIC, EXTENSION, GSM7
@@ -64,7 +66,7 @@ _FOLDED: Final = str.maketrans({
 })  # fmt: skip
 
 
-class Part(NamedTuple):
+class Part(Struct, frozen=True, gc=False):
     """One SMS of a text.
 
     Attributes:

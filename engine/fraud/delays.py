@@ -8,19 +8,14 @@ take their time.
 """
 
 from bisect import bisect_left
-from collections.abc import Sequence
-from typing import Final
+from typing import Final, Optional
 
 from engine.fraud.figures import FIRST_GUESS, STAGES_MS
 
 _WORTH: Final = 20.0
 _FULL: Final = 4_000.0
 _TOP: Final = 0.98
-
-
-def stage_of(delay_ms: int) -> int:
-    """The stage by which somebody was done who took so long."""
-    return bisect_left(STAGES_MS, delay_ms)
+_BATCH: Final = 50
 
 
 class Delays:
@@ -28,36 +23,42 @@ class Delays:
 
     Args:
         counts: What `row` gave, or None.
-        guess: What is believed at first: of a country, what is known of the workspace.
+        wider: What is known of the workspace: a country begins with its guess, and tells it.
 
     Attributes:
         done: By stage, the share of people who are done by its age.
     """
 
-    __slots__ = ("_counts", "_guess", "_since", "_total", "done")
+    __slots__ = ("_counts", "_guess", "_new", "_since", "_total", "_wider", "done")
 
-    def __init__(
-        self, counts: list[float] | None = None, guess: Sequence[float] = FIRST_GUESS
-    ) -> None:
+    def __init__(self, counts: list[float] | None = None, wider: Optional["Delays"] = None) -> None:
         stages = len(STAGES_MS)
         self._counts = list(counts) if counts else [0.0] * (stages + 1)
+        self._new = [0] * (stages + 1)
         self._since = 0
         self._total = 0.0
-        self._guess = guess
-        self.done = list(guess)
+        self._wider = wider
+        self.done: list[float] = list(FIRST_GUESS if wider is None else wider.done)
+        self._guess = tuple(self.done)
         self._work_out()
 
-    def add(self, stage: int) -> None:
-        """Somebody was done between the stage before and this one."""
-        self._counts[stage] += 1.0
-        self._total += 1.0
+    def add(self, delay_ms: int) -> None:
+        """Somebody took so long."""
+        self._new[bisect_left(STAGES_MS, delay_ms)] += 1
         self._since += 1
-        if self._since >= 50 or self._total < 50:
-            self._work_out()
+        if self._since >= _BATCH or self._total < _BATCH:
+            self._take(self._new)
+            self._new = [0] * len(self._new)
 
     def row(self) -> list[float]:
         """What a restart keeps of it."""
-        return self._counts
+        return [old + new for old, new in zip(self._counts, self._new, strict=True)]
+
+    def _take(self, counts: list[int]) -> None:
+        self._counts = [old + new for old, new in zip(self._counts, counts, strict=True)]
+        if self._wider is not None:
+            self._wider._take(counts)  # its own kind
+        self._work_out()
 
     def _work_out(self) -> None:
         self._since = 0

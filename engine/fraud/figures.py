@@ -16,6 +16,8 @@ STAGES_MS: Final = (10_000, 25_000, 60_000, 150_000, 480_000)
 # A lognormal time-to-verify with a median of 25 s, at these ages: what is believed of a workspace
 # until it has shown its own.
 FIRST_GUESS: Final = (0.155, 0.5, 0.834, 0.977, 0.999)
+# Verified codes (fading) after which a prefix is known to be of real people.
+PROVEN: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,6 @@ class Figures:
         longest_ms: The longest block.
         area_longest_ms: The longest gate of a wide place.
         forgiven_ms: After so long without another block the doubling begins anew.
-        proven: Verified codes (decayed) after which a prefix is known to be of real people.
         walk_half_ms: How fast evidence fades.
         history_half_ms: How fast history fades.
         health_half_ms: How fast the present state of a network fades.
@@ -78,7 +79,6 @@ class Figures:
     longest_ms: int = 12 * HOUR_MS
     area_longest_ms: int = 2 * HOUR_MS
     forgiven_ms: int = DAY_MS
-    proven: float = 0.5
     walk_half_ms: int = 2 * DAY_MS
     history_half_ms: int = 7 * DAY_MS
     health_half_ms: int = HOUR_MS

@@ -21,28 +21,27 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from engine import limits
-from engine.fraud import evidence
-from engine.fraud.blocks import BLOCK, CHALLENGE, SHADOW, Block, Verdict, span
-from engine.fraud.book import Book
-from engine.fraud.calm import FEW, is_calm
-from engine.fraud.feeding import feed
-from engine.fraud.figures import STAGES_MS, Figures
-from engine.fraud.holding import PROBE_MS, Holding, rows_of
-from engine.fraud.look import ODD_KINDS, Look
-from engine.fraud.node import SETTLE_MS, Node
+from engine.fraud import keeping
+from engine.fraud.blocks import BLOCK, CHALLENGE, SHADOW, Block, Verdict
+from engine.fraud.book import NUMBER, Book
+from engine.fraud.calm import Calm
+from engine.fraud.codes import OPEN, Scope
+from engine.fraud.figures import PROVEN, Figures
+from engine.fraud.holding import Holding, rows_of
+from engine.fraud.judging import Judge
+from engine.fraud.look import Look, abroad, scope_of, sources_of
+from engine.fraud.node import Node
+from engine.fraud.numbers import Seal
 from engine.fraud.places import DIGITS, Places
-from engine.fraud.policy import ALLOWED, BLOCKED, MONITOR, GuardPolicy
-from engine.fraud.repeats import Repeats
+from engine.fraud.policy import ALLOWED, BLOCKED, MONITOR, GuardPolicy, Strictness
 from engine.messages.message import OTP
 
 # Channels on which somebody earns from a message that arrives.
 PAID_PHONE_CHANNELS: Final = frozenset({"sms", "mms", "voice", "whatsapp", "rcs"})
 NO_FACTS: Final[Mapping[str, str]] = {}
-FORMAT: Final = 2
-_OLD_FORMAT: Final = 1
+FORMAT: Final = 3
 _USUAL_POLICY: Final = GuardPolicy()
-_SURE: Final = 2.2  # log odds that are 90 %
-_Found = tuple[float, Node, bool]
+_NOBODY: Final[list[str]] = []
 
 
 class FraudGuard:
@@ -52,19 +51,26 @@ class FraudGuard:
         figures: The shape of its tests.
 
     Attributes:
-        counts: How many messages it saw, and what it did.
         changed: Whether it has learnt anything; for whoever writes snapshots to set back.
     """
 
     def __init__(self, figures: Figures | None = None) -> None:
         self._figures = figures or Figures()
+        self._calm = Calm(self._figures)
         self._places = Places()
+        self._seal = Seal()
         self._books: dict[str, Book] = {}
         self._policies: dict[str, GuardPolicy] = {}
-        self._repeats = Repeats(self._figures.number_codes, self._figures.number_ms)
         self._holding = Holding(self._figures)
-        self.counts = dict.fromkeys(("checked", BLOCK, CHALLENGE, SHADOW, "monitored"), 0)
+        self._judge = Judge(self._figures, self._holding)
+        self._checked = 0
+        self._did = dict.fromkeys((BLOCK, CHALLENGE, SHADOW, "monitored"), 0)
         self.changed = False
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many messages it saw, and what it did."""
+        return {"checked": self._checked, **self._did}
 
     def configure(self, workspace: str, policy: GuardPolicy | None) -> None:
         """Sets what a workspace wants; None is the usual."""
@@ -76,15 +82,9 @@ class FraudGuard:
     # --- decisions ------------------------------------------------------------------------------
 
     def check(
-        self,
-        workspace: str,
-        channel: str,
-        purpose: str,
-        e164: str,
-        now_ms: int,
-        facts: Mapping[str, str] = NO_FACTS,
-        kind: int = -1,
-    ) -> Verdict | None:
+        self, workspace: str, channel: str, purpose: str, e164: str, now_ms: int,
+        facts: Mapping[str, str] = NO_FACTS, kind: int = -1, *, follows: bool = False,
+    ) -> Verdict | None:  # fmt: skip
         """Whether a message may leave: None, or why not.
 
         Args:
@@ -97,233 +97,90 @@ class FraudGuard:
             facts: What is known of who asked: `ip`, `device`, `country` (of the address), and
                 `risk`, which is `allow` for a message that is not to be judged.
             kind: The number's type, as libphonenumber counts them; -1 if it is not known.
+            follows: Whether it is a message that has left on another way before, and is judged
+                again: then it is no other code.
 
         Cost: see `python -m bench.pumping --cost`.
         """
         if channel not in PAID_PHONE_CHANNELS:
             return None
-        self.counts["checked"] += 1
+        self._checked += 1
         policy = self._policies.get(workspace, _USUAL_POLICY)
-        strict = policy.of(purpose)
-        place = self._places.known.get(e164[:DIGITS]) or self._places.of(e164)
-        mode = strict.modes.get(place.region, strict.usual)
-        if mode == ALLOWED or (facts and facts.get("risk") == ALLOWED) or policy.is_safe(e164):
+        strict = policy.purposes.get(purpose) or policy.of(purpose)
+        if strict.passes:
             return None
-        monitored = policy.monitor or mode == MONITOR
-        verdict: Verdict | None
-        if mode == BLOCKED:
-            why = f"the guard's definition allows no {purpose} messages to {place.region}"
-            verdict = Verdict(BLOCK, "geo_blocked", why, now_ms, 100)
+        monitored = False
+        if facts and facts.get("risk") == ALLOWED:
+            return None
+        if not strict.quick:
+            place = self._places.of(e164)
+            mode = strict.mode(place.region)
+            if mode == ALLOWED or policy.is_safe(e164):
+                return None
+            monitored = policy.monitor or mode == MONITOR
+            if mode == BLOCKED:
+                why = f"the guard's definition allows no {purpose} messages to {place.region}"
+                verdict = Verdict(BLOCK, "geo_blocked", why, now_ms, 100)
+                return self._answer(verdict, strict, monitored)
+            if strict.deaf and purpose != OTP:
+                return None
+        book = self._books.get(workspace) or self._new_book(workspace, now_ms)
+        if now_ms >= book.next_ms:
+            self._advance(workspace, book, now_ms)
+        scope: Scope | None
+        nodes = book.nodes
+        b4 = nodes.get(e164[:-4])
+        if b4 is not None and b4.scope is not None and b4.good >= PROVEN:
+            b5, scope, proof = b4.wider, b4.scope, 0
         else:
-            book = self._books.get(workspace) or self._new_book(workspace, now_ms)
-            if now_ms >= book.next_ms:
-                self._advance(workspace, book, now_ms)
-            look = Look(workspace, book, e164, place, strict, now_ms, facts, self._figures)
-            verdict = self._judge(look, kind)
-            if purpose == OTP and (verdict is None or monitored):
-                self.changed = True
-                feed(look, self._figures, self._repeats)
-        if verdict is None:
-            return None
+            b5, proof = nodes.get(e164[:-5]), 2
+            if b4 is not None and b4.good >= PROVEN:
+                proof = 0
+            elif b5 is not None and b5.good >= PROVEN:
+                proof = 1
+            place = self._places.known.young.get(e164[:DIGITS]) or self._places.of(e164)
+            scope = book.scopes[proof].get(place.network)
+            if proof == 0 and b4 is not None:
+                b4.wider, b4.scope = b5, scope
+        sources = _NOBODY
+        if facts:
+            sources = sources_of(facts)
+            where = facts.get("country")
+            if where and (scope is None or scope.region.name != where):
+                scope = None  # he may be abroad
+        if scope is not None and self._calm.is_calm(book, e164, scope, b5, b4, kind, now_ms):
+            if purpose != OTP:
+                return None
+            waiting = book.codes.get(e164)
+            if not sources or self._calm.are_calm(book, sources, now_ms):
+                if waiting is None or waiting.state != OPEN:
+                    self.changed = True
+                    book.send(e164, b5, b4, scope, sources, now_ms, proof == 0)
+                    return None
+                if follows or book.ask_again(waiting, now_ms):
+                    return None
+        place = self._places.of(e164)
+        away = abroad(facts, place.region) if facts else ""
+        region = book.area(place.region, now_ms)
+        wide = scope_of(book, place, region, proof, away, now_ms)
+        look = Look(workspace, book, e164, place, strict, wide, b5, b4, proof, sources, now_ms)
+        found = self._judge.judge(look, kind, follows=follows)
+        if purpose == OTP and (found is None or monitored):
+            self.changed = True
+            if not follows or e164 not in book.codes:
+                _leave(look, sources)
+        return None if found is None else self._answer(found, strict, monitored)
+
+    def _answer(self, verdict: Verdict, strict: Strictness, monitored: bool) -> Verdict | None:
+        """A verdict as the workspace wants it."""
+        self.changed = True
         if monitored:
-            self.counts["monitored"] += 1
+            self._did["monitored"] += 1
             return None
         if verdict.code != "geo_blocked":
             verdict = verdict._replace(action=strict.action_for(verdict.action))
-        self.counts[verdict.action] += 1
+        self._did[verdict.action] += 1
         return verdict
-
-    def _judge(self, look: Look, kind: int) -> Verdict | None:
-        """The strongest thing there is against a message, or None."""
-        book, figures, now_ms, e164 = look.book, self._figures, look.now_ms, look.e164
-        strict = look.strict
-        own = book.nodes.get(e164)
-        held = own.block if own is not None else None
-        if held is not None and held.until_ms > now_ms and self._counts(held, look):
-            held.denied += 1
-            return self._stopped(look, held)
-        if e164 in book.pending and strict.weight >= 1.0:
-            level = self._repeats.level(f"{look.workspace} {e164}", now_ms)
-            if level > figures.number_codes - 1 + 1e-9:
-                return self._repeated(look)
-        trusted = book.trusted
-        calm = False
-        if book.known.get(e164, 9) <= 2:
-            if trusted:
-                return None
-        else:
-            calm = is_calm(look, figures)
-            standing = None if calm else self._standing(look)
-            if standing is not None:
-                return standing
-        b4 = look.b4
-        if not trusted:
-            if b4 is not None and b4.out >= figures.blind_window and strict.weight >= 1.0:
-                return self._velocity(look, b4)
-            return None
-        region = look.region
-        if now_ms - region.at_ms >= SETTLE_MS:
-            region.settle(now_ms, figures)
-        if calm and kind not in ODD_KINDS and region.good >= 1.0 and region.alarms <= 1.0:
-            return None  # nothing below could come to a score
-        odd, words = look.oddities(kind)
-        found = self._narrow(look, odd)
-        found = self._wide(look, found)
-        if found is not None:
-            odds, node, wide = found
-            score = int(evidence.score_of(odds) * strict.weight)
-            if score >= (strict.block if wide else strict.challenge):
-                return self._begin(look, node, wide, evidence.score_of(odds), words)
-        return self._windows(look) if strict.weight >= 1.0 else None
-
-    def _narrow(self, look: Look, odd: float) -> _Found | None:
-        """The strongest odds among narrow nodes; the narrowest that is sure comes first."""
-        figures, b4, found = self._figures, look.b4, None
-        for node in look.leaves:
-            if node.block is not None and not node.block.blind:
-                continue  # half open: its probes decide
-            extra = odd
-            if node is b4:
-                if node.out >= 2:
-                    extra += evidence.prefix_crowd(node, look.region, figures)
-            elif node is look.b3 and b4 is not None:
-                extra += evidence.part_crowd(node, b4, 0.12, figures)
-            elif node is look.b2 and b4 is not None:
-                extra += evidence.part_crowd(node, b4, 0.02, figures)
-            elif node.things is not None and node.name[0] != "+":
-                extra += evidence.fan(node)
-            if node.walk + extra > figures.prior - 3.0 or node.slow > figures.slow_prior - 1.0:
-                node.settle(look.now_ms, figures)
-                odds = evidence.leaf_odds(node, extra, look.now_ms, figures)
-                if found is None or (odds > found[0] and found[0] < _SURE):
-                    found = (odds, node, False)
-        return found
-
-    def _wide(self, look: Look, found: _Found | None) -> _Found | None:
-        """The same with wide nodes: one of them has to be much surer than a narrow one."""
-        figures, region = self._figures, look.region
-        for node in look.gates:
-            if node.block is not None:
-                continue
-            extra = 0.0
-            if node.name[-2:-1] == "/":
-                if node.out >= FEW:
-                    extra = evidence.class_crowd(node, region, figures)
-                if look.proof and region.alarms > 1.0:
-                    extra += figures.alarm * (region.alarms - 0.5)
-            if node.walk + extra > figures.area_prior - 3.0:
-                node.settle(look.now_ms, figures)
-                if not look.proof and not evidence.is_no_outage(node, region, look.now_ms, figures):
-                    continue
-                odds = node.walk + extra - figures.area_prior
-                if found is None or odds > found[0] + 2.0:
-                    found = (odds, node, True)
-        return found
-
-    def _standing(self, look: Look) -> Verdict | None:
-        """The strongest block that stands against a message, or None if it may pass as a probe."""
-        now_ms = look.now_ms
-        worst: Block | None = None
-        where: Node | None = None
-        for nodes in (look.leaves, look.gates):
-            for node in nodes:
-                block = node.block
-                if block is None or not self._counts(block, look):
-                    continue
-                if block.until_ms <= now_ms and (
-                    block.blind or not block.probe_ms or now_ms - block.probe_ms > PROBE_MS
-                ):
-                    continue
-                if worst is None or block.score > worst.score:
-                    worst, where = block, node
-        if worst is None or where is None:
-            return None
-        if not worst.wide and not worst.blind:
-            odds = evidence.leaf_odds(where, 0.0, now_ms, self._figures)
-            worst.score = max(worst.score, evidence.score_of(odds))
-        worst.denied += 1
-        return self._stopped(look, worst)
-
-    @staticmethod
-    def _counts(block: Block, look: Look) -> bool:
-        """Whether a block stops messages of this purpose."""
-        return int(block.score * look.strict.weight) >= look.strict.challenge
-
-    def _windows(self, look: Look) -> Verdict | None:
-        """Codes under way at once, where little is known."""
-        figures, b4, region = self._figures, look.b4, look.region
-        if b4 is not None and b4.out >= figures.window:
-            share = (b4.good + 0.5) / (region.good + 50.0)
-            window = figures.window + 0.5 * min(b4.good, 200.0) + 2.0 * share * region.out
-            if b4.out >= window:
-                return self._full(look, b4, window)
-        for node in look.gates:
-            if node.out >= figures.area_window:
-                window = figures.area_window + max(node.fresh, node.good / 50.0)
-                if node.out >= window:
-                    return self._full(look, node, window)
-        return None
-
-    def _full(self, look: Look, node: Node, window: float) -> Verdict:
-        why = (
-            f"{node.out} codes to {look.label(node)} wait to be typed in, and no more than "
-            f"{window:.0f} may at once until more of them are"
-        )
-        until_ms = look.now_ms + STAGES_MS[2]
-        return Verdict(CHALLENGE, "too_many_under_way", why, until_ms, look.strict.challenge)
-
-    # --- blocks ---------------------------------------------------------------------------------
-
-    def _begin(self, look: Look, node: Node, wide: bool, score: int, words: str) -> Verdict:
-        """Holds what was found against a node, from now on."""
-        book, region = look.book, look.region
-        network = book.areas.get(look.place.network) or region
-        usual, of_region = book.conversions(network, region)
-        told = evidence.told(book, node, look.label(node), of_region if wide else usual) + words
-        if wide:
-            return self._hold(look, node, Block(True, False, "unverified_class", told, score))
-        self._explain(look, node)
-        code = "unverified_prefix" if node.name[0] == "+" else "unverified_source"
-        first = min(3, int(region.alarms / 2))
-        return self._hold(look, node, Block(False, False, code, told, score), first)
-
-    def _explain(self, look: Look, node: Node) -> None:
-        """What happened in a narrow place is no evidence against wider ones, save that it did."""
-        prefix = node.name[0] == "+"
-        for wider in look.leaves:
-            if prefix and wider.name[0] == "+" and len(wider.name) < len(node.name):
-                past = max(0.0, node.walk - self._figures.left)
-                wider.walk = max(0.0, wider.walk - past)
-        for wider in look.gates:
-            wider.walk = max(0.0, wider.walk - node.walk)
-        if prefix and node.block is None:
-            look.region.alarms += 1.0 / (1.0 + look.region.out / 50.0)
-
-    def _velocity(self, look: Look, b4: Node) -> Verdict:
-        """Many codes into one block of a workspace that tells nothing of their verification."""
-        told = (
-            f"more than {self._figures.blind_window:.0f} one-time codes to numbers "
-            f"{look.label(b4)} within {span(self._figures.number_ms)}"
-        )
-        b4.out = 0
-        b4.reset_ms = look.now_ms
-        return self._hold(look, b4, Block(False, True, "prefix_velocity", told, 95))
-
-    def _repeated(self, look: Look) -> Verdict:
-        codes, within = self._repeats.codes, span(self._figures.number_ms)
-        told = f"more than {codes} one-time codes to {look.e164} within {within}"
-        self._repeats.drop(f"{look.workspace} {look.e164}")
-        node = look.book.node(look.e164, look.now_ms)
-        return self._hold(look, node, Block(False, True, "repeated_number", told, 95))
-
-    def _hold(self, look: Look, node: Node, block: Block, first: int = 0) -> Verdict:
-        self.changed = True
-        self._holding.begin(look.workspace, node, block, look.now_ms, first)
-        return self._stopped(look, block)
-
-    def _stopped(self, look: Look, block: Block) -> Verdict:
-        strict = look.strict
-        return self._holding.verdict(block, strict.weight, strict.block, look.now_ms)
 
     # --- evidence -------------------------------------------------------------------------------
 
@@ -342,7 +199,6 @@ class FraudGuard:
             self._advance(workspace, book, at_ms)
         self.changed = True
         if what == "verified":
-            self._repeats.drop(f"{workspace} {e164}")
             book.verified(e164, at_ms)
         elif what == "expired":
             book.expire(e164, at_ms)
@@ -358,8 +214,9 @@ class FraudGuard:
     def _legit(self, book: Book, e164: str, at_ms: int) -> None:
         """Somebody vouches for a number: its blocks are half open at once."""
         book.verified(e164, at_ms)
-        for name in (e164, e164[:-2], e164[:-3], e164[:-4], e164[:-5]):
-            node = book.nodes.get(name)
+        own = book.held.get(e164) if book.holds else None
+        prefixes = [book.nodes.get(e164[:-digits]) for digits in (2, 3, 4, 5)]
+        for node in (own, *prefixes):
             if node is not None:
                 node.walk = max(0.0, node.walk - 1.0)
                 if node.block is not None:
@@ -367,12 +224,13 @@ class FraudGuard:
 
     def _fraud(self, workspace: str, book: Book, e164: str, at_ms: int) -> None:
         """Somebody says that a number is of fraud: it is blocked for the longest term."""
-        book.known.pop(e164, None)
+        book.known.pop(e164)
         for name in (e164[:-2], e164[:-3], e164[:-4]):
             node = book.node(name, at_ms)
             node.walk = min(self._figures.walk_top, node.walk + 2.0)
-        block = Block(False, True, "reported", f"{e164} was reported as fraud", 99)
-        self._holding.begin(workspace, book.node(e164, at_ms), block, at_ms, 20)
+            node.calm_ms = 0
+        block = Block(False, True, "reported", "the number was reported as fraud", 99)
+        self._holding.begin(workspace, book.number(e164, at_ms), block, at_ms, 20)
 
     def _advance(self, workspace: str, book: Book, now_ms: int) -> None:
         book.advance(now_ms)
@@ -401,13 +259,13 @@ class FraudGuard:
         """
         books: dict[str, Any] = {}
         for workspace, book in list(self._books.items()):
-            for rows in book.slices():
+            for rows in keeping.slices(book, self._seal):
                 if rows is None:
                     yield None
                 else:
                     books[workspace] = rows
             yield None
-        yield [FORMAT, books, self._holding.rows(), self._repeats.rows()]
+        yield [FORMAT, books, self._holding.rows(), self._seal.secret]
 
     def restore(self, snapshot: list[Any] | None, blocks: Iterable[list[Any]] = ()) -> None:
         """Takes in a snapshot, and blocks that were kept apart since.
@@ -417,25 +275,71 @@ class FraudGuard:
         Raises:
             ValueError: It is of a format that this version does not know.
         """
-        version, books, snapped, repeats = snapshot or [FORMAT, {}, [], []]
-        if version == _OLD_FORMAT:
-            books, snapped, repeats = {}, books, []
-        elif version != FORMAT:
+        version, books, snapped, rest = snapshot or [FORMAT, {}, [], b""]
+        repeats: list[Any] = []
+        if version == FORMAT:
+            self._seal.secret = rest
+        elif version == 2:
+            books = {name: keeping.of_format_2(rows) for name, rows in books.items()}
+            repeats = rest
+        elif version == 1:
+            books, snapped = {}, books
+        else:
             msg = f"a fraud snapshot of format {version} is not known here; this reads {FORMAT}"
             raise ValueError(msg)
         for workspace, rows in books.items():
-            self._new_book(workspace, 0).restore(rows)
-        self._repeats.restore(repeats)
+            keeping.restore(self._new_book(workspace, 0), rows)
+        for name, level, at_ms in repeats:
+            workspace, _, e164 = name.partition(" ")
+            if workspace in self._books:
+                self._books[workspace].repeats.levels.restore(e164, (level, at_ms))
         for workspace, name, block in rows_of((*snapped, *blocks)):
             at_ms = block.until_ms
             book = self._books.get(workspace) or self._new_book(workspace, at_ms)
-            node = book.area(name, at_ms) if block.wide else book.node(name, at_ms)
-            self._holding.restore(f"{workspace} {name}", node, block)
+            node: Node
+            if block.wide:
+                node = book.area(name, at_ms)
+            elif name.startswith(NUMBER):
+                node = book.number(bytes.fromhex(name[len(NUMBER) :]), at_ms)
+            elif block.code in ("repeated_number", "reported"):
+                node = book.number(name, at_ms)  # older versions wrote it in clear
+            else:
+                node = book.node(name, at_ms)
+            self._holding.restore(f"{workspace} {node.name}", node, block)
+
+    @property
+    def secret(self) -> bytes:
+        """What numbers are digested with before they are written; empty if nobody has set it."""
+        return self._seal.secret
+
+    def seal(self, secret: bytes) -> None:
+        """Sets the secret, at most 64 bytes, before anything was learnt. It goes into snapshots."""
+        self._seal.secret = secret
 
     def _new_book(self, workspace: str, now_ms: int) -> Book:
         if len(self._books) >= limits.FRAUD_WORKSPACES:
             del self._books[next(iter(self._books))]
-        book = self._books[workspace] = Book(self._figures, now_ms)
+        book = self._books[workspace] = Book(self._figures, now_ms, self._seal)
         for each in self._books.values():
             each.share(len(self._books))
         return book
+
+
+def _leave(look: Look, sources: list[str]) -> None:
+    """A code leaves that was looked at closely."""
+    book, now_ms, e164 = look.book, look.now_ms, look.e164
+    waiting = book.codes.get(e164)
+    if waiting is not None and waiting.state == OPEN:
+        book.ask_again(waiting, now_ms)
+        return
+    since = book.known.get(e164)
+    if since is not None:
+        book.known.put(e164, since + 1)
+    code = book.send(
+        e164, look.b5, look.b4, look.scope, sources, now_ms, not look.proof, look.explained()
+    )  # fmt: skip
+    for nodes in (code.leaves, code.scope.areas):
+        for node in nodes:
+            block = node.block
+            if block is not None and block.until_ms <= now_ms and not block.blind:
+                book.probe(code, node, block, now_ms)

@@ -97,6 +97,7 @@ class Holding:
             name = f"{workspace} {node.name}"
             node.walk = min(node.walk, 1.5)
             node.slow = min(node.slow, 3.0)
+            node.calm_ms = 0
             node.block.until_ms = now_ms
             node.block.score = 0  # so that a restart knows that it is over
             self.tell(name, node.block)

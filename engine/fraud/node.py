@@ -2,43 +2,50 @@
 
 Prefixes, networks, countries, classes of prefixes, IP addresses and devices are all nodes. Each has
 a walk: the clamped sum of log-likelihood ratios (Page's CUSUM over Wald's sequential test) of
-"codes sent here are not verified" against "they are, as usual". It never falls below zero, so that
-a good past buys no long attack, and it fades with the days.
+"codes sent here are not verified" against "they are, as usual". A good past buys no long attack,
+for the walk is not let fall below what the codes under way may still make up for; and it fades with
+the days.
+
+The walk is of codes whose end is known. What those under way say by their age is added when
+somebody asks (`evidence.waiting`): most are verified before anybody does.
 """
 
-from typing import Any, Final
+from bisect import bisect_left
+from typing import TYPE_CHECKING, Any, Final
 
 from engine.fraud.blocks import Block
 from engine.fraud.figures import Figures
 from engine.fraud.sketch import Sketch, mark_of
 
-SETTLE_MS: Final = 1_800_000  # fading is worked out this often
+if TYPE_CHECKING:
+    from engine.fraud.codes import Scope
+
+SETTLE_MS: Final = 7_200_000  # fading is worked out this often
 MOST: Final = 0.93  # the largest share that is believed: or one mistake would be proof
-_WELL_MS: Final = 20_000  # and health this often
-GRAIN_MS: Final = 60_000  # the present fades in steps that are no shorter
+KEY_BITS: Final = 16  # of a code's key: what is right of the time
+_WELL_MS: Final = 20_000  # health is worked out this often
+_FADES_MS: Final = 600_000  # the present fades this often
+_LN2: Final = 0.693_147
 
 
 class Node:
-    """See the module's text.
+    """A narrow node: a block of numbers, an address, a device.
 
     Attributes:
         name: What it is, unique in a workspace: digits for a prefix, else words.
         walk: Evidence for fraud, in nats; `slow`: for fraud that verifies a part itself.
-        out: Codes under way: sent, and neither verified nor given up.
-        reset_ms: What was sent before is not among them any more.
-        sent: Codes whose outcome is known, fading.
-        good: Those of them that were verified, fading.
+        weight: Evidence as it was worked out last, with that of codes under way.
+        opened: The keys of codes under way, the oldest first, that are not explained by a block of
+            a narrower prefix. Blocks of 100,000 numbers keep none, and learn when codes end.
+        good: Codes that were verified, fading; `bad`: those that were given up.
         born_ms: When it was first seen.
         at_ms: Until when fading was worked out.
-        last: The last number sent to, without its prefix; -1 for none.
+        last: The last number sent to; None if it is not known.
         voted_ms: When it last had a say on its network's health.
-        usual: The usual share of verified codes of a network; `usual_wide`: of its country; as
-            they were worked out at `usual_ms`.
-        well: Its health as it was worked out last, good until `well_ms`.
-        due: What the votes promised; `seen`: what they kept; `health_ms`: until when both faded.
-        alarms: Blocks of prefixes in it that began lately, fading within a day (countries).
-        fresh: Codes that were verified, fading within an hour (wide nodes).
-        recent: Codes sent, fading within an hour (countries and networks).
+        wider: Of a block of 10,000 numbers that of 100,000; `scope`: its wide nodes, as long as
+            somebody in it was verified.
+        calm_ms: Until when nothing needs to be asked of it; `calm_out`: with so many codes under
+            way at most.
         block: What is held against it, or None.
         things: Different things seen with it: prefixes of an address, addresses of a prefix.
         only: The mark of the one thing that was seen with it; a sketch is made for the second.
@@ -47,22 +54,27 @@ class Node:
 
     # Not a msgspec.Struct: writing to its fields takes 20 to 35 ns longer each time.
     __slots__ = (
-        "alarms", "at_ms", "block", "born_ms", "due", "fresh", "good", "health_ms", "last", "mark",
-        "name", "only", "out", "recent", "reset_ms", "seen", "sent", "slow", "things", "usual",
-        "usual_ms", "usual_wide", "voted_ms", "walk", "well", "well_ms",
+        "at_ms", "bad", "block", "born_ms", "calm_ms", "calm_out", "good", "last", "mark", "name",
+        "only", "opened", "scope", "slow", "things", "voted_ms", "walk", "weight", "wider",
     )  # fmt: skip
 
     def __init__(self, name: str, now_ms: int) -> None:
         self.name = name
-        self.born_ms = self.at_ms = self.health_ms = now_ms
-        self.walk = self.slow = self.sent = self.good = 0.0
-        self.due = self.seen = self.recent = self.alarms = self.fresh = 0.0
-        self.usual = self.usual_wide = 0.0
-        self.out = self.reset_ms = self.voted_ms = self.usual_ms = self.well_ms = 0
-        self.last = self.mark = self.only = -1
-        self.well = 1.0
+        self.born_ms = self.at_ms = now_ms
+        self.walk = self.weight = self.slow = self.good = self.bad = 0.0
+        self.voted_ms = self.calm_ms = self.calm_out = 0
+        self.mark = self.only = -1
+        self.opened: list[int] = []
+        self.last: str | None = None
+        self.wider: Node | None = None
+        self.scope: Scope | None = None
         self.block: Block | None = None
         self.things: Sketch | None = None
+
+    @property
+    def sent(self) -> float:
+        """Codes whose outcome is known, fading."""
+        return self.good + self.bad
 
     def settle(self, now_ms: int, figures: Figures) -> None:
         """Lets evidence and history fade."""
@@ -74,16 +86,9 @@ class Node:
             fade = 0.5 ** (past_ms / figures.walk_half_ms)
             self.walk *= fade
             self.slow *= fade
-        if self.alarms:
-            self.alarms *= 0.5 ** (past_ms / figures.alarm_half_ms)
         fade = 0.5 ** (past_ms / figures.history_half_ms)
-        self.sent *= fade
+        self.bad *= fade
         self.good *= fade
-
-    def conversion(self, parent: float, codes: float) -> float:
-        """The share of codes that are verified here, shrunk towards the parent's."""
-        found = (self.good + codes * parent) / (self.sent + codes)
-        return found if found < MOST else MOST  # noqa: FURB136 - hot
 
     def per_day(self, now_ms: int, figures: Figures) -> float:
         """Verified codes a day, as history has it."""
@@ -91,99 +96,193 @@ class Node:
         return self.good * 86_400_000 / max(span_ms, 86_400_000)
 
     def row(self) -> list[Any]:
-        """What a restart keeps of it."""
+        """What a restart keeps of it: nothing of codes under way, and no number."""
         things = self.things
         if things is None and self.only >= 0:
             things = Sketch()
             things.add_mark(self.only)
         return [
-            self.name, self.walk, self.sent, self.good, self.born_ms, self.at_ms, self.last,
-            self.due, self.seen, self.recent, self.health_ms,
-            b"" if things is None else bytes(things), self.slow,
-            self.alarms,
+            self.name, max(0.0, self.walk), self.bad, self.good, self.born_ms, self.at_ms,
+            b"" if things is None else bytes(things), max(0.0, self.slow),
         ]  # fmt: skip
 
 
-def new_node(name: str, now_ms: int) -> Node:
-    """A node that nothing is known of."""
-    return Node(name, now_ms)
+class Area(Node):
+    """A wide node: a class of prefixes, a network, a country.
+
+    Attributes:
+        out: Codes under way, as they were counted last; of a country at any time.
+        tense: Whether there is some evidence in it.
+        full: What one of them says at most, about.
+        own: The usual share of verified codes of a class; `steps`: what a code says by its stage,
+            until `steps_ms`.
+        weighed_ms: When `weight` was worked out last.
+        count: What happened here: codes that were verified (classes) or have ended (countries).
+        fresh: So much of that within an hour, fading; `counted`: until which count.
+        heard: Codes that were verified, fading, as soon as they are (`good` hears it when others of
+            their age are given up).
+        due: What the votes on its health promised, fading; `seen`: what they kept.
+        asked: The same since these faded; `answered`.
+        faded_ms: When they did.
+        alarms: Blocks of prefixes in it that began lately, fading within a day (countries).
+        well: Its health as it was worked out last, good until `well_ms`.
+        usual: The usual share of verified codes of a network; `usual_wide`: of its country; as
+            they were worked out at `usual_ms`.
+    """
+
+    __slots__ = (
+        "alarms", "answered", "asked", "count", "counted", "due", "faded_ms", "fresh", "full",
+        "heard", "out", "own", "seen", "steps", "steps_ms", "tense", "usual", "usual_ms", "usual_wide", "weighed_ms", "well", "well_ms",
+    )  # fmt: skip
+
+    def __init__(self, name: str, now_ms: int) -> None:
+        super().__init__(name, now_ms)
+        self.faded_ms = now_ms
+        self.due = self.seen = self.asked = self.answered = 0.0
+        self.fresh = self.heard = self.alarms = self.usual = self.usual_wide = 0.0
+        self.out = self.usual_ms = self.well_ms = self.weighed_ms = self.count = self.counted = 0
+        self.own = 0.0
+        self.steps_ms = 0
+        self.steps: list[float] = []
+        self.full = 1.5
+        self.well = 1.0
+        self.tense = False
+
+    def settle(self, now_ms: int, figures: Figures) -> None:
+        """See `Node.settle`."""
+        past_ms = now_ms - self.at_ms
+        if past_ms >= SETTLE_MS:
+            self.alarms *= 0.5 ** (past_ms / figures.alarm_half_ms)
+            self.heard *= 0.5 ** (past_ms / figures.history_half_ms)
+        super().settle(now_ms, figures)
+
+    def fade(self, now_ms: int, figures: Figures) -> None:
+        """Lets the present fade; what is new is taken to have come evenly since the last time."""
+        past = (now_ms - self.faded_ms) / figures.health_half_ms
+        if past <= 0.0:
+            return
+        self.faded_ms = now_ms
+        left = 0.5**past
+        new = (1.0 - left) / (_LN2 * past)
+        self.due = self.due * left + self.asked * new
+        self.seen = self.seen * left + self.answered * new
+        self.fresh = self.fresh * left + (self.count - self.counted) * new
+        self.asked = self.answered = 0.0
+        self.counted = self.count
+
+    @property
+    def lately(self) -> float:
+        """What happened here within an hour, fading."""
+        return self.fresh + self.count - self.counted
+
+    def row(self) -> list[Any]:
+        """See `Node.row`."""
+        return [
+            *super().row(), self.due + self.asked, self.seen + self.answered, self.lately,
+            self.faded_ms, self.alarms,
+        ]  # fmt: skip
 
 
 def node_from(row: list[Any]) -> Node:
-    """The node of a row."""
-    (
-        name,
-        walk,
-        sent,
-        good,
-        born_ms,
-        at_ms,
-        last,
-        due,
-        seen,
-        recent,
-        health_ms,
-        things,
-        slow,
-        alarms,
-    ) = row
-    node = new_node(name, born_ms)
-    node.walk, node.sent, node.good, node.at_ms, node.last = walk, sent, good, at_ms, last
-    node.due, node.seen, node.recent, node.health_ms = due, seen, recent, health_ms
-    node.things = Sketch(things) if things else None
-    node.slow, node.alarms = slow, alarms
+    """The narrow node of a row."""
+    node = Node(row[0], row[4])
+    _fill(node, row)
     return node
 
 
-def health(node: Node, now_ms: int, figures: Figures) -> float:
-    """How much of what proven prefixes usually verify they verify now, 0 to 1."""
-    if node.well_ms > now_ms:
-        return node.well
-    if now_ms - node.health_ms >= GRAIN_MS:
-        fade_health(node, now_ms, figures)
-    well, due = 1.0, node.due
-    if due >= 0.5 and node.seen < due:
-        well = (node.seen + 2.0) / (due + 2.0)
-        if node.recent > 8.0:  # less is never beyond the usual
-            well += (1.0 - well) * excess(node, now_ms, figures)
-    node.well = well
-    node.well_ms = now_ms + _WELL_MS
-    return well
+def area_from(row: list[Any]) -> Area:
+    """The wide node of a row."""
+    area = Area(row[0], row[4])
+    _fill(area, row)
+    area.due, area.seen, area.fresh, area.faded_ms, area.alarms = row[8:]
+    area.heard = area.good
+    return area
 
 
-def excess(node: Node, now_ms: int, figures: Figures) -> float:
+def _fill(node: Node, row: list[Any]) -> None:
+    _, node.walk, node.bad, node.good, _, node.at_ms, things, node.slow = row[:8]
+    node.things = Sketch(things) if things else None
+
+
+def remove(opened: list[int], key: int) -> bool:
+    """Takes a code out of those under way; whether it was among them."""
+    place = bisect_left(opened, key)
+    if place < len(opened) and opened[place] == key:
+        del opened[place]
+        return True
+    return False
+
+
+def conversion(node: Node, usual: float, codes: float) -> float:
+    """The share of codes that are verified in a place, shrunk towards what is usual around it."""
+    found = (node.good + codes * usual) / (node.good + node.bad + codes)
+    return found if found < MOST else MOST  # noqa: FURB136 - hot
+
+
+def child_conversion(node: Node, usual: float, codes: float, slow: int = 0) -> float:
+    """The same for who may be an attacker: it is not believed to have sunk far.
+
+    Args:
+        node: The place.
+        usual: What is usual around it.
+        codes: As many codes that is worth.
+        slow: Codes under way that take longer than those that were counted as verified.
+    """
+    good = node.good
+    found = (good + codes * usual) / (good + node.bad + slow + codes)
+    if found > MOST:
+        return MOST
+    floor = usual * (0.85 - 0.035 * good) if good < 10.0 else 0.5 * usual
+    return found if found > floor else floor  # noqa: FURB136 - hot
+
+
+def health(area: Area, region: Area, now_ms: int, figures: Figures) -> float:
+    """How much of what proven prefixes usually verify they verify now, 0 to 1.
+
+    Args:
+        area: The network, or the country itself.
+        region: Its country.
+        now_ms: The time.
+        figures: The figures of the guard.
+    """
+    if now_ms - area.faded_ms >= _FADES_MS:
+        area.fade(now_ms, figures)
+    due, seen = area.due + area.asked, area.seen + area.answered
+    if seen >= 0.95 * due or due < 0.5:
+        return 1.0
+    if area.well_ms <= now_ms:
+        well = (seen + 2.0) / (due + 2.0)
+        area.well = well + (1.0 - well) * excess(region, now_ms, figures)
+        area.well_ms = now_ms + _WELL_MS
+    return area.well
+
+
+def excess(region: Area, now_ms: int, figures: Figures) -> float:
     """0 to 1: how far there is more traffic than a bad day of a carrier explains.
 
     An outage brings no more people, so failing codes in a flood are not believed to be one.
     """
-    span_ms = max(min(now_ms - node.born_ms, 1.4427 * figures.history_half_ms), 86_400_000)
-    usual = node.sent * 1.4427 * figures.health_half_ms / span_ms
-    return max(0.0, min(1.0, node.recent / (2.5 * usual + 8.0) - 1.0))
-
-
-def fade_health(node: Node, now_ms: int, figures: Figures) -> None:
-    """Lets the present fade. The hot paths ask for `GRAIN_MS` themselves first."""
-    past_ms = now_ms - node.health_ms
-    if past_ms >= GRAIN_MS:
-        fade = 0.5 ** (past_ms / figures.health_half_ms)
-        node.due *= fade
-        node.seen *= fade
-        node.recent *= fade
-        node.fresh *= fade
-        node.health_ms = now_ms
+    if now_ms - region.faded_ms >= _FADES_MS:
+        region.fade(now_ms, figures)
+    lately = region.lately
+    if lately <= 8.0:
+        return 0.0
+    longest_ms = 1.4427 * figures.history_half_ms
+    span_ms = max(min(now_ms - region.born_ms, longest_ms), 2.0 * figures.health_half_ms)
+    usual = region.sent * 1.4427 * figures.health_half_ms / span_ms
+    return max(0.0, min(1.0, lately / (2.5 * usual + 8.0) - 1.0))
 
 
 def met(node: Node, other: Node) -> None:
-    """Two nodes were seen together: each counts the other's name. Cost: 0.4 µs."""
-    for one, thing in ((node, other), (other, node)):
-        mark = thing.mark
-        if mark < 0:
-            mark = thing.mark = mark_of(thing.name)
-        if one.things is not None:
-            one.things.add_mark(mark)
-        elif one.only < 0:
-            one.only = mark
-        elif one.only != mark:
-            one.things = Sketch()
-            one.things.add_mark(one.only)
-            one.things.add_mark(mark)
+    """Another node was seen with one: its name is counted. Cost: 0.2 µs."""
+    mark = other.mark
+    if mark < 0:
+        mark = other.mark = mark_of(other.name)
+    if node.things is not None:
+        node.things.add_mark(mark)
+    elif node.only < 0:
+        node.only = mark
+    elif node.only != mark:
+        node.things = Sketch()
+        node.things.add_mark(node.only)
+        node.things.add_mark(mark)

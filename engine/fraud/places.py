@@ -16,6 +16,8 @@ from phonenumbers import (
 )
 from phonenumbers.carrierdata import CARRIER_DATA
 
+from engine.fraud.newest import Newest
+
 _KEPT: Final = 20_000
 DIGITS: Final = 8  # "+" and so many digits less one decide about country and network
 
@@ -45,20 +47,21 @@ class Places:
         known: The newest places by the first `DIGITS` characters of their numbers.
     """
 
-    __slots__ = ("_regions", "known")
+    __slots__ = ("_made", "_regions", "known")
 
     def __init__(self) -> None:
-        self.known: dict[str, Place] = {}
-        self._regions: dict[str, str] = {}
+        self.known: Newest[str, Place] = Newest(_KEPT)
+        self._made: Newest[tuple[str, str], Place] = Newest(_KEPT)
+        self._regions: Newest[str, str] = Newest(_KEPT)
 
     def of(self, e164: str) -> Place:
         """The place of a number in international form."""
         prefix = e164[:DIGITS]
         place = self.known.get(prefix)
         if place is None:
-            if len(self.known) >= _KEPT:
-                del self.known[next(iter(self.known))]
-            place = self.known[prefix] = self._find(e164)
+            place = self._find(e164)
+        if prefix not in self.known.young:
+            self.known.put(prefix, place)
         return place
 
     def _find(self, e164: str) -> Place:
@@ -71,9 +74,15 @@ class Places:
         region = regions[0] if len(regions) == 1 else self._shared(e164, digits, regions)
         if region in ("", "001"):
             region = e164[: 1 + digits]
-        network = f"{region} {_network(e164[1:], digits)}"
+        name = _network(e164[1:], digits)
+        place = self._made.get((region, name))
+        if place is not None:
+            return place
+        network = f"{region} {name}"
         classes = (f"{region}/0", f"{region}/1", f"{region}/2")
-        return Place(region, network, classes, f"{region}/3", f"{network}/2")
+        place = Place(region, network, classes, f"{region}/3", f"{network}/2")
+        self._made.put((region, name), place)
+        return place
 
     def _shared(self, e164: str, digits: int, regions: tuple[str, ...]) -> str:
         """The country of a number whose code several have: four digits more tell it."""
@@ -84,9 +93,7 @@ class Places:
             with suppress(NumberParseException):
                 found = region_code_for_number(parse(e164, None))
             region = found or regions[0]
-            if len(self._regions) >= _KEPT:
-                del self._regions[next(iter(self._regions))]
-            self._regions[prefix] = region
+            self._regions.put(prefix, region)
         return region
 
 

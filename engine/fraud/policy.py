@@ -18,6 +18,8 @@ from engine.schema import Strict, issues_of, refusal
 GUARD: Final = "guard"
 DEFAULT: Final = "default"
 
+MOST_SCORE: Final = 99  # the guard is never surer
+
 ALLOWED: Final = "allow"
 MONITOR: Final = "monitor"
 FILTER: Final = "filter"
@@ -90,13 +92,21 @@ class GuardModel(Strict):
 
 
 class Strictness:
-    """How strict the guard is with one purpose; see `PurposeModel`."""
+    """How strict the guard is with one purpose; see `PurposeModel`.
 
-    __slots__ = ("action", "block", "challenge", "modes", "usual", "weight")
+    Attributes:
+        deaf: Whether no score comes to a challenge, with its weight.
+        quick: Whether it filters everywhere, and every number.
+        passes: Whether nothing can stop a message, or be learnt from it.
+    """
+
+    __slots__ = (
+        "action", "block", "challenge", "deaf", "modes", "passes", "quick", "usual", "weight"
+    )  # fmt: skip
 
     def __init__(
         self, weight: float, challenge: int, block: int, action: str, modes: dict[str, str],
-        usual: str,
+        usual: str, *, is_code: bool, exempts: bool,
     ) -> None:  # fmt: skip
         self.weight = weight
         self.challenge = challenge
@@ -104,6 +114,10 @@ class Strictness:
         self.action = action
         self.modes = modes
         self.usual = usual
+        self.deaf = int(MOST_SCORE * weight) < challenge
+        everywhere = usual == FILTER and not modes
+        self.quick = everywhere and not exempts
+        self.passes = everywhere and self.deaf and not is_code
 
     def mode(self, region: str) -> str:
         """What is done about a country."""
@@ -143,8 +157,9 @@ class GuardPolicy:
             modes: dict[str, str] = {**model.countries, **written.countries}
             usual = modes.pop(DEFAULT, FILTER)
             self.purposes[purpose] = Strictness(
-                weight, written.challenge, written.block, written.action, modes, usual
-            )
+                weight, written.challenge, written.block, written.action, modes, usual,
+                is_code=purpose == OTP, exempts=self.monitor or bool(model.safe),
+            )  # fmt: skip
 
     def of(self, purpose: str) -> Strictness:
         """How strict it is with a purpose; unknown ones count as marketing."""

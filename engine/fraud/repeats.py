@@ -1,8 +1,10 @@
 """Many codes to one number: a leaky bucket a number, whatever was verified."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 
-from engine import limits
+from engine.fraud.numbers import Numbers
+
+Level = tuple[float, int]
 
 
 class Repeats:
@@ -11,42 +13,32 @@ class Repeats:
     Args:
         codes: How many codes are still believed.
         span_ms: The time in which a full bucket drains.
+        levels: Where they are kept: how full one was, and when.
     """
 
-    __slots__ = ("_drain_per_ms", "_levels", "codes")
+    __slots__ = ("_drain_per_ms", "codes", "levels")
 
-    def __init__(self, codes: int, span_ms: int) -> None:
+    def __init__(self, codes: int, span_ms: int, levels: Numbers[Level]) -> None:
         self.codes = codes
         self._drain_per_ms = codes / span_ms
-        self._levels: dict[str, tuple[float, int]] = {}
+        self.levels = levels
 
-    def level(self, name: str, now_ms: int) -> float:
-        """The level, without another code."""
-        level, at_ms = self._levels.get(name, (0.0, now_ms))
-        return max(0.0, level - max(0, now_ms - at_ms) * self._drain_per_ms)
+    def is_full(self, number: str, now_ms: int) -> bool:
+        """Whether another code would be one too many."""
+        return self._level(number, now_ms) > self.codes - 1 + 1e-9
 
-    def add(self, name: str, first_ms: int, now_ms: int) -> None:
+    def add(self, number: str, first_ms: int, now_ms: int) -> None:
         """Adds one. The first one, at `first_ms`, was not added: most numbers have no second."""
-        if name not in self._levels:
-            self._levels[name] = (1.0, first_ms)
-        level = self.level(name, now_ms) + 1.0
-        del self._levels[name]
-        if len(self._levels) >= limits.FRAUD_NUMBERS:
-            del self._levels[next(iter(self._levels))]
-        self._levels[name] = (level, now_ms)
+        if self.levels.get(number) is None:
+            self.levels.put(number, (1.0, first_ms))
+        self.levels.put(number, (self._level(number, now_ms) + 1.0, now_ms))
 
-    def drop(self, name: str) -> None:
-        """Forgets one."""
-        self._levels.pop(name, None)
+    def newest(self) -> Iterator[tuple[str | bytes, float, int]]:
+        """What a restart keeps, the newest first: the buckets that are at least half full."""
+        for number, (level, at_ms) in self.levels.newest():
+            if level >= self.codes / 2:
+                yield number, level, at_ms
 
-    def rows(self) -> list[tuple[str, float, int]]:
-        """What a restart keeps: the buckets that are at least half full."""
-        least = self.codes / 2
-        found = [(name, *level) for name, level in self._levels.items() if level[0] >= least]
-        return found[-limits.FRAUD_SNAPSHOT_NODES :]
-
-    def restore(self, rows: Iterable[tuple[str, float, int]]) -> None:
-        """Takes in what `rows` gave."""
-        for name, level, at_ms in rows:
-            if len(self._levels) < limits.FRAUD_NUMBERS:
-                self._levels[name] = (level, at_ms)
+    def _level(self, number: str, now_ms: int) -> float:
+        level, at_ms = self.levels.get(number) or (0.0, now_ms)
+        return max(0.0, level - max(0, now_ms - at_ms) * self._drain_per_ms)

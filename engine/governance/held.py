@@ -240,7 +240,8 @@ def _render(act: "Activation", message: Message, one: Waiting) -> None:
     context = unpack(one.context)
     context[_PROFILE] = act.entity.traits
     rendered = template.render(context, message.channel)
-    message.body, message.subject, message.warnings, message.content = rendered
+    message.body, message.subject = rendered.body, rendered.subject
+    message.warnings, message.content = rendered.warnings, rendered.content
 
 
 def _queue(act: "Activation", at: int, message: Message, one: Waiting) -> bool:

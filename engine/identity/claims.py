@@ -108,7 +108,7 @@ def _claim(act: Activation, type_: str, value: str, by: str) -> None:
 
 def _answer(act: Activation, command: Command) -> Reason:
     """The first who claims an identifier has it; the others hear of that one."""
-    _, key, _, _, claimant, by = command[:6]
+    claimant, by = command[4:6]
     state = act.entity.state
     if len(act.entity.outbox) >= limits.STUB_OUTBOX:
         return Reason.OUT_OF_TURN
@@ -122,10 +122,29 @@ def _answer(act: Activation, command: Command) -> Reason:
         state[_OTHERS] = state.get(_OTHERS, 0) + 1
         if state[_OTHERS] > limits.MERGES:
             owner = ""
-    forward_id = act.next_id()
-    since_ms = state.get(_SINCE, 0)
-    act.forward(forward_id, commands.claim(claimant, forward_id, key, owner, by, since_ms))
+    asked_ms = command[6] if len(command) > 6 else commands.UNKNOWN
+    _tell(act, claimant, owner, by, asked_ms)
     return Reason.ACCEPTED
+
+
+def ask_owner(act: Activation) -> Reason:
+    """At an identifier: asks whoever has it whether they still are there.
+
+    It is the answer to their claim once more: who has been erased since gives the identifier back,
+    and of everybody else it changes nothing.
+    """
+    state = act.entity.state
+    if len(act.entity.outbox) >= limits.STUB_OUTBOX:
+        return Reason.OUT_OF_TURN
+    _tell(act, state[_OWNER], state[_OWNER], "", state.get(_SINCE, 0))
+    return Reason.ACCEPTED
+
+
+def _tell(act: Activation, claimant: str, owner: str, by: str, asked_ms: int) -> None:
+    forward_id = act.next_id()
+    key, since_ms = act.entity.key, act.entity.state.get(_SINCE, 0)
+    command = commands.claim(claimant, forward_id, key, owner, by, since_ms, asked_ms)
+    act.forward(forward_id, command)
 
 
 def _take_answer(act: Activation, command: Command) -> Reason:

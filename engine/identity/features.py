@@ -15,6 +15,7 @@ from engine.governance import caps
 from engine.journeys import again
 from engine.journeys.steps import goal
 from engine.messages import inbound
+from engine.privacy import ties
 
 Join = Callable[[Any, Any], Any]
 """What this profile has, what the other brings: what is kept. Neither may be changed in place."""
@@ -64,6 +65,7 @@ JOINS: Final[dict[str, Join]] = {
     goal.STATE: _goals,
     held.STATE: _earliest,
     inbound.STATE: inbound.join,
+    ties.TOLD_BY: ties.join_tellers,
 }
 
 

@@ -43,8 +43,10 @@ from engine.messages.message import hop_of
 from engine.packing import pack
 from engine.reasons import Reason
 
-# What may be refused while too much is under way: its client still has it.
-_FROM_CLIENTS = frozenset({commands.EVENT, commands.SEND, commands.STOP, commands.CONSENT})
+# What may be refused while too much is under way: whoever it is from still has it.
+_FROM_CLIENTS = frozenset(
+    {commands.EVENT, commands.TOLD, commands.SEND, commands.STOP, commands.CONSENT}
+)
 
 
 def take_link(act: Activation, command: Command) -> Reason:

@@ -85,8 +85,9 @@ def end(act: "Activation", instance: Instance, status: str, why: str) -> None:
     entity = act.entity
     if instance.due_ms:
         act.clear_timer(TIMER + instance.id)
-    act.clear_timer(EXIT_TIMER + instance.id)
-    if entity.outbox:
+    if entity.timers:
+        act.clear_timer(EXIT_TIMER + instance.id)
+    if instance.memory and entity.outbox:
         calling.take_back(act, instance)
     instance.end(act.now, status, why)
     del entity.instances[instance.id]

@@ -224,8 +224,15 @@ class LaneQueue:
         Cost: 0.4 µs.
         """
         level = _LEVELS.get(message.purpose, _LAST_LEVEL)
-        if self._waiting + self.outside >= self._rooms[level]:
+        waiting = self._waiting
+        if waiting + self.outside >= self._rooms[level]:
             return Reason.QUEUE_FULL
+        on_time = self._queues[level].on_time
+        if on_time and message.expires_ms >> 10 >= on_time[-1].expires_ms >> 10:
+            message.queued = True  # as most do, it only goes behind the last
+            self._waiting = waiting + 1
+            on_time.append(message)
+            return _QUEUED
         self._enter(message, level).append(message)
         return _QUEUED
 

@@ -10,6 +10,7 @@ an event `Message Received` is taken, so that segments, entries and holds wait f
 other. The address takes the consent too, since messages may be sent to it by its own name.
 """
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
@@ -256,12 +257,13 @@ def join(mine: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> list[dict[
     return _bounded(sorted(both.values(), key=lambda one: int(one["at_ms"])))
 
 
-def forget_owner(entity: "Entity", owner: str) -> bool:
-    """An address forgets one of those that it belongs to; False if there is nobody else."""
-    others = [key for key in entity.state.get(OWNERS, ()) if key != owner]
+def forget_owners(entity: "Entity", names: Collection[str]) -> bool:
+    """An address forgets some of those that it belongs to; False if it was none of theirs."""
+    known: list[str] = entity.state.pop(OWNERS, [])
+    others = [key for key in known if key not in names]
     if others:
         entity.state[OWNERS] = others
-    return bool(others)
+    return len(others) < len(known)
 
 
 def ends_of(entity: "Entity") -> dict[str, Any]:

@@ -11,11 +11,12 @@ Most of a person's messages never change again, so they are kept as bytes only, 
 message is an object just while it is made or changed.
 """
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import Any, Final, Literal
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 from msgspec.msgpack import Decoder
+from msgspec.structs import replace
 from xxhash import xxh3_128_hexdigest
 
 from engine import limits
@@ -185,10 +186,10 @@ class Message(Struct, array_like=True, eq=False, gc=False):
         self.others = tuple(others)
         self.hop += 1
         self.carrier = self.provider_id = ""
-        self.status = Reason.QUEUED
+        self.status = _QUEUED
         if len(self.history) >= limits.MESSAGE_HISTORY:
             del self.history[1]
-        self.history.append((at_ms, Reason.QUEUED, "", why))
+        self.history.append((at_ms, _QUEUED, "", why))
 
     def offer(self, key: str, workspace: str, leave_by_ms: int = 0) -> tuple[Any, ...]:
         """The message as a sender takes it; see `engine.lanes.queue.QueuedMessage`.
@@ -253,18 +254,83 @@ class Messages(PackedRun):
     """The messages of one entity, packed, oldest first.
 
     What it gives are copies: a changed message is put back in its place.
+
+    Most of what becomes of a message is told soon after it was made. So the newest ones stay
+    objects, unpacked, until the bytes are asked for: by a row, by a reader, or by whoever looks for
+    a place. Which of them lie packed is no part of the state: the bytes are the same.
+
+    Attributes:
+        fresh: The messages, by id, that come after those in the run and are not packed yet.
     """
 
-    __slots__ = ()
+    __slots__ = ("fresh",)
+
+    def __init__(self, array: Raw | None = None) -> None:
+        """Messages from their `array()`; none if none is given."""
+        super().__init__(array)
+        self.fresh: dict[str, Message] | None = None
+
+    def __bool__(self) -> bool:
+        return self.number > 0
 
     def keep(self, message: Message, waiting: Container[str]) -> None:
-        """Adds a message. Past the limit the oldest that is not in `waiting` goes."""
-        if self.add(pack(message)) > limits.MESSAGES:
+        """Adds a message, which is the run's from now on.
+
+        Past the limit the oldest that is not in `waiting` goes.
+        """
+        fresh = self.fresh
+        if fresh is None:
+            self.fresh = {message.id: message}
+        elif message.id in fresh:
+            self.settle()
+            self.fresh = {message.id: message}
+        else:
+            fresh[message.id] = message
+        number = self.number = self.number + 1
+        if number > limits.MESSAGES:
             for at in self.starts():
                 head = self.span(at)[0] + 3 + len(_ID_HEAD)
                 if self[head : head + 32].decode() not in waiting:
                     self.drop(at)
                     break
+
+    def settle(self) -> None:
+        """Packs the messages that are objects yet."""
+        fresh, self.fresh = self.fresh, None
+        if fresh is not None:
+            for message in fresh.values():
+                self += pack(pack(message))
+
+    def borrow(self, id_: str) -> Message | None:
+        """A copy of a message that is not packed yet, to be changed; None if it is."""
+        fresh = self.fresh
+        kept = fresh.get(id_) if fresh is not None else None
+        if kept is None:
+            return None
+        message = replace(kept, history=kept.history[:])
+        if kept.facts:
+            message.facts = dict(kept.facts)
+        return message
+
+    def give_back(self, message: Message) -> None:
+        """Puts a changed message back in its place, wherever that is by now."""
+        fresh = self.fresh
+        if fresh is not None and message.id in fresh:
+            fresh[message.id] = message
+        else:
+            self.put(self.where(message.id), message)
+
+    def starts(self) -> Iterator[int]:
+        """See `PackedRun`."""
+        if self.fresh is not None:
+            self.settle()
+        return PackedRun.starts(self)
+
+    def array(self) -> Raw:
+        """See `PackedRun`."""
+        if self.fresh is not None:
+            self.settle()
+        return PackedRun.array(self)
 
     def where(self, id_: str) -> int:
         """Where the message with this id begins, or -1. Cost: 0.6 µs if it is one of the newest.
@@ -276,6 +342,8 @@ class Messages(PackedRun):
         head = _ID_HEAD + id_.encode()
         if len(head) != _HEAD_BYTES:
             return -1  # no message's id: queries bring what people typed
+        if self.fresh is not None:
+            self.settle()
         found = self.rfind(head)
         while found >= 0:
             start = found - 3
@@ -302,6 +370,9 @@ class Messages(PackedRun):
 
     def get(self, id_: str) -> Message | None:
         """The message with this id."""
+        message = self.borrow(id_)
+        if message is not None:
+            return message
         at = self.where(id_)
         return None if at < 0 else self.at(at)
 
@@ -311,6 +382,7 @@ class Messages(PackedRun):
 
 
 _unpack: Final = Decoder(Message).decode
+_QUEUED: Final = int(Reason.QUEUED)
 _ID_HEAD: Final = b"\xd9\x20"  # of a text of 32 bytes
 _ID_CHARS: Final = 32
 _HEAD_BYTES: Final = len(_ID_HEAD) + _ID_CHARS

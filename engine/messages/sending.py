@@ -49,6 +49,14 @@ _NEVER_LEFT = frozenset(
     }
 )  # fmt: skip
 
+# All others are taken in, and that is all.
+_REMARKABLE: Final = _NOTED | _NEVER_LEFT | {Reason.COMPLAINED}
+
+# To find a member of its enum takes ten times as long as a global.
+_ACCEPTED: Final = Reason.ACCEPTED
+_DUPLICATE: Final = Reason.DUPLICATE
+_COMPLAINED: Final = int(Reason.COMPLAINED)
+_EXPIRED: Final = int(Reason.EXPIRED)
 _DELIVERED: Final = int(Reason.DELIVERED)
 
 
@@ -244,33 +252,33 @@ def take_receipt(act: Activation, command: commands.Command) -> Reason:
     """
     _, _, message_id, reason, at_ms, settle, carrier, lane, code, detail, provider_id = command[:11]
     entity = act.entity
+    outbox = entity.outbox
     hop = 0
-    if message_id not in entity.outbox:
+    if message_id not in outbox:
         message_id, hop = hop_of(message_id)
     kept = entity.kept
-    at = kept.where(message_id)
-    if at < 0:
+    message = kept.get(message_id)
+    if message is None:
         if settle:
-            entity.outbox.pop(message_id, None)
+            outbox.pop(message_id, None)
         by = act.program.lanes.get(lane)
         # A complaint may come weeks later. Of who was erased there is nobody to unsubscribe.
-        if reason == Reason.COMPLAINED and by is not None and not is_gone(entity):
+        if reason == _COMPLAINED and by is not None and not is_gone(entity):
             consents.complain(act, by.channel)
         return Reason.NOT_FOUND
-    message = kept.at(at)
     more = command[11] if len(command) > 11 else ()
     if hop != message.hop:
-        return _take_late(act, at, message, lane, [(reason, at_ms, code, detail), *more])
+        return _take_late(act, message, lane, [(reason, at_ms, code, detail), *more])
     if settle:
-        entity.outbox.pop(message_id, None)
+        outbox.pop(message_id, None)
     if carrier:
         message.carrier = carrier
     if lane:
         message.lane = lane
     if provider_id:
         message.provider_id = provider_id
-    if reason == Reason.EXPIRED:
-        why = held.hold_back(act, at, message)
+    if reason == _EXPIRED:
+        why = held.hold_back(act, kept.where(message_id), message)
         if not why:
             _take_back(act, message)
             return Reason.ACCEPTED
@@ -278,27 +286,26 @@ def take_receipt(act: Activation, command: commands.Command) -> Reason:
     moved = _take_outcome(act, message, reason, at_ms, code, detail)
     for number, each in enumerate(more):
         if message.hop != hop:  # it has gone on: the rest is of the attempt before
-            kept.put(at, message)
-            _take_late(act, at, message, lane, more[number:])
-            message = kept.at(at)
+            _take_late(act, message, lane, more[number:])
+            message = kept.get(message_id) or message  # it may have been called back
             break
         _take_outcome(act, message, *each)
-    if (message.facts or message.content) and message.id not in entity.outbox:
+    if (message.facts or message.content) and message_id not in outbox:
         if not message.others:  # no lane is left that could need it
             message.content = ""  # the sender is done with it; the text stays for the record
         verification.settled(act, message)
-    kept.put(at, message)
-    if moved:
-        if message.wanted:
-            act.follow_ups.append((success.MESSAGE, message_id))
-        if verification.STATE in entity.state:
-            verification.on_outcome(act, message.id, message.status)
-    return Reason.ACCEPTED if moved else Reason.DUPLICATE
+    kept.give_back(message)
+    if not moved:
+        return _DUPLICATE
+    if message.wanted:
+        act.follow_ups.append((success.MESSAGE, message_id))
+    if entity.state and verification.STATE in entity.state:
+        verification.on_outcome(act, message.id, message.status)
+    return _ACCEPTED
 
 
 def _take_late(
     act: Activation,
-    at: int,
     message: Message,
     lane: str,
     outcomes: Sequence[commands.Outcome],
@@ -319,7 +326,7 @@ def _take_late(
             continue
         arrived = True
         moved |= message.record(reason, at_ms, code, f"{words}, after it went on by another")
-    act.entity.kept.put(at, message)
+    act.entity.kept.give_back(message)
     if arrived and moved:
         name = Reason(message.status).name
         act.note("message", message.id, f"{name} by lane {lane!r} after it went on: maybe a double")
@@ -333,7 +340,10 @@ def _take_outcome(
     act: Activation, message: Message, reason: int, at_ms: int, code: str, detail: str
 ) -> bool:
     """Takes in one outcome; False for a repeat, or one that came too late to matter."""
-    at_ms = min(max(at_ms, message.created_ms), act.now)
+    if at_ms < message.created_ms:
+        at_ms = message.created_ms
+    if at_ms > act.now:
+        at_ms = act.now
     outcomes = act.effects.outcomes
     if message.others and fail_over.goes_on(act, message, reason, code):
         words = fail_over.go_on(act, message, reason, at_ms, code, detail)
@@ -345,9 +355,13 @@ def _take_outcome(
     if not message.record(reason, at_ms, code, detail):
         return False
     outcomes[reason] = outcomes.get(reason, 0) + 1
+    if reason not in _REMARKABLE:
+        if act.feed is not None:
+            act.tell("message", message.id, Reason(reason).name)
+        return True
     if reason in _NEVER_LEFT and caps.STATE in act.entity.state:
         _take_back(act, message)
-    if reason == Reason.COMPLAINED:
+    if reason == _COMPLAINED:
         consents.complain(act, message.channel)
     if reason in _NOTED:
         name = Reason(reason).name

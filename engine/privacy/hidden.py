@@ -2,10 +2,11 @@
 
 An id may say who somebody is as well as a trait does: an e-mail address, a name. So the row of
 somebody who is erased, and of whom nothing is under way any more, lies under
-`~/erased/<slot>-<hash of the key>`. Whoever has the id finds it; nobody reads the id from it. It is
-only how a row is stored: to the engine the entity has its own key, whenever something is heard of
-it. In an archive that was rewritten a command puts the tombstone in (`commands.erased`), and then
-it is an entity of that name until its key is heard of again.
+`~/erased/<slot>-<hash of the key>`, and the hash is keyed with a secret of the store. Whoever has
+the id and the store finds it; nobody reads the id from it. It is only how a row is stored: to the
+engine the entity has its own key, whenever something is heard of it. In an archive that was
+rewritten a command puts the tombstone in (`commands.erased`), and then it is an entity of that name
+until its key is heard of again.
 
 An `Erasure` is what a shard says of the commands that its journal and archive should not hold any
 more; `engine.privacy.rewriting` takes them out, `actors.sweeping` sees to it.
@@ -44,14 +45,14 @@ class Erasure(NamedTuple):
     tombstone: bytes = b""
 
 
-def hidden_key(key: str) -> str:
-    """The key of the tombstone of a key."""
-    return f"{PREFIX}{slot_of(key)}-{digest('', key)}"
+def hidden_key(key: str, secret: bytes) -> str:
+    """The key of the tombstone of a key; for the secret see `digest`."""
+    return f"{PREFIX}{slot_of(key)}-{digest('', key, secret)}"
 
 
-def row_key(entity: Entity) -> str:
+def row_key(entity: Entity, secret: bytes) -> str:
     """The key of an entity's row."""
-    return hidden_key(entity.key) if is_hidden(entity) else entity.key
+    return hidden_key(entity.key, secret) if is_hidden(entity) else entity.key
 
 
 def slot_of_row(key: str) -> int:

@@ -6,6 +6,7 @@ from engine.privacy.leftovers import (
     come_back,
     is_late_account,
     is_late_claim,
+    is_late_event,
     is_late_kept,
     is_of_the_erased,
     settle_blank,
@@ -13,6 +14,7 @@ from engine.privacy.leftovers import (
 )
 from engine.privacy.record import PRIVACY, SUPPRESSED, is_gone
 from engine.privacy.suppressing import take_suppress
+from engine.privacy.ties import keep_teller
 
 __all__ = [
     "PRIVACY",
@@ -22,8 +24,10 @@ __all__ = [
     "is_gone",
     "is_late_account",
     "is_late_claim",
+    "is_late_event",
     "is_late_kept",
     "is_of_the_erased",
+    "keep_teller",
     "settle_blank",
     "take_erase",
     "take_suppress",

@@ -8,15 +8,16 @@ so it is dropped, and whoever brought it is erased as well, because it was a par
 
 from typing import Any
 
-from engine import profile
+from engine import commands, profile
 from engine.activation import Activation
 from engine.commands import Command
 from engine.identity.record import CLAIMS, IDENTITY
 from engine.messages.message import hop_of
 from engine.packing import pack, unpack
-from engine.privacy.erasing import is_blank, tell_again
+from engine.privacy.erasing import is_blank, tell_again, tell_lost
 from engine.privacy.hidden import LATE, Erasure
 from engine.privacy.record import PRIVACY, SUPPRESSED, erased_ms
+from engine.privacy.suppressing import suppress_part, suppress_parts
 from engine.reasons import Reason
 from engine.slots import ACCOUNT, IDENTIFIER, parse_key
 
@@ -30,12 +31,16 @@ def come_back(act: Activation) -> None:
         profile.refresh(act)
 
 
-def after_merge(act: Activation) -> None:
+def after_merge(act: Activation, source: str, was_suppressed: bool) -> None:
     """A profile has come in: whoever is gone is back, and what was suppressed stays suppressed."""
     come_back(act)
     state = act.entity.state
     if SUPPRESSED in state:
         state.setdefault(PRIVACY, {})
+        if not was_suppressed:
+            suppress_parts(act, is_on=True)
+        elif source != act.entity.key:
+            suppress_part(act, source, is_on=True)
 
 
 def is_of_the_erased(act: Activation, command: Command) -> bool:
@@ -45,6 +50,8 @@ def is_of_the_erased(act: Activation, command: Command) -> bool:
         return False
     _forget_late(act, command)
     tell_again(act, command[3])
+    if command[7]:
+        tell_lost(act, command)
     return True
 
 
@@ -63,15 +70,30 @@ def is_late_kept(act: Activation, command: Command) -> bool:
 def is_late_claim(act: Activation, command: Command) -> bool:
     """Whether a `claim` answers one from before the erasure; the identifier then forgets it."""
     entity = act.entity
-    if not erased_ms(entity) or entity.kind == IDENTIFIER:
+    _, key, _, identifier, owner = command[:5]
+    if not erased_ms(entity) or key != entity.key or entity.kind == IDENTIFIER:
         return False
-    _, _, _, identifier, owner = command[:5]
+    asked_ms = command[7] if len(command) > 7 else commands.UNKNOWN
+    if asked_ms == erased_ms(entity):
+        return False
     type_, _, value = parse_key(identifier).id.partition(":")
-    if value in entity.state.get(IDENTITY, {}).get(CLAIMS, {}).get(type_, {}):
+    known = entity.state.get(IDENTITY, {}).get(CLAIMS, {}).get(type_, {})
+    if asked_ms == commands.UNKNOWN and value in known:
         return False
     _forget_late(act, command)
     if owner == entity.key:
         tell_again(act, identifier)
+    return True
+
+
+def is_late_event(act: Activation, command: Command) -> bool:
+    """Whether a `told` was asked for before the erasure of who should hear it; it ends there."""
+    entity = act.entity
+    _, key, _, _, _, _, _, _, _, asked_ms, teller = command
+    if key != entity.key or not erased_ms(entity) or asked_ms > erased_ms(entity):
+        return False
+    _forget_late(act, command)
+    tell_again(act, teller)
     return True
 
 

@@ -21,13 +21,20 @@ _SALT_BYTES: Final = 16
 _HASH_BYTES: Final = 16
 
 
-def digest(workspace: str, text: str) -> str:
+def digest(workspace: str, text: str, secret: bytes) -> str:
     """A one-way hash of a key or request, salted with the workspace: 32 hexadecimal characters.
 
-    Whoever holds a key finds out whether a record is about it; nobody reads the key from it.
+    Whoever holds a key and the store's secret finds out whether a record is about it. Nobody reads
+    the key from it, nor finds it by trying all that there may be without the secret.
+
+    Args:
+        workspace: The workspace.
+        text: What is hashed.
+        secret: The store's, given to it at its birth like the seed of its slots; empty in stores
+            of earlier versions.
     """
     salt = blake2b(workspace.encode(), digest_size=_SALT_BYTES).digest()
-    return blake2b(text.encode(), digest_size=_HASH_BYTES, salt=salt).hexdigest()
+    return blake2b(text.encode(), digest_size=_HASH_BYTES, salt=salt, key=secret).hexdigest()
 
 
 def erased_ms(entity: Entity) -> int:

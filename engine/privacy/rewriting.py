@@ -15,9 +15,9 @@ What came to somebody after they were erased, and was not for them any more, kee
 what it holds, since refusing it was a step of its own.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from engine import commands
 from engine.commands import Command, Compressor
@@ -48,8 +48,10 @@ class Gone:
         hidden: Their keys, by those of their tombstones.
         named: By key: the keys that it may not speak of any more, and up to which entry.
         late: By key and forward's id: in which entry.
+        secret: The store's, for hashes of keys.
     """
 
+    secret: bytes
     whole: dict[str, Whole] = field(default_factory=dict)
     hidden: dict[str, str] = field(default_factory=dict)
     named: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -69,12 +71,16 @@ class Gone:
             known = self.whole.get(key)
             if known is None or known.at < at:
                 self.whole[key] = Whole(max(upto, known.upto if known else 0), at, tombstone)
-                self.hidden[hidden_key(key)] = key
+                self.hidden[self.hide(key)] = key
         elif mark.startswith(NAMED):
             names = self.named.setdefault(key, {})
             names[mark[len(NAMED) :]] = max(upto, names.get(mark[len(NAMED) :], 0))
         elif mark.startswith(LATE):
             self.late[key, mark[len(LATE) :]] = at
+
+    def hide(self, key: str) -> str:
+        """What stands in a key's place."""
+        return hidden_key(key, self.secret)
 
     @property
     def upto(self) -> int:
@@ -156,42 +162,51 @@ class Rewriter:
                 after.append(commands.tick(command[5]))
             return
         if gone.late.get((key, command[2] if len(command) > 2 else "")) == seq:
-            command = _emptied(command)
+            command = _emptied(command, gone.hide)
         names = gone.named.get(key)
         if names is not None:
-            command = _renamed(command, {n for n, upto in names.items() if seq <= upto})
+            hidden = {name: gone.hide(name) for name, upto in names.items() if seq <= upto}
+            command = _renamed(command, hidden)
         elif command[0] == commands.WALKED:
             last = gone.whole.get(command[4])
             if last is not None and seq <= last.upto:
-                command = (*command[:4], hidden_key(command[4]), *command[5:])
+                command = (*command[:4], gone.hide(command[4]), *command[5:])
         after.append(command)
 
     def _tombstone(self, key: str) -> Command:
-        return commands.erased(hidden_key(key), self._gone.whole[key].tombstone)
+        return commands.erased(self._gone.hide(key), self._gone.whole[key].tombstone)
 
 
-def _renamed(command: Command, names: set[str]) -> Command:
+def _renamed(command: Command, hidden: dict[str, str]) -> Command:
     """A command with hashes in place of keys; the event that a claim comes by goes with them."""
-    if names.isdisjoint(item for item in command if item.__class__ is str):
+    renamed = [_hidden_in(item, hidden) for item in command]
+    if tuple(renamed) == command:
         return command
-    renamed = [
-        hidden_key(item) if item.__class__ is str and item in names else item for item in command
-    ]
     if command[0] in (commands.CLAIM, commands.LINK):
         renamed[5] = ""
     return tuple(renamed)
 
 
-def _emptied(command: Command) -> Command:
+def _hidden_in(item: Any, hidden: dict[str, str]) -> Any:
+    if item.__class__ is str:
+        return hidden.get(item, item)
+    if item.__class__ in (list, tuple):
+        return item.__class__(_hidden_in(each, hidden) for each in item)
+    return item
+
+
+def _emptied(command: Command, hide: Callable[[str], str]) -> Command:
     """A forward that was refused, without what it says: it is refused as it was."""
     operation, items = command[0], list(command)
     if operation == commands.PASS:
-        items[3], items[7] = hidden_key(items[3]), b""
+        items[3], items[7] = hide(items[3]), b""
     elif operation == commands.KEPT:
-        items[3], items[4] = hidden_key(items[3]), hidden_key(items[4])
+        items[3], items[4] = hide(items[3]), hide(items[4])
     elif operation == commands.CLAIM:
-        items[3], items[5] = hidden_key(items[3]), ""
-        items[4] = items[4] if items[4] in ("", items[1]) else hidden_key(items[4])
+        items[3], items[5] = hide(items[3]), ""
+        items[4] = items[4] if items[4] in ("", items[1]) else hide(items[4])
+    elif operation == commands.TOLD:
+        items[4], items[6], items[10] = "", b"", hide(items[10])
     elif operation == commands.ACCOUNT:
-        items[3], items[6] = hidden_key(items[3]), b""
+        items[3], items[6] = hide(items[3]), b""
     return tuple(items)

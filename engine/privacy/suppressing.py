@@ -8,8 +8,10 @@ not sent, which the governance of sending sees in the state.
 from engine import commands
 from engine.activation import Activation
 from engine.commands import Command
-from engine.privacy.erasing import ids_of
+from engine.governance.waiting import STATE as WAITING
+from engine.identity.record import IDENTITY
 from engine.privacy.record import PRIVACY, SUPPRESSED, digest
+from engine.privacy.ties import ids_in
 from engine.reasons import Reason
 from engine.slots import ADDRESS, ANONYMOUS, USER
 
@@ -29,18 +31,29 @@ def take_suppress(act: Activation, command: Command) -> Reason:
     if is_on:
         entity.state[SUPPRESSED] = act.now
         entity.state.setdefault(PRIVACY, {})
-        for id_, forward in entity.outbox.items():
-            if forward is None:
-                act.cancel(id_, "the person is suppressed")
+        sent = [id_ for id_, forward in entity.outbox.items() if forward is None]
+        for id_ in (*sent, *entity.state.get(WAITING, ())):
+            act.cancel(id_, "the person is suppressed")
     else:
         del entity.state[SUPPRESSED]
         if not entity.state[PRIVACY]:
             del entity.state[PRIVACY]
     if not owner:
-        for other, is_merged in ids_of(entity):
-            if is_merged:  # so that it refuses events itself, with a reason in the reply
-                forward_id = act.next_id()
-                act.forward(forward_id, commands.suppress(other, forward_id, is_on, key))
+        suppress_parts(act, is_on)
     words = "suppressed: nothing is taken or sent" if is_on else "not suppressed any more"
-    act.note("privacy", digest(entity.workspace, key), words)
+    act.note("privacy", digest(entity.workspace, key, act.secret), words)
     return Reason.ACCEPTED
+
+
+def suppress_parts(act: Activation, is_on: bool) -> None:
+    """Tells the ids that are a part of the profile at work, so that they refuse with a reason."""
+    entity = act.entity
+    for other, is_merged in ids_in(entity.workspace, entity.state.get(IDENTITY, {})):
+        if is_merged:
+            suppress_part(act, other, is_on)
+
+
+def suppress_part(act: Activation, other: str, is_on: bool) -> None:
+    """Tells one id that is a part of the profile at work."""
+    forward_id = act.next_id()
+    act.forward(forward_id, commands.suppress(other, forward_id, is_on, act.entity.key))

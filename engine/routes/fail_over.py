@@ -42,15 +42,15 @@ def goes_on(act: "Activation", message: Message, reason: int, code: str) -> bool
     """Whether an outcome of its lane makes a message go on by the next one."""
     if not message.others or message.cancelled or message.expires_ms <= act.now:
         return False
+    if _is_forgotten(message):
+        return False
     if unwilling(act, message) is not None:
         return False  # since it was made, the person has said no
     if reason in _LANE_AT_FAULT:
         return True
     route = act.program.routes.get(message.channel)
     if reason == Reason.UNDELIVERED:
-        if route is None or not route.undelivered or len(act.entity.outbox) >= limits.OUTBOX:
-            return False
-        return not _is_forgotten(message)
+        return route is not None and route.undelivered and len(act.entity.outbox) < limits.OUTBOX
     if reason != Reason.CARRIER_REJECTED:
         return False
     code = plain_code(code)

@@ -320,6 +320,7 @@ class Backtest:
         real.hold(rows)
         changed = self.changed = Changed(self._place, self._workspace, rows)
         changed.shard.tables = real.shard.tables
+        changed.shard.secret = real.shard.secret
         for workspace, version, wire in self._installed:
             changed.shard.install(workspace, version, wire)
         due = [(key, row[2]) for key, row in sorted(rows.items()) if row[2] is not None]

@@ -61,20 +61,28 @@ class Past:
         key: The entity.
         shards: How many shards its store has.
         definitions: Versions of definitions from before the first entry that will be played.
+        secret: The store's, for hashes of keys.
 
     Attributes:
         first_ms: The time of the first entry, or None before there is one.
         played: How many of the entity's own commands were played.
     """
 
-    def __init__(self, key: str, shards: int, definitions: Iterable[Definitions] = ()) -> None:
+    def __init__(
+        self,
+        key: str,
+        shards: int,
+        definitions: Iterable[Definitions] = (),
+        secret: bytes = b"",
+    ) -> None:
         self.key = key
-        self._hidden = hidden_key(key)
+        self._hidden = hidden_key(key, secret)
         self.workspace = parse_key(key).workspace
         self.first_ms: int | None = None
         self.played = 0
         shard = shard_of(slot_of(key), shards)
         self.shard = Shard(shard, shards, lambda key: None, lambda after, limit: [])
+        self.shard.secret = secret
         for workspace, version, documents in definitions:
             if workspace == self.workspace:
                 self.shard.install(workspace, version, documents)

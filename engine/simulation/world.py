@@ -182,7 +182,7 @@ class World:
         found: dict[str, bytes] = {}
         after = ""
         while page := self.shard.scan(after, 500):
-            found.update((row_key(entity), entity.pack()) for entity in page)
+            found.update((row_key(entity, self.shard.secret), entity.pack()) for entity in page)
             after = page[-1].key
         return found
 

@@ -1,5 +1,6 @@
 """What an address keeps of its verifications: one of each definition, the newest."""
 
+from collections.abc import Collection
 from typing import Final
 
 from msgspec import Struct
@@ -45,6 +46,20 @@ class Sending(Struct, array_like=True):
     at_ms: int
 
 
+class Answer(Struct, array_like=True):
+    """An answer that was given. It is packed as an array: new fields come at the end.
+
+    Attributes:
+        request_id: The id of its request.
+        outcome: What it was told.
+        asked: A hash of what was typed; empty if an older version took it.
+    """
+
+    request_id: str
+    outcome: int
+    asked: bytes = b""
+
+
 class Record(Struct, array_like=True):
     """One verification. It is packed as an array: new fields come at the end and have a default.
 
@@ -59,8 +74,11 @@ class Record(Struct, array_like=True):
         wrong: Wrong answers so far.
         codes: The codes that are good, oldest first.
         sendings: Its messages, oldest first.
-        answers: The newest answers, each an id and the outcome, so that a repeat is told the same.
+        answers: The newest answers, so that a repeat is told the same.
         starts: When it was started or asked for again, of this one and those before it.
+        asked_ms: When its user was named last.
+        spare: A code that nobody was sent yet, for when it is unknown what became of a message.
+        try_ms: When it is sent, if that is still unknown then; 0 if nothing is.
     """
 
     id: str
@@ -73,13 +91,21 @@ class Record(Struct, array_like=True):
     wrong: int = 0
     codes: list[Code] = []
     sendings: list[Sending] = []
-    answers: list[tuple[str, int]] = []
+    answers: list[Answer] = []
     starts: list[int] = []
+    asked_ms: int = 0
+    spare: Code | None = None
+    try_ms: int = 0
 
     @property
     def expires_ms(self) -> int:
         """When the last code is worthless; 0 if there is none."""
         return max((code.expires_ms for code in self.codes), default=0)
+
+    @property
+    def due_ms(self) -> int:
+        """When there is something to do for one that is pending."""
+        return min(self.try_ms or self.expires_ms, self.expires_ms)
 
 
 _encode: Final = Encoder().encode
@@ -103,6 +129,18 @@ def forget(entity: Entity, name: str) -> None:
     records.pop(name, None)
     if not records:
         entity.state.pop(STATE, None)
+
+
+def forget_user(entity: Entity, names: Collection[str]) -> bool:
+    """Forgets for whom verifications are, and who asked; False if none was for one of these."""
+    found = False
+    for name in names_of(entity):
+        record = find(entity, name)
+        if record is not None and record.user and record.user in names:
+            found = True
+            record.user, record.facts = "", {}
+            keep(entity, name, record)
+    return found
 
 
 def names_of(entity: Entity) -> list[str]:

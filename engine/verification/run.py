@@ -4,11 +4,17 @@ Everything is in one entity, the address, so a burned code is burned for everyon
 good for one right answer. While a verification is pending, starting it again sends the same code
 again, if it is good for long enough, else another one beside it; a person may type either, since
 messages overtake each other.
+
+A code whose message has an unknown outcome is never sent again. Once the person could ask again,
+and still nobody knows, another code goes out: a start brings a spare one, since none can be drawn
+here.
 """
 
 from collections.abc import Iterable, Mapping
 from hmac import compare_digest
 from typing import Any, Final
+
+from xxhash import xxh3_64_digest
 
 from engine import commands, limits
 from engine.activation import Activation
@@ -20,12 +26,13 @@ from engine.packing import pack
 from engine.reasons import Reason
 from engine.verification import counting, record, texts
 from engine.verification.definition import Verifier
-from engine.verification.record import Code, Record, Sending
+from engine.verification.record import Answer, Code, Record, Sending
 from engine.verification.sealed import CODE_LENGTH, SEALED, mark_of
 
 # A code that is sent again has to be good for at least this part of its validity.
 _GOOD_FOR: Final = 0.5
 _ANSWERS: Final = 8
+_VERIFIED: Final = "verified"
 STATE: Final = record.STATE
 
 # Outcomes of a message after which another channel may do better. Not those of the fraud guard's
@@ -57,6 +64,7 @@ def take_start(act: Activation, command: Command) -> Reason:
         OUTBOX_FULL.
     """
     _, _, request_id, name, user, channel, locale, digest, sealed, facts = command[:10]
+    spare_digest, spare_sealed = command[10:12] if len(command) > 10 else (b"", "")
     verifier = act.program.verifications.get(name)
     if verifier is None:
         return Reason.NOT_FOUND
@@ -71,7 +79,7 @@ def take_start(act: Activation, command: Command) -> Reason:
     known = record.find(act.entity, name)
     one = known if known is not None and known.status == record.PENDING else None
     starts = _recent(known.starts if known else (), verifier, act.now)
-    if one is not None and act.now < next_send_ms(verifier, one):
+    if known is not None and act.now < next_send_ms(verifier, known):
         return Reason.VERIFICATION_TOO_SOON
     if _too_many(starts, verifier.limits_of("address"), act.now):
         return Reason.VERIFICATION_LIMIT
@@ -86,12 +94,14 @@ def take_start(act: Activation, command: Command) -> Reason:
     if seen.add(seen_id, act.now):
         return Reason.USER_RATE
     one.user, one.facts = user or one.user, facts
+    one.asked_ms = act.now if user else one.asked_ms
     one.locale = verifier.locale_of(locale or one.locale)
     one.starts = [*starts, act.now]
     _offer_code(act, verifier, one, Code(digest, sealed, act.now + verifier.validity_ms))
+    one.spare = Code(spare_digest, spare_sealed, 0) if spare_sealed else None
     _send(act, verifier, one, channel)
     record.keep(act.entity, name, one)
-    act.set_timer(record.TIMER + name, one.expires_ms)
+    act.set_timer(record.TIMER + name, one.due_ms)
     if known is None or known.id != one.id:
         _tell(act, name, one, channel)
     return Reason.ACCEPTED
@@ -103,15 +113,17 @@ def take_check(act: Activation, command: Command) -> Reason:
     Returns:
         ACCEPTED for the right code, which is good no more; VERIFICATION_WRONG; VERIFICATION_FAILED
         for the last wrong answer and all after it; NOT_FOUND if nothing is pending. A repeat of
-        the same request is told the same.
+        the same request is told the same; its id with another answer is KEY_REUSED.
     """
     _, _, request_id, name, digest = command[:5]
     one = record.find(act.entity, name)
     if one is None:
         return Reason.NOT_FOUND
-    for answered, outcome in one.answers:
-        if answered == request_id:
-            return Reason(outcome)
+    asked = xxh3_64_digest(digest)
+    for answer in one.answers:
+        if answer.request_id == request_id:
+            is_repeat = answer.asked in (asked, b"")
+            return Reason(answer.outcome) if is_repeat else Reason.KEY_REUSED
     if one.status == record.TOO_MANY_ATTEMPTS:
         return Reason.VERIFICATION_FAILED
     if one.status != record.PENDING:
@@ -125,12 +137,13 @@ def take_check(act: Activation, command: Command) -> Reason:
     if good:
         outcome = Reason.ACCEPTED
         _end(act, name, one, record.APPROVED)
+        _tell_guards(act, one)
     elif one.wrong >= attempts:
         outcome = Reason.VERIFICATION_FAILED
         _end(act, name, one, record.TOO_MANY_ATTEMPTS)
     else:
         outcome = Reason.VERIFICATION_WRONG
-    one.answers = [*one.answers, (request_id, int(outcome))][-_ANSWERS:]
+    one.answers = [*one.answers, Answer(request_id, int(outcome), asked)][-_ANSWERS:]
     record.keep(act.entity, name, one)
     return outcome
 
@@ -149,16 +162,33 @@ def take_close(act: Activation, command: Command) -> Reason:
 
 
 def on_timer(act: Activation, name: str) -> None:
-    """Ends a verification whose last code is worthless, and forgets one that ended long ago."""
+    """Ends a verification whose last code is worthless, and forgets one that ended long ago.
+
+    Before that it may be time for another code, since nobody knows what became of the newest.
+    """
     one = record.find(act.entity, name)
     if one is None:
         counting.forget(act, name)
         return
     if one.status != record.PENDING:
-        record.forget(act.entity, name)
+        _forget(act, name, one)
         return
-    _end(act, name, one, record.EXPIRED)
+    if act.now < one.expires_ms:
+        if one.try_ms:
+            _send_spare(act, name, one)
+        act.set_timer(record.TIMER + name, one.due_ms)
+    else:
+        _end(act, name, one, record.EXPIRED)
     record.keep(act.entity, name, one)
+
+
+def _forget(act: Activation, name: str, one: Record) -> None:
+    """Forgets one that has ended, once no limit counts its starts any more."""
+    verifier = act.program.verifications.get(name)
+    if verifier is not None and (starts := _recent(one.starts, verifier, act.now)):
+        act.set_timer(record.TIMER + name, starts[-1] + _longest_ms(verifier))
+    else:
+        record.forget(act.entity, name)
 
 
 def set_timers(act: Activation) -> None:
@@ -167,15 +197,15 @@ def set_timers(act: Activation) -> None:
         one = record.find(act.entity, name)
         if one is not None:
             pending = one.status == record.PENDING
-            due_ms = one.expires_ms if pending else one.ended_ms + limits.VERIFICATION_KEPT_MS
+            due_ms = one.due_ms if pending else one.ended_ms + limits.VERIFICATION_KEPT_MS
             # Not before now: a row's timers lie after the entry that it is stamped with.
             act.set_timer(record.TIMER + name, max(due_ms, act.now + 1))
     counting.set_timers(act)
 
 
 def on_outcome(act: Activation, message_id: str, reason: int) -> None:
-    """Tries the next channel when a message with a code will not arrive."""
-    if reason not in _TRY_ANOTHER:
+    """Tries the next channel when a message with a code will not arrive, or may not have."""
+    if reason not in _TRY_ANOTHER and reason != Reason.UNKNOWN_OUTCOME:
         return
     for name in record.names_of(act.entity):
         one = record.find(act.entity, name)
@@ -185,8 +215,15 @@ def on_outcome(act: Activation, message_id: str, reason: int) -> None:
         if last.message_id != message_id:
             continue
         verifier = act.program.verifications.get(name)
-        if verifier is not None and verifier.fallback:
+        if verifier is None or not verifier.fallback:
+            continue
+        if reason in _TRY_ANOTHER:
             _fall_back(act, name, verifier, one, last.channel, Reason(reason).name)
+        elif one.spare is not None:
+            # Until then a late receipt may put it right.
+            one.try_ms = max(act.now + 1, next_send_ms(verifier, one))
+            record.keep(act.entity, name, one)
+            act.set_timer(record.TIMER + name, one.due_ms)
 
 
 def settled(act: Activation, message: Message) -> None:
@@ -196,8 +233,8 @@ def settled(act: Activation, message: Message) -> None:
 
 
 def next_send_ms(verifier: Verifier, one: Record) -> int:
-    """When the next message may be asked for."""
-    if not one.starts:
+    """When the next message may be asked for; 0 for at once, as after the right answer."""
+    if not one.starts or one.status == record.APPROVED:
         return 0
     pause = verifier.resend_ms[min(len(one.starts), len(verifier.resend_ms)) - 1]
     return one.starts[-1] + pause
@@ -228,9 +265,14 @@ def view(entity: Entity, name: str, verifications: Mapping[str, Verifier]) -> di
 
 
 def _recent(starts: Iterable[int], verifier: Verifier, now_ms: int) -> list[int]:
-    longest = max((within for _, within in verifier.limits_of("address")), default=0)
-    longest = max(longest, verifier.validity_ms)
-    return [at_ms for at_ms in starts if at_ms > now_ms - longest][-limits.CODE_STARTS :]
+    since_ms = now_ms - _longest_ms(verifier)
+    return [at_ms for at_ms in starts if at_ms > since_ms][-limits.CODE_STARTS :]
+
+
+def _longest_ms(verifier: Verifier) -> int:
+    """How long a start counts."""
+    limited = (within_ms for _, within_ms in verifier.limits_of("address"))
+    return max(verifier.validity_ms, *limited, 0)
 
 
 def _too_many(times: list[int], allowed: tuple[tuple[int, int], ...], now_ms: int) -> bool:
@@ -241,12 +283,38 @@ def _too_many(times: list[int], allowed: tuple[tuple[int, int], ...], now_ms: in
 
 
 def _offer_code(act: Activation, verifier: Verifier, one: Record, fresh: Code) -> None:
-    """Puts a new code beside the good ones, unless the newest is good for long enough."""
+    """Puts a new code beside the good ones, unless the newest is good for long enough.
+
+    One that may have been sent, as far as anybody knows, is not sent again either.
+    """
     good = [code for code in one.codes if code.expires_ms > act.now]
     worth_ms = act.now + int(verifier.validity_ms * _GOOD_FOR)
-    if not good or good[-1].expires_ms < worth_ms:
+    if not good or good[-1].expires_ms < worth_ms or _is_unknown(act.entity, one):
         good.append(fresh)
     one.codes = good[-limits.CODES_VALID :]
+
+
+def _is_unknown(entity: Entity, one: Record) -> bool:
+    """Whether nobody knows what became of the newest message."""
+    message = entity.kept.get(one.sendings[-1].message_id) if one.sendings else None
+    return message is not None and message.status == Reason.UNKNOWN_OUTCOME
+
+
+def _send_spare(act: Activation, name: str, one: Record) -> None:
+    """Sends another code, by the next channel or else by the same, if nobody knows even now."""
+    verifier, spare, one.try_ms = act.program.verifications.get(name), one.spare, 0
+    if verifier is None or not verifier.fallback or spare is None:
+        return
+    if len(one.sendings) >= limits.CODE_SENDS or not _is_unknown(act.entity, one):
+        return
+    spare.expires_ms = act.now + verifier.validity_ms
+    _offer_code(act, verifier, one, spare)
+    one.spare = None
+    channel = one.sendings[-1].channel
+    if not _next_channel(act, verifier, one, channel):
+        _send(act, verifier, one, channel)
+    by = one.sendings[-1].channel
+    act.note("verification", name, f"another code by {by} after {channel}: UNKNOWN_OUTCOME")
 
 
 def _send(act: Activation, verifier: Verifier, one: Record, channel: str) -> None:
@@ -266,6 +334,7 @@ def _send(act: Activation, verifier: Verifier, one: Record, channel: str) -> Non
     else:
         message_id, reason = act.send(request)
     one.sendings = [*one.sendings, Sending(message_id, channel, act.now)][-limits.CODE_SENDS :]
+    one.try_ms = 0
     if reason in _TRY_ANOTHER and verifier.fallback:
         _next_channel(act, verifier, one, channel)
 
@@ -312,12 +381,19 @@ def _next_channel(act: Activation, verifier: Verifier, one: Record, channel: str
 def _end(act: Activation, name: str, one: Record, status: str) -> None:
     """Ends a verification: its codes are wiped, and what has not left does not leave."""
     one.status, one.ended_ms, one.codes = status, act.now, []
-    one.facts = {}
+    one.spare, one.try_ms, one.facts = None, 0, {}
     for sending in one.sendings:
         if sending.message_id in act.entity.outbox:
             act.cancel(sending.message_id, f"the verification is {status}")
     act.set_timer(record.TIMER + name, act.now + limits.VERIFICATION_KEPT_MS)
     _tell(act, name, one, one.sendings[-1].channel if one.sendings else "")
+
+
+def _tell_guards(act: Activation, one: Record) -> None:
+    """Has the fraud guards told that a number is honest: once, so the effect has its id."""
+    entity = act.entity
+    if "@" not in entity.id:
+        act.forward(one.id, commands.feedback(entity.key, one.id, _VERIFIED))
 
 
 def _tell(act: Activation, name: str, one: Record, channel: str) -> None:
@@ -333,5 +409,7 @@ def _tell(act: Activation, name: str, one: Record, channel: str) -> None:
     forward_id = act.next_id()
     act.forward(
         forward_id,
-        commands.event(one.user, forward_id, commands.TRACK, event, act.now, pack(properties)),
+        commands.told(
+            one.user, forward_id, event, act.now, pack(properties), one.asked_ms, act.entity.key
+        ),
     )

@@ -80,7 +80,8 @@ def past_of(store: Path, key: str, until_ms: int | None = None) -> tuple[Past, H
         CliError: The moment lies before what is kept.
         StoreError: There is no store, or it is damaged.
     """
-    shards = identity_of(store).shards
+    identity = identity_of(store)
+    shards = identity.shards
     history = History(store, shard_of(slot_of(key), shards))
     if until_ms is not None and history.first_ms is not None and until_ms < history.first_ms:
         raise CliError(
@@ -88,7 +89,7 @@ def past_of(store: Path, key: str, until_ms: int | None = None) -> tuple[Past, H
             "see from when on with `denrei journal`",
             FAILED,
         )
-    past = Past(key, shards, history.definitions)
+    past = Past(key, shards, history.definitions, identity.key)
     past.shard.tables = TableFiles(store)
     for entry in history.entries():
         if not past.play(entry, until_ms):

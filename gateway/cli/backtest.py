@@ -139,7 +139,8 @@ def _over_store(
     documents: list[Document], store: Path, workspace: str, from_ms: int, to_ms: int
 ) -> Outcome:
     """Plays the journals of a store, shard by shard."""
-    shards = identity_of(store).shards
+    identity = identity_of(store)
+    shards = identity.shards
     to_ms = to_ms if to_ms < _NEVER_MS else max(_last_ms(store, one) for one in range(shards)) + 1
     real: list[Happened] = []
     changed: list[Happened] = []
@@ -155,6 +156,7 @@ def _over_store(
         place = shard, shards
         part = Backtest(documents, begin_ms, to_ms, place, workspace, history.definitions)
         part.real.shard.tables = TableFiles(store)
+        part.real.shard.secret = identity.key
         _play(part, _moments(history))
         then, now = part.end()
         begins.append(part.from_ms or to_ms)

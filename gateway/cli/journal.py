@@ -33,7 +33,7 @@ _OPERATIONS: Final = {
     commands.PASS: "pass", commands.CALL_BACK: "call_back", commands.CLAIM: "claim",
     commands.ACCOUNT: "account", commands.ERASE: "erase", commands.SUPPRESS: "suppress",
     commands.CALLED: "called", commands.ERASED: "erased", commands.TICK: "tick",
-    commands.INBOUND: "inbound",
+    commands.INBOUND: "inbound", commands.TOLD: "told",
 }  # fmt: skip
 
 

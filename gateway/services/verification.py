@@ -35,6 +35,9 @@ _CHANNELS: Final = {number: name for name, number in views.CHANNELS.items()}
 _REPORTS: Final = {
     verification_pb2.ReportAddressRequest.LEGITIMATE: "legit",
     verification_pb2.ReportAddressRequest.FRAUD: "fraud",
+    verification_pb2.ReportAddressRequest.VERIFIED: "verified",
+    verification_pb2.ReportAddressRequest.NOT_VERIFIED: "expired",
+    verification_pb2.ReportAddressRequest.UNDELIVERED: "undelivered",
 }
 _ANSWERS: Final = frozenset(
     {Reason.VERIFICATION_WRONG, Reason.VERIFICATION_FAILED, Reason.NOT_FOUND}
@@ -80,7 +83,7 @@ class VerificationService:
             check_id(getattr(request, field), field, limits.NAME_CHARS)
         ip = address(request.ip, IP) if request.ip else ""
         request_id = request.request_id or uuid.uuid4().hex
-        code = await self._draw(key, name, call)
+        code, spare = await self._draw(key, name, call)
         facts = {IP: ip, "device": request.device}
         await self._count({"user": request.user, **facts}, request_id, name, call)
         if request.trusted:
@@ -89,6 +92,7 @@ class VerificationService:
             key, request_id, name, user, channel, request.locale,
             self._codes.digest(key, name, code), self._codes.seal(key, code),
             {fact: value for fact, value in facts.items() if value},
+            self._codes.digest(key, name, spare), self._codes.seal(key, spare),
         )  # fmt: skip
         refused = await self._do(command, call)
         if refused is not None:
@@ -117,8 +121,6 @@ class VerificationService:
         refused = await self._do(commands.check(key, request_id, name, digest), call)
         if refused is not None and refused not in _ANSWERS:
             raise errors.refused(refused)
-        if refused is None:
-            await self._feedback(key, "verified", call)
         outcome = Reason.ACCEPTED if refused is None else refused
         response = verification_pb2.CheckVerificationResponse(outcome=views.reason(outcome))
         found = await self._found(key, name, call)
@@ -156,9 +158,14 @@ class VerificationService:
     ) -> verification_pb2.ReportAddressResponse:
         """Tells the fraud guard what turned out about a number."""
         key = self._address(call.workspace, request.parent)
+        if "@" in parse_key(key).id:
+            raise errors.invalid(
+                "parent", "the fraud guard looks at phone numbers only; nothing is kept of an e-mail"
+            )
         if request.kind not in _REPORTS:
-            raise errors.invalid("kind", "kind must be LEGITIMATE or FRAUD")
-        senders = await self._feedback(key, _REPORTS[request.kind], call)
+            kinds = ", ".join(map(verification_pb2.ReportAddressRequest.Kind.Name, _REPORTS))
+            raise errors.invalid("kind", f"kind must be one of {kinds}")
+        senders = await self._feedback(key, _REPORTS[request.kind])
         return verification_pb2.ReportAddressResponse(senders=senders)
 
     def _address(self, workspace: str, name: str, field: str = "parent") -> str:
@@ -186,14 +193,15 @@ class VerificationService:
             raise errors.invalid("channel", f"there is no channel {request.channel}")
         return _CHANNELS[request.channel]
 
-    async def _draw(self, key: str, name: str, call: Call) -> str:
-        """A new code, as its definition wants it."""
+    async def _draw(self, key: str, name: str, call: Call) -> list[str]:
+        """A new code, as its definition wants it, and a spare one."""
         shard = shard_of(slot_of(key), self._router.shards)
         args = {"workspace": call.workspace, "name": name}
         found = await self._router.query(shard, "verifier", args, call.remaining_s())
         if found is None:
             raise errors.not_found(f"{_COLLECTION}/{name}")
-        return "".join(secrets.choice(found["alphabet"]) for _ in range(found["length"]))
+        alphabet, length = found["alphabet"], found["length"]
+        return ["".join(secrets.choice(alphabet) for _ in range(length)) for _ in range(2)]
 
     async def _count(
         self, asking: Mapping[str, str], request_id: str, name: str, call: Call
@@ -224,8 +232,8 @@ class VerificationService:
         values = await self._router.query(shard, "verification", args, call.remaining_s())
         return None if values is None else _view(key, name, values)
 
-    async def _feedback(self, key: str, what: str, call: Call) -> int:
-        """Tells the fraud guard; what it does not hear now it finds out by its own means."""
+    async def _feedback(self, key: str, what: str) -> int:
+        """Tells the fraud guards, of which some may be away."""
         workspace, _, address = parse_key(key)
         try:
             return await self._control.feedback(workspace, address, what)
@@ -247,7 +255,7 @@ def _view(key: str, name: str, values: dict[str, Any]) -> verification_pb2.Verif
         create_time=views.time(values["started_ms"]),
         expire_time=views.time(values["expires_ms"] if pending else 0),
         end_time=views.time(values["ended_ms"]),
-        next_send_time=views.time(values["next_send_ms"] if pending else 0),
+        next_send_time=views.time(values["next_send_ms"]),
         attempts_left=values["attempts_left"],
     )
     for message_id, channel, at_ms, status in values["sendings"]:

@@ -4,7 +4,7 @@ Whatever comes in whatever order: a code is good once, what is sealed stays no l
 may need it, nothing waits for ever, and a replay gives the same bytes.
 """
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from engine import commands, limits
@@ -46,7 +46,7 @@ OUTCOMES = [
 ]  # fmt: skip
 ACTS = st.one_of(
     st.tuples(st.just("start"), st.integers(0, 1)),
-    st.tuples(st.just("check"), st.integers(0, 12)),
+    st.tuples(st.just("check"), st.integers(0, 16)),
     st.tuples(st.just("close"), st.just(0)),
     st.tuples(st.just("wait"), st.sampled_from([1_000, 31_000, 400_000, 4_000_000])),
     st.tuples(st.just("told"), st.sampled_from(OUTCOMES), st.integers(0, 9), st.booleans()),
@@ -58,6 +58,12 @@ def digest(code: int) -> bytes:
 
 
 @given(st.lists(ACTS, max_size=40))
+@example(
+    [
+        ("start", 0), ("told", Reason.SENT, 0, False), ("close", 0),
+        ("told", Reason.CARRIER_UNAVAILABLE, 0, False),
+    ]
+)  # fmt: skip
 @settings(max_examples=200, deadline=None)
 def test_a_verification_in_any_weather(acts: list[tuple[object, ...]]) -> None:
     world = World()
@@ -68,10 +74,12 @@ def test_a_verification_in_any_weather(acts: list[tuple[object, ...]]) -> None:
     for number, (act, *rest) in enumerate(acts):
         request = f"r{number}"
         if act == "start":
-            codes += 1
+            codes += 2
+            first, spare = codes - 1, codes
             command = commands.start(
-                KEY, request, "login", "", "", "", digest(codes), f"seal {codes}", {}
-            )
+                KEY, request, "login", "", "", "", digest(first), f"seal {first}", {},
+                digest(spare), f"seal {spare}",
+            )  # fmt: skip
             if world.do(command) is Reason.ACCEPTED:
                 assert world.do(command) is Reason.DUPLICATE
         elif act == "check":
@@ -83,6 +91,9 @@ def test_a_verification_in_any_weather(acts: list[tuple[object, ...]]) -> None:
                 assert code not in good
                 good.add(code)
             assert world.do(command) is outcome or outcome is Reason.NOT_FOUND
+            if outcome is not Reason.NOT_FOUND:
+                other = commands.check(KEY, request, "login", digest(code + 1))
+                assert world.do(other) in {Reason.KEY_REUSED, Reason.VERIFICATION_FAILED}
         elif act == "close":
             world.do(commands.close(KEY, request, "login"))
         elif act == "wait":
@@ -111,6 +122,7 @@ def look_at(world: World) -> None:
     pending = one is not None and one.status == record.PENDING
     if one is not None:
         assert bool(one.codes) == pending
+        assert pending or not (one.spare or one.try_ms)
         assert len(one.sendings) <= limits.CODE_SENDS
         assert record.TIMER + "login" in entity.timers
     for message in entity.kept.every():

@@ -66,6 +66,8 @@ class SenderRecorder:
         self.offers: list[list[Any]] = []
         self.cancels: list[list[Any]] = []
         self.lanes: dict[str, Any] = {}
+        self.forgotten: set[str] = set()
+        self.outcomes: list[list[Any]] = []
 
     def names(self) -> list[str]:
         return ["sender-sms-1"]
@@ -86,6 +88,12 @@ class SenderRecorder:
     async def cancel(self, batch: bytes) -> None:
         for _, _, offers in msgpack.unpackb(batch):
             self.cancels.extend(offers)
+
+    async def forget(self, keys: bytes) -> None:
+        self.forgotten.update(msgpack.unpackb(keys))
+
+    async def feedback(self, batch: bytes) -> None:
+        self.outcomes.extend(msgpack.unpackb(batch))
 
     async def configure(self, workspace: str, version: int, lanes: bytes) -> None:
         self.lanes[workspace] = msgpack.unpackb(lanes)
@@ -116,7 +124,9 @@ class LocalEngine:
         self.pool = pool or SenderRecorder()
         self.hosts: dict[str, Host] = {}
         self.failures: list[BaseException] = []
-        self.store = SqliteStore.create(directory, shards=shards, store_id="test", created_ms=1)
+        self.store = SqliteStore.create(
+            directory, shards=shards, store_id="test", created_ms=1, secret="5ec2e7" * 8
+        )
         self.directory = LocalDirectory(self)
         self.router = Router(self.directory)
 

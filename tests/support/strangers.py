@@ -54,6 +54,10 @@ when: {event: Product Added, at_least: 3, within: 1d}
 trait: things
 compute: {unique_list: {event: Product Added, property: what}}
 ---
+verification: login
+brand: Acme
+channels: [sms]
+---
 lane: texts
 channel: sms
 carrier: sandbox
@@ -116,6 +120,13 @@ class Town:
             yield commands.inbound(address, CARRIER, pack(wrote), owner)
         if n % 7 == 0:
             yield self.event(user, commands.TRACK, "Order Completed", {"what": word})
+        if n % 8 < 2:
+            address, code = f"default/address/{phone}", b"d" * 32
+            yield commands.start(
+                address, f"{word} {n}", "login", f"default/user/{user}", "sms", "en", code, "s",
+                {"ip": word},
+            )  # fmt: skip
+            yield commands.check(address, f"{word} {n}", "login", rng.choice((code, b"x" * 32)))
 
     def event(
         self, id_: str, type_: int, name: str, values: dict[str, str], other: str = "",
@@ -217,6 +228,7 @@ def replayed(directory: Path) -> Rows:
     rows: Rows = {}
     for index in range(SHARDS):
         shard = Shard(index, SHARDS, lambda key: None, lambda after, limit: [])
+        shard.secret = SqliteStore.open(directory).identity.key
         for entry in JournalReader(directory, index).entries():
             shard.apply(entry.seq, entry.now_ms, entry.mode, entry.payload)
         rows |= {entity.key: entity.pack() for entity in shard.scan("", 100_000)}

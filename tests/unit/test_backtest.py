@@ -176,7 +176,7 @@ async def store(tmp_path: Path) -> Path:
 
 def _denrei(*arguments: str | Path) -> tuple[int, str]:
     done = CliRunner().invoke(app, ["backtest", *map(str, arguments)], env={"COLUMNS": "200"})
-    return done.exit_code, done.output
+    return done.exit_code, done.stdout if "--json" in arguments else done.output
 
 
 async def test_over_the_journals_of_a_store(store: Path, tmp_path: Path) -> None:

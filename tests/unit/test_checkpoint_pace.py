@@ -49,6 +49,27 @@ def test_the_tail_stays_short(commands: int, entries: int, people: int, timers: 
     assert most <= longest
 
 
+def test_while_entries_come_no_commit_is_made_for_rows_alone() -> None:
+    pace, sweep = CheckpointPace(), Sweep()
+    dirty = {f"{number:05}": 1 for number in range(10_000)}
+
+    def rows_now(now: float, alone: bool) -> int:
+        rows = pace.rows_now(len(dirty), lambda part: sweep.rows_until(dirty, part), now, alone)
+        for key in sweep.next_keys(dirty, rows) if rows else ():
+            del dirty[key]
+        return rows
+
+    rows_now(1.0, alone=False)
+    pace.applied(1, 1_000, 0)
+    assert rows_now(1.2, alone=False) > 0
+    pace.applied(2, 1_000, 0)
+    assert rows_now(1.25, alone=True) == 0
+    assert rows_now(1.26, alone=False) > 0
+    pace.applied(3, 1_000, 0)
+    assert rows_now(1.35, alone=True) == 0
+    assert rows_now(1.37, alone=True) > 0
+
+
 def test_what_is_left_is_written_in_quiet_times() -> None:
     pace, sweep = CheckpointPace(), Sweep()
     dirty = {f"{number:03}": 1 for number in range(100)}

@@ -85,6 +85,53 @@ def test_a_message_is_found_changed_and_put_back_whatever_the_texts_say(seed: in
     assert kept.get(id_of(99)) is None
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_when_messages_are_packed_changes_nothing(seed: int) -> None:
+    rng = random.Random(seed)
+    late, early = Messages(), Messages()
+    numbers: list[int] = []
+    for step in range(120):
+        if not numbers or rng.random() < 0.6:
+            numbers.append(len(numbers))
+            waiting = {id_of(number) for number in numbers if number % 3 == 0}
+            for kept in (late, early):
+                kept.keep(message(numbers[-1]), waiting)
+        else:
+            id_, why = id_of(rng.choice(numbers)), f"told in step {step}"
+            for kept in (late, early):
+                if (one := kept.get(id_)) is not None:
+                    one.record(Reason.SENT, NOW + step, "", why)
+                    one.remark(Reason.EXPIRED, NOW + step, "", why)
+                    kept.give_back(one)
+        early.settle()
+        assert late.number == early.number
+        assert bool(late)
+        assert bool(early)
+        if rng.random() < 0.1:
+            assert pack(late.array()) == pack(early.array())
+    assert pack(late.array()) == pack(early.array())
+
+
+def test_what_is_changed_and_not_put_back_was_not_changed() -> None:
+    kept = Messages()
+    one = message(1)
+    one.facts = {"ip": "192.0.2.1"}
+    kept.keep(one, ())
+    for settled in (False, True):
+        if settled:
+            kept.settle()
+        copy = kept.get(id_of(1))
+        assert copy is not None
+        assert copy.facts is not None
+        copy.record(Reason.SENT, NOW)
+        copy.facts.clear()
+        copy.carrier = "sandbox"
+        again = kept.get(id_of(1))
+        assert again is not None
+        assert (again.status, again.carrier) == (Reason.QUEUED, "")
+        assert (len(again.history), again.facts) == (1, {"ip": "192.0.2.1"})
+
+
 def test_a_part_of_an_id_finds_nothing() -> None:
     kept = Messages()
     kept.keep(message(7), ())

@@ -5,12 +5,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
 
 from actors.carriers.base import Inbound
 from actors.clock import ManualClock
 from actors.senders.correspondents import Correspondents
 from actors.senders.inbound import InboundDesk
+from actors.store.address_hash import AddressHash
 from engine import limits, slots
 from engine.commands import Command
 from engine.errors import Overloaded, Unavailable
@@ -19,6 +21,7 @@ from engine.messages import inbound
 from engine.reasons import Reason
 
 SHARDS = 4
+HASH = AddressHash(b"own", b"store")
 LANE = lane_from({"lane": "main", "channel": "sms", "carrier": "sandbox"})
 MAIL = lane_from({"lane": "mail", "channel": "email", "carrier": "sandbox"})
 
@@ -27,7 +30,7 @@ class Bench:
     def __init__(self, directory: Path) -> None:
         self.commands: list[Command] = []
         self.answers: list[Any] = []
-        self.known = Correspondents(directory / "known")
+        self.known = Correspondents(directory / "known", HASH)
         self.desk = InboundDesk(self.report, SHARDS, ManualClock(), self.known)
 
     async def report(self, shard: int, batch: Sequence[Command], size: int) -> bytes:
@@ -133,13 +136,13 @@ async def test_many_are_journaled_a_part_at_a_time(tmp_path: Path) -> None:
 
 
 async def test_whom_an_address_belongs_to_survives_a_restart(tmp_path: Path) -> None:
-    known = Correspondents(tmp_path / "known")
+    known = Correspondents(tmp_path / "known", HASH)
     known.met("w", "+1", "w/user/ann", 5)
     known.met("w", "+2", "w/user/bob", 5)
     known.met("w", "+1", "w/user/eve", 6)
     assert await known.owner("w", "+1") == "w/user/eve"
     await known.close()
-    known = Correspondents(tmp_path / "known")
+    known = Correspondents(tmp_path / "known", HASH)
     assert [await known.owner("w", to) for to in ("+1", "+2", "+3")] == [
         "w/user/eve", "w/user/bob", "",
     ]  # fmt: skip
@@ -151,29 +154,64 @@ async def test_what_is_known_is_bounded(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(limits, "CORRESPONDENTS", 2)
     monkeypatch.setattr(limits, "CORRESPONDENTS_KEPT", 3)
     monkeypatch.setattr("actors.senders.correspondents._EVERY", 1)
-    known = Correspondents(tmp_path / "known")
+    known = Correspondents(tmp_path / "known", HASH)
     for number in range(5):
         known.met("w", f"+{number}", "w/user/ann", number)
     assert len(known._known) == 2
     await known.close()
-    known = Correspondents(tmp_path / "known")
+    known = Correspondents(tmp_path / "known", HASH)
     assert [await known.owner("w", f"+{n}") != "" for n in range(5)] == [False] * 2 + [True] * 3
     await known.close()
 
 
 async def test_a_damaged_file_costs_the_hint_alone(tmp_path: Path) -> None:
     (tmp_path / "known").write_bytes(b"not a database" * 100)
-    known = Correspondents(tmp_path / "known")
+    known = Correspondents(tmp_path / "known", HASH)
     assert await known.owner("w", "+1") == ""
     known.met("w", "+1", "w/user/ann", 5)
     await known.close()
-    known = Correspondents(tmp_path / "known")
+    known = Correspondents(tmp_path / "known", HASH)
     assert await known.owner("w", "+1") == "w/user/ann"
     await known.close()
 
 
 async def test_a_file_is_made_with_the_first_address_alone(tmp_path: Path) -> None:
-    known = Correspondents(tmp_path / "known")
+    known = Correspondents(tmp_path / "known", HASH)
     assert await known.owner("w", "+1") == ""
     await known.close()
     assert not (tmp_path / "known").exists()
+
+
+async def test_who_is_erased_is_forgotten_on_disk_too(tmp_path: Path) -> None:
+    known = Correspondents(tmp_path / "known", HASH)
+    for number in range(200):
+        known.met("w", f"+49151{number:08}", f"w/user/zweifelstein-{number % 2}", number)
+    await known.close()
+    known = Correspondents(tmp_path / "known", HASH)
+    known.met("w", "+1", "w/user/zweifelstein-0", 500)  # in memory alone
+    await known.forget(["w/user/zweifelstein-0", "w/address/+4915100000001"])
+    owners = [await known.owner("w", f"+49151{number:08}") for number in range(200)]
+    assert owners[:4] == ["", "", "", "w/user/zweifelstein-1"]
+    assert await known.owner("w", "+1") == ""
+    await known.close()
+    left = b"".join(each.read_bytes() for each in tmp_path.iterdir())
+    assert b"zweifelstein-1" in left
+    assert b"zweifelstein-0" not in left
+    assert b"49151" not in left
+
+
+async def test_a_file_of_an_earlier_version_is_taken_over_without_its_addresses(
+    tmp_path: Path,
+) -> None:
+    file = apsw.Connection(str(tmp_path / "known"))
+    file.pragma("journal_mode", "wal")
+    file.execute(
+        "CREATE TABLE owners (address TEXT PRIMARY KEY, owner TEXT NOT NULL, at_ms INTEGER NOT NULL"
+        ") STRICT, WITHOUT ROWID; CREATE INDEX oldest ON owners (at_ms);"
+    )
+    file.execute("INSERT INTO owners VALUES ('w/+4915199887766', 'w/user/ann', 5)")
+    file.close()
+    known = Correspondents(tmp_path / "known", HASH)
+    assert await known.owner("w", "+4915199887766") == "w/user/ann"
+    await known.close()
+    assert all(b"4915199887766" not in each.read_bytes() for each in tmp_path.iterdir())

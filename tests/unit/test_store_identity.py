@@ -49,7 +49,7 @@ def test_a_number_of_shards_without_sense_is_refused(tmp_path: Path, shards: int
 @pytest.mark.parametrize(
     ("field", "value", "words"),
     [
-        ("format", 2, "reads formats up to 1"),
+        ("format", 3, "reads formats up to 2"),
         ("hash_name", "md5", "places keys by hash"),
         ("hash_seed", 1, "places keys by hash"),
         ("slots", 2048, "places keys by hash"),
@@ -88,4 +88,35 @@ def test_a_birth_that_was_cut_short_is_begun_again(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.glob("shard-*.db")] == ["shard-000.db"]
     shard = again.open_shard(0, 0)
     assert shard.epoch == 1
+    shard.close()
+
+
+def test_a_secret_is_for_the_owner_alone_and_no_shard_file_has_it(tmp_path: Path) -> None:
+    secret = "5ec2e7" * 8
+    store = SqliteStore.create(tmp_path, shards=1, store_id="s", created_ms=1, secret=secret)
+    store.open_shard(0, 0).close()
+    assert store.identity.key == bytes.fromhex(secret)
+    path = tmp_path / FILE_NAME
+    assert path.stat().st_mode & 0o077 == 0
+    assert json.loads(path.read_text())["format"] == 2
+    files = [each for each in tmp_path.rglob("*") if each.is_file() and each != path]
+    assert files
+    assert not any(secret.encode() in each.read_bytes() for each in files)
+
+
+@pytest.mark.parametrize("secret", ["", "ab" * 32])
+def test_another_secret_is_refused(tmp_path: Path, secret: str) -> None:
+    SqliteStore.create(tmp_path, shards=1, store_id="s", created_ms=1, secret="cd" * 32)
+    path = tmp_path / FILE_NAME
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"secret": secret}))
+    with pytest.raises(ForeignStore, match="is shard 0 of store s"):
+        SqliteStore.open(tmp_path).open_shard(0, 0)
+
+
+def test_a_store_of_an_earlier_version_goes_on_without_a_secret(tmp_path: Path) -> None:
+    create(tmp_path, shards=1)
+    again = SqliteStore.create(tmp_path, shards=1, store_id="x", created_ms=2, secret="ab" * 32)
+    assert again.identity.key == b""
+    shard = again.open_shard(0, 0)
+    assert shard.secret == b""
     shard.close()

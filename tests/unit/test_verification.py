@@ -52,11 +52,13 @@ class Desk(Town):
         self, code: str = "123456", address: str = PHONE, user: str = "", **more: Any
     ) -> Reason:
         key = f"w/address/{address}"
+        spare = more.get("spare", "")
         self.requests += 1
         command = commands.start(
             key, more.get("request") or f"r{self.requests}", "login",
             f"w/user/{user}" if user else "", more.get("channel", ""), more.get("locale", ""),
             digest(code), f"sealed {code}", more.get("facts", {}),
+            digest(spare), f"sealed {spare}" if spare else "",
         )  # fmt: skip
         return self.result(command)
 
@@ -253,7 +255,7 @@ def test_the_profile_hears_what_happens() -> None:
     desk.ask(user="ann")
     ((key, forward_id, _, command),) = desk.effects[-1].forwards
     assert (command[0], command[1], command[4]) == (
-        commands.EVENT, "w/user/ann", "Verification Started",
+        commands.TOLD, "w/user/ann", "Verification Started",
     )  # fmt: skip
     desk.apply(commands.settle(key, forward_id))
     desk.check("123456")

@@ -12,8 +12,9 @@ or learned from receipts that fit one message only, the recipient's number being
 
 import re
 from collections import Counter
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
 
+from msgspec import Struct
 from smpp34 import DeliverSm
 
 from actors.carriers.smpp import pdu
@@ -44,6 +45,7 @@ _REASONS: Final = {
     "DELIVRD": Reason.DELIVERED, "EXPIRED": Reason.UNDELIVERED, "DELETED": Reason.UNDELIVERED,
     "UNDELIV": Reason.UNDELIVERED, "REJECTD": Reason.UNDELIVERED,
 }  # fmt: skip
+_DELIVERED: Final = Reason.DELIVERED  # a member is found slowly, and this is asked of each receipt
 # What some carriers write instead.
 _ALIASES: Final = {
     "DELIVERED": "DELIVRD", "UNDELIVERED": "UNDELIV", "UNDELIVERABLE": "UNDELIV",
@@ -56,7 +58,7 @@ _WORDS: Final = {
 }  # fmt: skip
 
 
-class Told(NamedTuple):
+class Told(Struct, frozen=True, gc=False):
     """What a receipt says.
 
     Attributes:
@@ -79,7 +81,8 @@ def is_receipt(arrived: DeliverSm) -> bool:
 
     A message of a person may have an id of the carrier's as well, but no state.
     """
-    if arrived.esm_class & _KIND in {_RECEIPT, _INTERMEDIATE}:
+    kind = arrived.esm_class & _KIND
+    if kind in (_RECEIPT, _INTERMEDIATE):
         return True
     tlvs = arrived.tlvs
     return (
@@ -100,12 +103,12 @@ def read(arrived: DeliverSm) -> Told | None:
         state = _state(pdu.value_of(tlvs, pdu.MESSAGE_STATE)) or state
     if not message_id or len(message_id) > _ID_CHARS:
         return None
-    if state not in _REASONS:
+    reason = _REASONS.get(state)
+    if reason is None:
         return None
-    reason = _REASONS[state]
     if tlvs and not error:
         error = _network_error(pdu.value_of(tlvs, pdu.NETWORK_ERROR_CODE))
-    code = (error or state) if reason is not Reason.DELIVERED else ""
+    code = (error or state) if reason is not _DELIVERED else ""
     return Told(message_id, reason, code[:32], _WORDS[state], arrived.source_addr)
 
 

@@ -71,9 +71,9 @@ class Job:
         self.place = place
         self.message = message
         self.parts = parts
-        self.todo = list(range(len(parts) - 1, -1, -1))
-        self.left = len(parts)
-        self.fates: list[SubmitResult | None] = [None] * len(parts)
+        count = self.left = len(parts)
+        self.todo = [0] if count == 1 else list(range(count - 1, -1, -1))
+        self.fates: list[SubmitResult | None] = [None] * count
         self.retries = 0
 
     def fate(self, part: int, result: SubmitResult) -> bool:
@@ -110,6 +110,9 @@ class Job:
 
     def result(self) -> SubmitResult:
         """The fate of the message, which is that of its parts."""
+        first = self.fates[0]
+        if first is not None and len(self.fates) == 1:
+            return first
         fates = [each for each in self.fates if each is not None]
         if len(fates) == 1:
             return fates[0]

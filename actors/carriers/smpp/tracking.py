@@ -8,6 +8,8 @@ batches that were on their way when it came; only then is it certain that they d
 
 from typing import Any, Final, NamedTuple
 
+from msgspec import Struct
+
 from actors.carriers.base import CarrierReceipt
 from actors.carriers.smpp.parts import Group, Groups
 from actors.carriers.smpp.receipts import IdDialect, Ids, Told, plain
@@ -21,7 +23,7 @@ NO_ARRIVAL: Final[Arrival] = (None, 0)  # of what the carrier did not bring
 _HEX: Final = frozenset("0123456789abcdef")
 
 
-class Known(NamedTuple):
+class Known(Struct, frozen=True, gc=False):
     """What is to be told of a receipt: nothing, if it says nothing new, and is to be confirmed."""
 
     receipt: CarrierReceipt | None

@@ -119,9 +119,15 @@ class ReportAddressRequest(_message.Message):
         KIND_UNSPECIFIED: _ClassVar[ReportAddressRequest.Kind]
         LEGITIMATE: _ClassVar[ReportAddressRequest.Kind]
         FRAUD: _ClassVar[ReportAddressRequest.Kind]
+        VERIFIED: _ClassVar[ReportAddressRequest.Kind]
+        NOT_VERIFIED: _ClassVar[ReportAddressRequest.Kind]
+        UNDELIVERED: _ClassVar[ReportAddressRequest.Kind]
     KIND_UNSPECIFIED: ReportAddressRequest.Kind
     LEGITIMATE: ReportAddressRequest.Kind
     FRAUD: ReportAddressRequest.Kind
+    VERIFIED: ReportAddressRequest.Kind
+    NOT_VERIFIED: ReportAddressRequest.Kind
+    UNDELIVERED: ReportAddressRequest.Kind
     PARENT_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     parent: str

@@ -76,7 +76,8 @@ class VerificationServiceServicer:
 
     def CheckVerification(self, request, context):
         """Holds an answer against the code. The right one is good once: asking again with another
-        request_id finds nothing.
+        request_id finds nothing. FAILED_PRECONDITION with KEY_REUSED if the request_id came with
+        another code before.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -90,14 +91,15 @@ class VerificationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetVerification(self, request, context):
-        """Gets the newest verification of an address. It is kept for 24 hours after its end.
+        """Gets the newest verification of an address. It is kept for at least 24 hours after its end.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ReportAddress(self, request, context):
-        """Tells the fraud guard what turned out about an address.
+        """Tells the fraud guard what turned out about a phone number, and about codes that you have sent
+        to it by SendMessage. Verifications tell it by themselves.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
