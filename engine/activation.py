@@ -225,7 +225,8 @@ class Activation:
         leave_by = leave_by_ms(policy, entity.traits, message, self.now) if policy else 0
         self.effects.sends.append(message.offer(entity.key, entity.workspace, leave_by))
         if policy is not None and policy.caps:
-            self.sent(caps.label_of(request.channel, request.purpose, request.topic, request.tags))
+            label = caps.label_of(request.channel, request.purpose, request.topic, request.tags)
+            self.sent(id_, label, request.priority)
         return id_, _QUEUED
 
     def schedule(
@@ -261,11 +262,13 @@ class Activation:
             verdict = refused
         return self.send_failed(request, verdict.reason, verdict.why, id_)[1]
 
-    def sent(self, label: str) -> None:
+    def sent(self, message_id: str, label: str, priority: int) -> None:
         """Counts a message that goes out, by its `caps.label_of`, for frequency caps."""
         policy = self.program.policy
         if policy is not None and policy.caps:
             policy.caps.count(self.entity, label, self.now)
+            went = self.effects.went.setdefault(self.entity.key, [])
+            went.append((self.now, priority, label, message_id))
 
     def why(self, message_id: str) -> str:
         """What was said last of a message, in words."""

@@ -13,6 +13,7 @@ from engine.activation import Activation
 from engine.fallback import run as fallback
 from engine.fallback.success import MESSAGE
 from engine.journeys import run as journeys
+from engine.journeys.lingering import LEFT
 from engine.journeys.watching import look_all
 
 SEGMENT: Final = "segment"
@@ -25,7 +26,8 @@ def follow_up(act: Activation) -> None:
 
     An item is `("segment", (name, entered))`, `("event", EventView)`, `("look", None)` if traits
     changed that exit rules may read, `("message", id)` if a message has news that somebody waits
-    for, or what `engine.journeys.run.enter` and `leave` ask for.
+    for, `("left", id)` if a message of a run that lingers has left, or what
+    `engine.journeys.run.enter` and `leave` ask for.
     """
     waiting = act.follow_ups
     taken = 0
@@ -43,6 +45,8 @@ def follow_up(act: Activation) -> None:
             journeys.on_leave(act, *item)
         elif kind == MESSAGE:
             fallback.on_outcome(act, item)
+        elif kind == LEFT:
+            journeys.on_left(act, item)
         elif kind == LOOK:
             look_all(act)
         else:

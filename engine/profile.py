@@ -185,7 +185,7 @@ def refresh(act: Activation, is_event: bool = False) -> None:
     if is_gone(entity):
         entity.program_version = program.version
         return
-    if entity.instances or entity.state or entity.kind == TASK:
+    if entity.instances or entity.state or entity.outbox or entity.kind == TASK:
         journeys.refresh(act)
     entity.program_version = program.version
     if entity.kind not in PROFILES or "merged_into" in entity.state:

@@ -21,7 +21,7 @@ from engine.entity import Entity
 from engine.follow_ups import follow_up
 from engine.governance.judge import leave_by_ms
 from engine.handlers import COMMANDS, TIMERS
-from engine.journeys import broadcast, calling
+from engine.journeys import broadcast, calling, order
 from engine.privacy.hidden import BACK, Erasure
 from engine.program import Program
 from engine.reasons import Reason
@@ -44,11 +44,13 @@ class Effects:
         left: The same for those that left.
         outcomes: `Reason` to how many messages reached it in this entry.
         erased: What the journal and the archive should not hold any more.
+        went: By entity, what went out and counts for caps: when (ms), priority, label, id. For the
+            shard itself, to tell who took a place from whom.
     """
 
     __slots__ = (
         "cancels", "entered", "erased", "forwards", "installed", "left", "outcomes", "results",
-        "sends", "sizes",
+        "sends", "sizes", "went",
     )  # fmt: skip
 
     def __init__(self, sizes: dict[str, int]) -> None:
@@ -62,6 +64,7 @@ class Effects:
         self.left: dict[str, int] = {}
         self.outcomes: dict[int, int] = {}
         self.erased: list[Erasure] = []
+        self.went: dict[str, list[tuple[int, int, str, str]]] = {}
 
 
 class Shard:
@@ -303,6 +306,8 @@ class Shard:
                 due_ms, token = min((due_ms, token) for token, due_ms in timers.items())
                 if due_ms > until:
                     break
+                if program.journey_index.ranked and len(timers) > 1:
+                    token = order.first_timer(act, due_ms)
                 del timers[token]
                 act.now = due_ms
                 self.timers_fired += 1

@@ -3,8 +3,12 @@
 Everything is asked anew then, and the content is made anew from its template, so that what goes out
 is true when it goes out. Of several whose wait ends at one moment the one of the highest priority
 comes first. A message that waits is cancelled with its run, like one that waits in a lane.
+
+While the journey that sent it is paused, a message waits past that moment, as long as it is valid;
+it is asked about as soon as the journey goes on.
 """
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from engine import limits, zones
@@ -12,7 +16,8 @@ from engine.content.templates import RenderError
 from engine.fallback.success import MESSAGE
 from engine.governance import caps
 from engine.governance.judge import Verdict, judge, leave_by_ms, quiet
-from engine.governance.waiting import STATE, TIMER, Waiting, waiting_of
+from engine.governance.waiting import STATE, TIMER, Waiting, unpack_waiting, waiting_of
+from engine.journeys.lingering import left
 from engine.messages.message import Message, SendRequest
 from engine.packing import pack, unpack
 from engine.reasons import Reason
@@ -20,6 +25,7 @@ from engine.reasons import Reason
 if TYPE_CHECKING:
     from engine.activation import Activation
 
+_NOTHING: Final[Mapping[str, bytes]] = {}
 _PROFILE: Final = "profile"  # of a template's context, what is live
 _WITH_SENDER: Final = (int(Reason.QUEUED), int(Reason.THROTTLED))
 
@@ -34,10 +40,8 @@ def hold(act: "Activation", id_: str, request: SendRequest, verdict: Verdict) ->
     if len(entity.state.get(STATE) or ()) >= limits.HELD_MESSAGES:
         why = f"{verdict.why}; {limits.HELD_MESSAGES} messages wait already"
         return Verdict(verdict.reason, why)
-    instance = entity.instances.get(request.instance)
     one = _new(id_, request)
-    if instance is not None:
-        one.journey, one.version, one.step = instance.journey, instance.version, instance.step
+    _name_run(act, one, request.instance)
     _wait(act, one, verdict.until_ms)
     act.note("message", id_, f"held: {verdict.why}")
     return None
@@ -64,9 +68,9 @@ def hold_back(act: "Activation", at: int, message: Message) -> str:
         return f"{verdict.why}; {limits.HELD_MESSAGES} messages wait already"
     label = caps.label_of(message.channel, message.purpose, message.topic, message.tags)
     one = Waiting(message.id, 0, 0, label, message.to, "", b"")
-    instance = act.entity.instances.get(message.instance)
-    if instance is not None:
-        one.journey, one.version, one.step = instance.journey, instance.version, instance.step
+    _name_run(act, one, message.instance)
+    journey = act.program.journeys.get((one.journey, one.version))
+    one.priority = journey.priority if journey is not None else 0
     message.hop += 1  # to its sender the next offer is another
     message.others = ()
     why = f"lane {message.lane!r} had no room before {verdict.why}"
@@ -90,6 +94,17 @@ def _new(id_: str, request: SendRequest) -> Waiting:
         caps.label_of(request.channel, request.purpose, request.topic, request.tags),
         request.to, request.lane, _context(request),
     )  # fmt: skip
+
+
+def _name_run(act: "Activation", one: Waiting, instance_id: str) -> None:
+    """Notes which journey has sent a message. A run that has ended is at no step any more."""
+    instance = act.entity.instances.get(instance_id)
+    if instance is not None:
+        one.journey, one.version, one.step = instance.journey, instance.version, instance.step
+    elif instance_id:
+        for ended in act.entity.ended_instances():
+            if ended.id == instance_id:
+                one.journey, one.version = ended.journey, ended.version
 
 
 def _context(request: SendRequest) -> bytes:
@@ -135,22 +150,47 @@ def set_timers(act: "Activation") -> None:
         act.set_timer(TIMER + one.id, max(one.due_ms, act.now + 1))
 
 
+def go_on(act: "Activation") -> None:
+    """Lets messages be asked about whose time came while their journey was paused."""
+    paused = act.program.journey_index.paused
+    for one in waiting_of(act.entity.state):
+        if one.due_ms <= act.now and one.journey not in paused:
+            act.set_timer(TIMER + one.id, act.now + 1)
+
+
 def on_timer(act: "Activation", subject: str) -> None:
-    """Lets go, or not, all messages whose wait ends now."""
+    """Lets go, or not, the message whose wait ends now, and all that wait for it and count more."""
+    waiting = act.entity.state.get(STATE) or _NOTHING
+    packed = waiting.get(subject)
+    if packed is None:
+        return
+    least = unpack_waiting(packed).priority
     due = [
-        one for one in waiting_of(act.entity.state) if one.due_ms <= act.now or one.id == subject
+        one
+        for one in waiting_of(act.entity.state)
+        if one.id == subject or (one.due_ms <= act.now and one.priority >= least)
     ]
-    went: list[Waiting] = []
     for one in sorted(due, key=lambda one: -one.priority):
-        _forget(act, one.id)
         at = act.entity.kept.where(one.id)
-        if at >= 0 and _let_go(act, at, act.entity.kept.at(at), one, went):
-            went.append(one)
+        if at >= 0 and _is_paused(act, act.entity.kept.at(at), one):
+            continue
+        _forget(act, one.id)
+        if at >= 0:
+            _let_go(act, at, act.entity.kept.at(at), one)
 
 
-def _let_go(
-    act: "Activation", at: int, message: Message, one: Waiting, went: list[Waiting]
-) -> bool:
+def _is_paused(act: "Activation", message: Message, one: Waiting) -> bool:
+    """Whether a message waits on since its journey is paused: until that goes on, or it expires."""
+    if one.journey not in act.program.journey_index.paused or message.expires_ms <= act.now:
+        return False
+    token = TIMER + one.id
+    if act.entity.timers.get(token) != message.expires_ms:
+        act.set_timer(token, message.expires_ms)
+        act.note("message", one.id, f"held: journey {one.journey!r} is paused")
+    return True
+
+
+def _let_go(act: "Activation", at: int, message: Message, one: Waiting) -> bool:
     """Asks everything anew; True if the message goes out."""
     entity = act.entity
     if message.expires_ms <= act.now:
@@ -165,8 +205,6 @@ def _let_go(
     if not _find_lane(act, message, request):
         return _end(act, at, message, Reason.NO_ROUTE, f"no {message.channel} lane takes it")
     verdict = judge(act, request, message.expires_ms)
-    if verdict is not None and verdict.cap is not None:
-        verdict = _gave_way(verdict, one, went)
     if verdict is None and len(entity.outbox) >= limits.OUTBOX:
         why = f"{limits.OUTBOX} effects are not settled yet"
         later_ms = act.now + limits.HELD_RETRY_MS
@@ -220,16 +258,6 @@ def _request(message: Message, one: Waiting) -> SendRequest:
     )  # fmt: skip
 
 
-def _gave_way(verdict: Verdict, one: Waiting, went: list[Waiting]) -> Verdict:
-    """Names the message that has just taken the last place, if it did so by its priority."""
-    cap = verdict.cap
-    for other in went:
-        if other.priority > one.priority and cap is not None and cap.takes(other.label):
-            first = f"message {other.id} of priority {other.priority} went first"
-            return verdict._replace(reason=Reason.LOWER_PRIORITY, why=f"{verdict.why}; {first}")
-    return verdict
-
-
 def _render(act: "Activation", message: Message, one: Waiting) -> None:
     if not one.context:
         return
@@ -251,7 +279,7 @@ def _queue(act: "Activation", at: int, message: Message, one: Waiting) -> bool:
     entity.kept.put(at, message)
     leave_by = leave_by_ms(act.program.policy, entity.traits, message, act.now)
     act.effects.sends.append(message.offer(entity.key, entity.workspace, leave_by))
-    act.sent(one.label)
+    act.sent(one.id, one.label, one.priority)
     words = f"its wait is over, {message.channel} to {message.to}"
     _tell(act, message, Reason.QUEUED, words, "sent")
     return True
@@ -285,6 +313,7 @@ def _end(act: "Activation", at: int, message: Message, reason: Reason, why: str)
     if message.wanted:
         act.follow_ups.append((MESSAGE, message.id))
     _tell(act, message, reason, f"{reason.name}, {why}", "not sent")
+    left(act, message.instance)
     return False
 
 

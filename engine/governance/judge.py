@@ -5,7 +5,8 @@ consent, quiet hours, then frequency caps. Quiet hours come before caps, because
 to wait is asked about again when the wait is over, with the caps as they are then.
 
 Priorities decide who gets the last place under a cap. A message that would take it from one of a
-higher priority that waits already (for the end of quiet hours, say) gives way.
+higher priority that waits already (for the end of quiet hours, say) gives way. What happens at one
+moment comes in the order of priority (`engine.journeys.order`), so the highest takes it first.
 """
 
 from bisect import bisect_left
@@ -39,13 +40,11 @@ class Verdict(NamedTuple):
         reason: An outcome of `Reason`.
         why: In words, with numbers.
         until_ms: When to ask again, or 0 if it is not to be sent at all.
-        cap: The cap that is full, if it is one.
     """
 
     reason: Reason
     why: str
     until_ms: int = 0
-    cap: Cap | None = None
 
 
 def judge(act: "Activation", request: SendRequest, expires_ms: int) -> Verdict | None:
@@ -141,13 +140,20 @@ def _capped(policy: "Policy", act: "Activation", request: SendRequest) -> Verdic
     state = act.entity.state
     zone = policy.zone_of(act.entity.traits)
     sends: Sends = state.get(SENDS) or {}
-    above = [one for one in waiting_of(state) if one.priority > request.priority]
+    paused = act.program.journey_index.paused
+    above = [
+        one
+        for one in waiting_of(state)
+        if one.priority > request.priority and one.journey not in paused
+    ]
     found: Verdict | None = None
     for cap in caps:
         times = policy.caps.times(cap, sends)
-        verdict = _full(cap, times, act.now, zone) or (
-            _gives_way(cap, times, above, act.now, zone) if above else None
-        )
+        verdict = _full(cap, times, act.now, zone)
+        if verdict is not None:
+            verdict = _gave_way(act, cap, request.priority, verdict)
+        elif above:
+            verdict = _gives_way(cap, times, above, act.now, zone)
         if verdict is None:
             continue
         if not cap.holds:
@@ -166,7 +172,16 @@ def _full(cap: Cap, times: list[int], now_ms: int, zone: ZoneInfo) -> Verdict | 
     free_ms = cap.free_ms(inside, now_ms, zone)
     possible = f"next possible at {zones.shown(free_ms, zone)}"
     why = f"{cap.words(len(inside))} already, at most {cap.at_most}; {possible}"
-    return Verdict(Reason.FREQUENCY_CAP, why, free_ms, cap)
+    return Verdict(Reason.FREQUENCY_CAP, why, free_ms)
+
+
+def _gave_way(act: "Activation", cap: Cap, priority: int, verdict: Verdict) -> Verdict:
+    """Names the message that took a place at this moment, if it did so by its priority."""
+    for at_ms, above, label, id_ in act.effects.went.get(act.entity.key, ()):
+        if at_ms == act.now and above > priority and cap.takes(label):
+            why = f"{verdict.why}; message {id_} of priority {above} went first"
+            return verdict._replace(reason=Reason.LOWER_PRIORITY, why=why)
+    return verdict
 
 
 def _gives_way(

@@ -46,10 +46,10 @@ class Waiting(Struct, array_like=True, eq=False, gc=False):
     step: str = ""
 
 
-unpack: Final = Decoder(Waiting).decode
+unpack_waiting: Final = Decoder(Waiting).decode
 
 
 def waiting_of(state: Mapping[str, Any]) -> list[Waiting]:
     """The messages that wait, oldest first. Cost: 0.4 µs each."""
     kept = state.get(STATE)
-    return [unpack(packed) for packed in kept.values()] if kept else []
+    return [unpack_waiting(packed) for packed in kept.values()] if kept else []

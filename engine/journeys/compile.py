@@ -22,6 +22,7 @@ class Journey:
         again: How often a person may enter; None for always.
         at_once: How many instances of it a person may have at a time.
         exits: Its exit rules.
+        lingers: Whether a run goes on until its messages have left, since a rule may end it.
         publish: What becomes of the runs of older versions.
         priority: How much its messages count, if not all can be sent.
         watches: Whether an exit rule or a step waits for a condition.
@@ -33,7 +34,7 @@ class Journey:
     """
 
     __slots__ = (
-        "again", "at_once", "conditions", "entries", "exits", "first", "listens",
+        "again", "at_once", "conditions", "entries", "exits", "first", "lingers", "listens",
         "listens_segments", "name", "priority", "publish", "status", "steps", "tasks", "version",
         "watches",
     )  # fmt: skip
@@ -54,6 +55,7 @@ class Journey:
         self.tasks = tuple(entry for entry in entries if entry.kind in (SCHEDULE, BROADCAST))
         key_path = key_path_of(entries)
         self.exits = Exits(model.exit, key_path)
+        self.lingers = bool(model.exit)
         self.first = next(iter(model.steps))
         self.steps: dict[str, Step] = {
             name: step.compile(name, key_path) for name, step in model.steps.items()

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from engine.journeys.compile import Journey
 from engine.journeys.entries import EVENT, SEGMENT
+from engine.journeys.model import ARCHIVED, PAUSED
 
 Pin = tuple[str, int]
 
@@ -20,6 +21,9 @@ class JourneyIndex:
         segments: The same for segments.
         watches: Whether any version has an exit rule, or a step, that waits for a condition.
         tasks: The journeys that a schedule or a broadcast begins, by name.
+        paused: The journeys in which nobody moves, by name.
+        archived: The journeys that have no runs any more, by name.
+        ranked: Whether any version counts for more than another.
     """
 
     newest: Mapping[str, Journey] = field(default_factory=dict)
@@ -28,6 +32,9 @@ class JourneyIndex:
     segments: Mapping[str, tuple[Journey, ...]] = field(default_factory=dict)
     watches: bool = False
     tasks: tuple[str, ...] = ()
+    paused: frozenset[str] = frozenset()
+    archived: frozenset[str] = frozenset()
+    ranked: bool = False
 
 
 def make_index(journeys: Mapping[Pin, Journey], newest: Iterable[Pin]) -> JourneyIndex:
@@ -59,8 +66,16 @@ def make_index(journeys: Mapping[Pin, Journey], newest: Iterable[Pin]) -> Journe
     return JourneyIndex(
         newest=found,
         versions=versions,
-        events=events,
-        segments=segments,
+        events={event: _by_rank(begun) for event, begun in events.items()},
+        segments={segment: _by_rank(begun) for segment, begun in segments.items()},
         watches=any(journey.watches for journey in journeys.values()),
         tasks=tuple(name for name, journey in found.items() if journey.tasks),
+        paused=frozenset(name for name, journey in found.items() if journey.status == PAUSED),
+        archived=frozenset(name for name, journey in found.items() if journey.status == ARCHIVED),
+        ranked=any(journey.priority for journey in journeys.values()),
     )
+
+
+def _by_rank(journeys: tuple[Journey, ...]) -> tuple[Journey, ...]:
+    """Journeys that begin by one event, the one that counts most first."""
+    return tuple(sorted(journeys, key=lambda journey: -journey.priority))

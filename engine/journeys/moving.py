@@ -12,7 +12,7 @@ from engine.journeys import calling
 from engine.journeys.compile import Journey
 from engine.journeys.exits import Exit
 from engine.journeys.instance import COMPLETED, FAILED, Instance
-from engine.journeys.model import PAUSED
+from engine.journeys.lingering import linger
 from engine.journeys.steps.registry import END, LOOK_TIMER, TIMER, Move
 
 if TYPE_CHECKING:
@@ -23,8 +23,7 @@ EXIT_TIMER = LOOK_TIMER
 
 def is_paused(act: "Activation", name: str) -> bool:
     """Whether a journey's newest version says that nobody moves."""
-    newest = act.program.journey_index.newest.get(name)
-    return newest is not None and newest.status == PAUSED
+    return name in act.program.journey_index.paused
 
 
 def advance(act: "Activation", instance: Instance, journey: Journey, move: Move) -> None:
@@ -49,6 +48,8 @@ def walk(act: "Activation", instance: Instance, journey: Journey, move: Move | N
             act.clear_timer(TIMER + instance.id)
         name, why = move
         if name == END:
+            if journey.lingers and instance.messages and linger(act, instance, move):
+                return
             end(act, instance, COMPLETED, why)
             return
         moves += 1

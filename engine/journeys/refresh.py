@@ -6,12 +6,13 @@ published since takes over as it says; then the newest one's status holds: an ar
 no runs, and a journey that is no longer paused goes on where it stood.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from engine.governance import held
 from engine.journeys import again, broadcast
 from engine.journeys.compile import Journey
 from engine.journeys.instance import COMPLETED, STOPPED, Instance
-from engine.journeys.model import ARCHIVED, PAUSED
+from engine.journeys.lingering import call_back, left
 from engine.journeys.moving import advance, cancel_messages, end
 from engine.journeys.publish import STOP, same_kind
 from engine.journeys.steps.registry import END, TIMER
@@ -39,15 +40,20 @@ def refresh(act: "Activation") -> None:
                 _publish(act, instance, journey)
         if instance.id not in entity.instances:
             continue
-        newest = index.newest.get(instance.journey)
-        if newest is not None and newest.status == ARCHIVED:
-            _stop(act, instance, "the journey was archived")
-        elif newest is None or newest.status != PAUSED:
+        if instance.journey in index.archived:
+            _stop(act, instance, _ARCHIVED)
+        elif instance.journey not in index.paused:
             _resume(act, instance)
+    if index.archived:
+        call_back(act, index.archived, _ARCHIVED)
+    held.go_on(act)
     if entity.instances and index.watches:
         look_all(act)
     if again.STATE in entity.state or again.REFUSALS in entity.state:
         again.prune(entity, index.newest, act.now)
+
+
+_ARCHIVED: Final = "the journey was archived"
 
 
 def _publish(act: "Activation", instance: Instance, journey: Journey) -> None:
@@ -97,6 +103,7 @@ def _stop(act: "Activation", instance: Instance, why: str) -> None:
 
 def _resume(act: "Activation", instance: Instance) -> None:
     """Sets the timer that fired for nothing while the journey was paused."""
+    left(act, instance.id)
     token = TIMER + instance.id
     if instance.due_ms and token not in act.entity.timers:
         # Not before now: a row's timers lie after the entry that it is stamped with.

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Final
 from engine.commands import NAMED_TYPES
 from engine.journeys.compile import Journey
 from engine.journeys.entering import STEP, by_event, by_name, by_segment
-from engine.journeys.instance import EXITED, FAILED, STOPPED, Instance
+from engine.journeys.instance import COMPLETED, EXITED, FAILED, STOPPED, Instance
+from engine.journeys.lingering import call_back, is_over
 from engine.journeys.moving import advance, cancel_messages, end, is_paused, leave_by, walk
+from engine.journeys.order import in_order
 from engine.journeys.steps.registry import TIMER
 from engine.journeys.watching import look, look_all
 from engine.reasons import Reason
@@ -42,7 +44,7 @@ def on_event(act: "Activation", event: "EventView") -> None:
     act.event = event
     if instances:
         journeys = program.journeys
-        for instance in list(instances.values()):
+        for instance in in_order(act):
             journey = journeys.get((instance.journey, instance.version))
             if journey is not None and name in journey.listens:
                 _take_event(act, instance, journey, event)
@@ -59,7 +61,7 @@ def on_segment(act: "Activation", name: str, entered: bool) -> None:
     entering = program.journey_index.segments.get(name)
     if entering is None:
         return
-    for instance in list(instances.values()):
+    for instance in in_order(act):
         journey = program.journeys.get(instance.pin)
         if journey is not None and name in journey.listens_segments:
             _take_segment(act, instance, journey, name, entered)
@@ -108,6 +110,13 @@ def on_message(act: "Activation", message: "Message", done: bool) -> None:
         advance(act, instance, journey, move)
 
 
+def on_left(act: "Activation", instance_id: str) -> None:
+    """Ends a run that lingered until its last message had left, or had ended."""
+    instance = act.entity.instances.get(instance_id)
+    if instance is not None and instance.held is not None and is_over(act, instance):
+        end(act, instance, COMPLETED, instance.held[1])
+
+
 def enter(act: "Activation", name: str, raw: bytes = b"", words: str = "a step") -> None:
     """Begins a run of another journey, as soon as the step at work is done.
 
@@ -141,6 +150,8 @@ def on_leave(act: "Activation", name: str, words: str) -> None:
 def stop(act: "Activation", journey: str, instance_id: str, why: str) -> Reason:
     """Stops instances from outside; their messages that have not left are cancelled.
 
+    So are those of runs that have ended already.
+
     Args:
         act: An activation on the person.
         journey: The journey whose instances stop, if no instance is named.
@@ -148,7 +159,7 @@ def stop(act: "Activation", journey: str, instance_id: str, why: str) -> Reason:
         why: For the trail.
 
     Returns:
-        ACCEPTED; NOT_FOUND if no such instance is running.
+        ACCEPTED; NOT_FOUND if no such instance is running, and no message of one waits.
     """
     instances = act.entity.instances
     if instance_id:
@@ -158,7 +169,8 @@ def stop(act: "Activation", journey: str, instance_id: str, why: str) -> Reason:
     for instance in found:
         cancel_messages(act, instance, why)
         end(act, instance, STOPPED, why)
-    return Reason.ACCEPTED if found else Reason.NOT_FOUND
+    called_back = call_back(act, (journey,), why, instance_id)
+    return Reason.ACCEPTED if found or called_back else Reason.NOT_FOUND
 
 
 def _take_event(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from engine.journeys.compile import Journey
 from engine.journeys.instance import Instance
 from engine.journeys.moving import EXIT_TIMER, advance, leave_by
+from engine.journeys.order import in_order
 
 if TYPE_CHECKING:
     from engine.activation import Activation
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 def look_all(act: "Activation") -> None:
     """Lets all instances look; ends those whose condition has become true."""
     journeys = act.program.journeys
-    for instance in list(act.entity.instances.values()):
+    for instance in in_order(act):
         journey = journeys.get(instance.pin)
         if journey is not None and journey.watches:
             look(act, instance, journey)

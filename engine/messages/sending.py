@@ -20,6 +20,7 @@ from engine.dedup import SEEN, SeenIds
 from engine.fallback import success
 from engine.governance import caps, consents, held
 from engine.journeys import run as journeys
+from engine.journeys.lingering import left
 from engine.messages.message import EMAIL, MARKETING, PHONE_CHANNELS, Message, SendRequest, hop_of
 from engine.messages.states import ARRIVED
 from engine.packing import pack
@@ -271,6 +272,8 @@ def take_receipt(act: Activation, command: commands.Command) -> Reason:
         return _take_late(act, message, lane, [(reason, at_ms, code, detail), *more])
     if settle:
         outbox.pop(message_id, None)
+        if entity.instances:
+            left(act, message.instance)
     if carrier:
         message.carrier = carrier
     if lane:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Final
 from pydantic import BeforeValidator, Field, PlainValidator
 
 from engine import commands, definitions
+from engine.identity.record import AWAY, IDENTITY
 from engine.issues import DefinitionError, did_you_mean, kind_of, listed
 from engine.messages import inbound
 from engine.messages.keywords import keyword_of
@@ -235,13 +236,16 @@ class Receipt(Happening):
         message = self._newest(list(entity.messages.values()) if entity else [])
         assert entity is not None
         key = events.key_of(world.workspace, self.user, self.anonymous)
-        settle = message.id in entity.outbox and self.receipt is not Reason.THROTTLED
+        # Of what a profile had handed out that is merged into this one the sender tells that one.
+        home = entity.state.get(IDENTITY, {}).get(AWAY, {}).get(message.id)
+        is_out = message.id in entity.outbox or home is not None
+        settle = is_out and self.receipt is not Reason.THROTTLED
         hop = message.hop if self.hop is None else self.hop
         offer_id = f"{message.id}.{hop}" if hop else message.id
         world.sender.held.pop(offer_id, None)
         return world.do(
             commands.receipt(
-                key, offer_id, self.receipt, world.now, settle, CARRIER,
+                home or key, offer_id, self.receipt, world.now, settle, CARRIER,
                 self.lane or message.lane, self.code, self.detail,
             )
         )  # fmt: skip

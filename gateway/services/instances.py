@@ -4,6 +4,7 @@ import uuid
 from typing import Any, Final
 
 from engine import commands, limits
+from engine.reasons import Reason
 from engine.slots import shard_of, slot_of
 from gateway import errors, names, pages, views
 from gateway.admission import check_id
@@ -11,7 +12,7 @@ from gateway.binding import Call
 from gateway.pb.denrei.v1 import instances_pb2
 from gateway.properties import from_json, from_msgpack
 from gateway.seams import Router
-from gateway.services.one import do
+from gateway.services.one import do, post
 
 # The state of all shards together is the first of these that one of them has.
 _BROADCAST_STATES: Final = {
@@ -98,19 +99,20 @@ class InstancesService:
     async def stop_instance(
         self, request: instances_pb2.StopInstanceRequest, call: Call
     ) -> instances_pb2.Instance:
-        """Stops a run; one that has ended stays as it is.
+        """Stops a run; one that has ended stays as it is, and what waits of it is called back.
 
         Durability: The end is synced when it returns.
         """
-        found = await self.get_instance(
+        await self.get_instance(
             instances_pb2.GetInstanceRequest(name=request.name), call
         )  # a stop would make an entity that is not there
-        if found.state != instances_pb2.Instance.RUNNING:
-            return found
         key, id_ = names.child(call.workspace, request.name, "instances")
         check_id(request.why, "why", limits.NAME_CHARS)
         why = request.why or "stopped by the API"
-        await do(self._router, commands.stop(key, uuid.uuid4().hex, "", id_, why), 0, call)
+        stop = commands.stop(key, uuid.uuid4().hex, "", id_, why)
+        for item in (await post(self._router, stop, 0, call)).rejected:
+            if item.reason != Reason.NOT_FOUND:  # it has ended, and nothing of it waits
+                raise errors.refused(item.reason)
         return await self.get_instance(instances_pb2.GetInstanceRequest(name=request.name), call)
 
     async def _of_entity(self, key: str, journey: str, call: Call) -> list[dict[str, object]]:

@@ -97,7 +97,7 @@ class InstancesServiceServicer:
 
     def StopInstance(self, request, context):
         """Stops a run at once, wherever it stands; its messages that have not left are cancelled. One
-        that has ended stays as it is, so the call may be repeated.
+        that has ended stays as it is, so the call may be repeated; what waits of it is cancelled too.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
