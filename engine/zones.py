@@ -72,6 +72,12 @@ def instant(shown: datetime, zone: ZoneInfo) -> int:
     return (shown.replace(tzinfo=zone, fold=0) - _EPOCH) // _MS
 
 
+def instants(shown: datetime, zone: ZoneInfo) -> list[int]:
+    """Each moment at which the clock on the wall shows a time: one, or two, or none at all."""
+    found = ((shown.replace(tzinfo=zone, fold=fold) - _EPOCH) // _MS for fold in (0, 1))
+    return [at_ms for at_ms in sorted(set(found)) if wall(at_ms, zone) == shown]
+
+
 def moment_of(value: Any, zone: ZoneInfo) -> int | None:
     """The moment that a trait or a property tells of, in Unix milliseconds.
 

@@ -2,8 +2,12 @@
 
 A cron expression has five fields: minute, hour, day of the month, month, day of the week; `*`,
 lists, ranges, steps and English short names as everywhere. If both days are restricted, either is
-enough. Nights in which clocks change follow the one rule of `engine.zones`: a time that is skipped
-comes an hour later by the clock, one that comes twice counts once.
+enough.
+
+Nights in which clocks change are as in the crons of today. If the hour is named, the one rule of
+`engine.zones` holds: a time that is skipped comes an hour later by the clock, one that comes twice
+counts once. If it is not (`*`, or `*/2`), the schedule goes by what the clock shows: both times
+that it shows one, and never at a time that it does not show. So an hourly one misses no hour.
 """
 
 import re
@@ -15,7 +19,7 @@ from zoneinfo import ZoneInfo
 from engine import limits
 from engine.issues import kind_of
 from engine.schema import refusal
-from engine.zones import instant, shown, wall
+from engine.zones import instant, instants, shown, wall
 
 _MONTHS: Final = (
     "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec",
@@ -53,6 +57,7 @@ class Cron(NamedTuple):
     months: frozenset[int]
     weekdays: frozenset[int]
     either_day: bool
+    every_hour: bool
 
     def holds(self, day: date) -> bool:
         """Whether the schedule has times on a day."""
@@ -142,11 +147,15 @@ class Plan:
 
 def _first_on(cron: Cron, day: date, zone: ZoneInfo, now_ms: int) -> int | None:
     """The first time of a day after a moment; in a gap the clock's order is not the time's."""
-    times = (
-        instant(datetime.combine(day, time(hour, minute)), zone)
-        for hour in cron.hours
-        for minute in cron.minutes
+    clocks = (
+        datetime.combine(day, time(hour, minute)) for hour in cron.hours for minute in cron.minutes
     )
+    midnight = datetime.combine(day, time())
+    changes = zone.utcoffset(midnight) != zone.utcoffset(midnight + timedelta(days=1))
+    if cron.every_hour and changes:
+        times = (at_ms for clock in clocks for at_ms in instants(clock, zone))
+    else:
+        times = (instant(clock, zone) for clock in clocks)
     return min((at_ms for at_ms in times if at_ms > now_ms), default=None)
 
 
@@ -161,6 +170,7 @@ def _cron(text: str, fields: list[str]) -> Cron:
         months=frozenset(months),
         weekdays=frozenset(day % 7 for day in weekdays),
         either_day=not fields[2].startswith("*") and not fields[4].startswith("*"),
+        every_hour=fields[1].startswith("*"),
     )
     first = date(2096, 3, 1)  # from here it is eight years to the next 29 February
     if not any(cron.holds(first + timedelta(days=n)) for n in range(_HORIZON_DAYS)):
