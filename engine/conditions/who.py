@@ -1,6 +1,6 @@
 """Who somebody is, whatever they do: everyone, a random part of them, a list of them.
 
-The answer depends on the person's id alone, so it is found once and never asked again.
+The answer depends on the person's ids alone, so it is found once, and again only after a merge.
 """
 
 from collections.abc import Mapping
@@ -19,8 +19,10 @@ from engine.conditions.registry import (
     Verdict,
     register,
 )
+from engine.identity.record import IDENTITY, SEED, has_id
 from engine.issues import kind_of
 from engine.schema import Strict, refusal
+from engine.slots import USER, parse_key
 
 FACT: Final = "id"
 _PARTS: Final = 10_000  # a bucket is told apart to a hundredth of a percent
@@ -77,7 +79,7 @@ class BucketModel(Strict):
 
 @register
 class BucketCondition(ConditionModel):
-    """A random part of all people, the same ones for ever."""
+    """A random part of all people, the same ones for ever; see `identity.record.seed_of`."""
 
     noun: ClassVar[str] = "a bucket condition"
     key: ClassVar[str] = "bucket"
@@ -91,10 +93,17 @@ class BucketCondition(ConditionModel):
         def check(
             entity: Facts, now_ms: int, properties: Mapping[str, Any] = NO_PROPERTIES
         ) -> Verdict:
-            return first <= part_of(entity.id, salt) < past, None
+            return first <= part_of(_first_id(entity), salt) < past, None
 
         words = f"in bucket {first / 100:g} to {past / 100:g} % of {salt!r}"
         return Compiled(check, words, facts=(FACT,))
+
+
+def _first_id(entity: Facts) -> str:
+    """The id by which somebody falls into a bucket."""
+    record = entity.state.get(IDENTITY)
+    seed = record.get(SEED) if record else None
+    return entity.id if seed is None else parse_key(seed).id
 
 
 def part_of(user_id: str, salt: str) -> int:
@@ -117,7 +126,7 @@ def _ids(value: Any) -> Any:
 
 @register
 class ListCondition(ConditionModel):
-    """The people whose user ids are named."""
+    """The people of whom a user id is named, the newest or one that they had before."""
 
     noun: ClassVar[str] = "a list condition"
     key: ClassVar[str] = "list"
@@ -132,6 +141,9 @@ def _listed(ids: Any) -> Check:
     members = frozenset(ids)
 
     def check(entity: Facts, now_ms: int, properties: Mapping[str, Any] = NO_PROPERTIES) -> Verdict:
-        return entity.id in members and entity.kind == "user", None
+        if entity.kind != USER:
+            return False, None
+        record = entity.state.get(IDENTITY)
+        return entity.id in members or bool(record and has_id(record, members)), None
 
     return check

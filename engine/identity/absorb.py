@@ -1,9 +1,10 @@
 """Taking another profile in: what each of its parts becomes here.
 
 Where both have a value, what is known of the known person stands: the trait that this profile has,
-the run of a journey that is under way here. Everything else is joined: times of events are counted
-together, records stand in the order of time. What finds no room within the limits, and what gave
-way, is named in a line of the merge log, so that each merge can be explained.
+the run of a journey that is under way here. Chance goes by the one of the two that was first.
+Everything else is joined: times of events are counted together, records stand in the order of time.
+What finds no room within the limits, and what gave way, is named in a line of the merge log, so
+that each merge can be explained.
 """
 
 from typing import Any
@@ -27,9 +28,11 @@ from engine.identity.record import (
     LOG,
     MERGED,
     OVER,
+    SEED,
     WAITING,
     name_of,
     record_of,
+    seed_of,
     settle_verdict,
     write_log,
 )
@@ -221,6 +224,9 @@ def _take_record(act: Activation, parts: Parts) -> None:
     """The other's ids are this profile's now, and what it waited for is waited for here."""
     entity = act.entity
     record, theirs = record_of(entity), parts.record
+    first = theirs.get(SEED, parts.key)
+    if not parts.is_empty() and (parts.since_ms, first) < (entity.created_ms, seed_of(entity)):
+        record[SEED] = first
     for kind in ID_KINDS:
         mine = record.setdefault(kind, {})
         for id_, verdict in theirs.get(kind, {}).items():

@@ -13,8 +13,10 @@
     claims            identifiers by type: value to a verdict
     returned          how often the merge of this profile came back to it, in a circle of aliases
     over              how many ids came after the limit
+    seed              the key by which chance goes, if it is not this profile's own
 """
 
+from collections.abc import Container
 from typing import Any, Final
 
 from engine import limits
@@ -33,6 +35,7 @@ SENT: Final = "sent"
 GOT: Final = "got"
 OVER: Final = "over"
 RETURNED: Final = "returned"
+SEED: Final = "seed"
 CLAIMS: Final = "claims"
 
 # What is known of an id: it was asked for, is a part of this profile, belongs to somebody else, or
@@ -58,6 +61,21 @@ def merged_into(entity: Entity) -> str:
     """The key of the profile that this one is a part of now, or empty."""
     key: str = entity.state.get(MERGED_INTO, "")
     return key
+
+
+def seed_of(entity: Entity) -> str:
+    """The key by which chance goes: that of the first of all profiles that are this one now.
+
+    So who has become known, or was given another id, falls as they did before.
+    """
+    record = entity.state.get(IDENTITY)
+    key: str = record.get(SEED, entity.key) if record else entity.key
+    return key
+
+
+def has_id(record: Record, ids: Container[str]) -> bool:
+    """Whether a user id that is a part of this profile is one of some."""
+    return any(verdict == MERGED and id_ in ids for id_, verdict in record.get(USER, {}).items())
 
 
 def name_of(key: str) -> str:

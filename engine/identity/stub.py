@@ -18,9 +18,10 @@ profile, and all that goes around ends in it. So aliases that contradict each ot
 forwards and lose nothing.
 """
 
-from engine import commands, limits
+from engine import commands, limits, profile
 from engine.activation import Activation
 from engine.commands import Command
+from engine.conditions.who import FACT as IDS
 from engine.dedup import SeenIds
 from engine.follow_ups import follow_up
 from engine.identity import parts as moving
@@ -138,6 +139,7 @@ def take_merge(act: Activation, command: Command) -> Reason:
         absorb(act, moving.unpack(packed))
     elif source != entity.key:
         settle_verdict(record_of(entity), source, MERGED)
+        profile.fact_changed(act, IDS)  # lists may name an id of which nothing was known
     return Reason.ACCEPTED
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 from pydantic import Field, model_validator
 
 from engine import limits
+from engine.identity.record import seed_of
 from engine.journeys.instance import Instance
 from engine.journeys.steps.chance import Draw, ShareModel, must_be_whole
 from engine.journeys.steps.registry import Step, StepModel, register
@@ -105,7 +106,7 @@ class _Experiment(Step):
         if group in self._then:
             why = f"experiment {experiment!r}: {group}, as before"
         else:
-            group = self._names[self._draw.index(entity.key, experiment)]
+            group = self._names[self._draw.index(seed_of(entity), experiment)]
             why = f"experiment {experiment!r}: {group}"
             entity.state[STATE] = assigned
             assigned[experiment] = [group, act.now]

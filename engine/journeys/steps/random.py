@@ -1,7 +1,8 @@
 """`{random: [{percent: 50, then: a}, {percent: 50, then: b}]}`: goes one way by chance.
 
 The way is drawn anew at each visit. With `sticky: true` a person goes the same way each time, in
-every run and every version of the journey, for as long as step and percentages are the same.
+every run and every version of the journey, for as long as step and percentages are the same; also
+when they become known, or get another id.
 """
 
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from pydantic import Field, model_validator
 
 from engine import limits
+from engine.identity.record import seed_of
 from engine.journeys.instance import Instance
 from engine.journeys.steps.chance import Draw, ShareModel, must_be_whole
 from engine.journeys.steps.registry import Move, Step, StepModel, register
@@ -57,5 +59,6 @@ class _Random(Step):
 
     def enter(self, act: "Activation", instance: Instance, journey: "Journey") -> Move | None:
         if self._sticky:
-            return self._moves[self._draw.index(act.entity.key, instance.journey, self.name)]
+            seed = seed_of(act.entity)
+            return self._moves[self._draw.index(seed, instance.journey, self.name)]
         return self._moves[self._draw.index(instance.id, self.name, act.now)]
