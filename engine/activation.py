@@ -222,7 +222,7 @@ class Activation:
             request.sender, request.others = ways[0][1], ways[1:]
         entity.outbox[id_] = None
         message = self._keep(id_, request, to, lane, _QUEUED, "")
-        leave_by = leave_by_ms(policy, entity.traits, message, self.now) if policy else 0
+        leave_by = leave_by_ms(policy, entity, message, self.now) if policy else 0
         self.effects.sends.append(message.offer(entity.key, entity.workspace, leave_by))
         if policy is not None and policy.caps:
             label = caps.label_of(request.channel, request.purpose, request.topic, request.tags)

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from engine import limits
 from engine.computed.definition import ComputedTrait, by_event, count_since
+from engine.conditions.context import READS_ZONE
 from engine.content.templates import Template
 from engine.definition_kinds import JOURNEY, KINDS, LANE, SEGMENT, TEMPLATE, TRAIT
 from engine.fraud.policy import GUARD
@@ -179,7 +180,9 @@ class _Draft:
         now, kept = _journey_pins(self._documents)
         journeys = {pin: self._journeys[pin] for pin in sorted(self._journeys) if pin in kept}
         journey_index = make_index(journeys, [pin for pin in journeys if pin in now])
-        asked = (condition for one in journeys.values() for condition in one.conditions)
+        asked = [condition for one in journeys.values() for condition in one.conditions]
+        if self._policy is not None and self._policy.reads_zone:
+            asked.append(READS_ZONE)
         index = index_of(self._compiled[SEGMENT], asked)
         by_name: dict[str, Any] = {
             field: _sorted(self._compiled[kind]) for kind, field in _FIELDS.items()

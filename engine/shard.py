@@ -418,7 +418,7 @@ class Shard:
                 if message is None:
                     continue  # a bug came between the two, and the entity is in quarantine
                 policy = self.workspaces.of(entity.workspace)[0].policy
-                leave_by = leave_by_ms(policy, entity.traits, message, self.now)
+                leave_by = leave_by_ms(policy, entity, message, self.now)
                 offer = message.offer(key, entity.workspace, leave_by)
                 (effects.cancels if message.cancelled else effects.sends).append(offer)
         return effects

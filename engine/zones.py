@@ -21,13 +21,14 @@ from engine.issues import did_you_mean, kind_of
 from engine.schema import refusal
 
 if TYPE_CHECKING:
-    from engine.entity import Entity
+    from engine.conditions.registry import Facts
 
 if find_spec("tzdata") is not None:
     reset_tzpath(to=())
 
 TRAIT: Final = "timezone"
 DEFAULT: Final = ZoneInfo("UTC")
+_CONTEXT: Final = "context"  # in `Entity.state`; see `engine.event_context`
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MS: Final = timedelta(milliseconds=1)
 _SECONDS_BELOW: Final = 100_000_000_000  # as seconds the year 5138, as milliseconds 1973
@@ -42,24 +43,28 @@ def find(name: str) -> ZoneInfo | None:
         return None
 
 
-def zone_of(entity: "Entity") -> tuple[ZoneInfo, str]:
-    """A person's zone, by the trait `timezone`.
+def zone_of(entity: "Facts", default: ZoneInfo = DEFAULT) -> tuple[ZoneInfo, str]:
+    """A person's zone: the trait `timezone`, else what the context of their events said last.
+
+    Args:
+        entity: The person.
+        default: The zone of who has told of none.
 
     Returns:
-        The zone, and an empty text; or UTC and what is wrong with the trait, in words.
+        The zone, and an empty text; or what is wrong with the trait, in words.
+
+    Cost: 0.2 µs.
     """
     name = entity.traits.get(TRAIT)
+    zone = find(name) if name.__class__ is str and name else None
+    if zone is not None:
+        return zone, ""
+    said = entity.state.get(_CONTEXT)
+    told = said.get(TRAIT) if said else None
+    zone = (find(told[1]) if told else None) or default
     if name is None or name == "":
-        return DEFAULT, ""
-    zone = find(name) if isinstance(name, str) else None
-    return (
-        (DEFAULT, f"{str(name)[:60]!r} is no time zone, UTC was taken")
-        if zone is None
-        else (
-            zone,
-            "",
-        )
-    )
+        return zone, ""
+    return zone, f"{str(name)[:60]!r} is no time zone, {zone.key} was taken"
 
 
 def wall(now_ms: int, zone: ZoneInfo) -> datetime:

@@ -6,11 +6,15 @@ from pydantic import BeforeValidator
 
 from engine import event_context
 from engine.conditions.operators import MISSING, Comparison
-from engine.conditions.registry import Compiled, register
+from engine.conditions.registry import NO_PROPERTIES, Compiled, register
 from engine.issues import did_you_mean, listed
 from engine.schema import refusal
 
 FACT = "context"
+# What goes by a person's clock reads no condition, but the zone that contexts tell of.
+READS_ZONE = Compiled(
+    lambda entity, now_ms, properties=NO_PROPERTIES: (True, None), "", facts=(FACT,)
+)
 
 
 def _path(value: Any) -> Any:

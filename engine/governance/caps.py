@@ -75,6 +75,11 @@ class Cap:
         )
 
     @property
+    def is_of_calendar(self) -> bool:
+        """Whether it counts in periods of the person's calendar."""
+        return isinstance(self._per, str)
+
+    @property
     def horizon_ms(self) -> int:
         """How long a time may still be counted."""
         per = self._per
@@ -122,6 +127,11 @@ class Caps:
 
     def __bool__(self) -> bool:
         return bool(self._all)
+
+    @property
+    def reads_zone(self) -> bool:
+        """Whether one is of the calendar."""
+        return any(cap.is_of_calendar for cap in self._all)
 
     def of(self, label: str) -> tuple[Cap, ...]:
         """The caps that are about messages of a label. Cost: 0.1 µs once it is known."""

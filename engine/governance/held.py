@@ -277,7 +277,7 @@ def _queue(act: "Activation", at: int, message: Message, one: Waiting) -> bool:
     entity.outbox[message.id] = None
     message.record(Reason.QUEUED, act.now)
     entity.kept.put(at, message)
-    leave_by = leave_by_ms(act.program.policy, entity.traits, message, act.now)
+    leave_by = leave_by_ms(act.program.policy, entity, message, act.now)
     act.effects.sends.append(message.offer(entity.key, entity.workspace, leave_by))
     act.sent(one.id, one.label, one.priority)
     words = f"its wait is over, {message.channel} to {message.to}"

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from engine import zones
 from engine.conditions.consent import STATE as CONSENTS
+from engine.conditions.registry import Facts
 from engine.governance.caps import STATE as SENDS
 from engine.governance.caps import Cap, Sends, label_of
 from engine.governance.topics import refused
@@ -61,7 +62,7 @@ def judge(act: "Activation", request: SendRequest, expires_ms: int) -> Verdict |
         verdict = _capped(policy, act, request)
     if verdict is None or not verdict.until_ms or verdict.until_ms < expires_ms:
         return verdict
-    ends = zones.shown(expires_ms, policy.zone_of(act.entity.traits))
+    ends = zones.shown(expires_ms, policy.zone_of(act.entity))
     why = f"{verdict.why}; its validity ends before, at {ends}"
     return verdict._replace(why=why, until_ms=0)
 
@@ -77,9 +78,7 @@ def unwilling(act: "Activation", request: SendRequest | Message) -> Verdict | No
     return Verdict(Reason.NO_CONSENT, why) if why else None
 
 
-def leave_by_ms(
-    policy: "Policy | None", traits: Mapping[str, Any], message: Message, now_ms: int
-) -> int:
+def leave_by_ms(policy: "Policy | None", entity: Facts, message: Message, now_ms: int) -> int:
     """Until when a message that goes to its lane now may leave it (ms).
 
     That is the end of its validity; or before, when it is quiet next. What has found no room in its
@@ -92,7 +91,7 @@ def leave_by_ms(
     rules = _rules(policy, message)
     if not rules:
         return message.expires_ms
-    zone = policy.zone_of(traits)
+    zone = policy.zone_of(entity)
     return min(message.expires_ms, *(rule.next_ms(now_ms, zone) for rule in rules))
 
 
@@ -110,7 +109,7 @@ def quiet(act: "Activation", request: SendRequest | Message) -> Verdict | None:
     rules = _rules(policy, request) if policy is not None and policy.quiet else None
     if policy is None or not rules or request.purpose == OTP:
         return None
-    zone = policy.zone_of(act.entity.traits)
+    zone = policy.zone_of(act.entity)
     until_ms = act.now
     words = ""
     for _ in range(_CHAIN):
@@ -138,7 +137,7 @@ def _capped(policy: "Policy", act: "Activation", request: SendRequest) -> Verdic
     if not caps:
         return None
     state = act.entity.state
-    zone = policy.zone_of(act.entity.traits)
+    zone = policy.zone_of(act.entity)
     sends: Sends = state.get(SENDS) or {}
     paused = act.program.journey_index.paused
     above = [

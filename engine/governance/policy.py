@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from engine import limits, zones
+from engine.conditions.registry import Facts
 from engine.durations import UNITS_MS, parse
 from engine.governance.caps import Cap, Caps
 from engine.governance.quiet import QuietTime
@@ -168,10 +169,14 @@ class Policy:
             for one in model.quiet_hours
         )  # fmt: skip
 
-    def zone_of(self, traits: Mapping[str, Any]) -> ZoneInfo:
-        """A person's zone, by the trait `timezone`; the policy's if it names none."""
-        name = traits.get(zones.TRAIT)
-        return (zones.find(name) if name.__class__ is str and name else None) or self.zone
+    def zone_of(self, entity: Facts) -> ZoneInfo:
+        """A person's zone; the policy's if none is known."""
+        return zones.zone_of(entity, self.zone)[0]
+
+    @property
+    def reads_zone(self) -> bool:
+        """Whether anything in it goes by a person's clock."""
+        return bool(self.quiet) or self.caps.reads_zone
 
 
 def compile_policy(model: PolicyModel) -> Policy:

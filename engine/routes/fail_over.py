@@ -76,7 +76,7 @@ def go_on(act: "Activation", message: Message, reason: int, at_ms: int, code: st
     message.remark(reason, at_ms, code, by_lane(message.lane, why))
     message.go_on(at_ms, f"goes on by lane {message.others[0][0]!r}")
     entity.outbox[message.id] = None
-    leave_by = leave_by_ms(act.program.policy, entity.traits, message, act.now)
+    leave_by = leave_by_ms(act.program.policy, entity, message, act.now)
     act.effects.sends.append(message.offer(entity.key, entity.workspace, leave_by))
     words = ", ".join(part for part in (code, why) if part)
     told = f"{Reason(reason).name}: {words}" if words else Reason(reason).name

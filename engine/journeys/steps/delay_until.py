@@ -1,8 +1,8 @@
 """Delays until a moment: of the day, of the calendar, or one that a trait or property tells of.
 
-Everything is of the person's zone (trait `timezone`, else UTC), unless the step names a zone. What
-a zone does to a day twice a year is in `engine.zones`. A time of day is always one ahead; a moment
-may have passed, and then the run goes on at once and its trail says why.
+Everything is of the person's zone (see `zones.zone_of`; UTC if none is known), unless the step
+names a zone. What a zone does to a day twice a year is in `engine.zones`. A time of day is always
+one ahead; a moment may have passed, and then the run goes on at once and its trail says why.
 """
 
 import re
@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BeforeValidator, Field, model_validator
 
 from engine import limits, zones
+from engine.conditions.context import READS_ZONE
 from engine.conditions.operators import resolver
 from engine.durations import UNITS_MS, render, up_to
 from engine.issues import did_you_mean, kind_of
@@ -143,7 +144,7 @@ class _InZone(Step):
     __slots__ = ("_zone",)
 
     def __init__(self, name: str, zone: str | None) -> None:
-        super().__init__(name)
+        super().__init__(name, conditions=() if zone else (READS_ZONE,))
         self._zone = zones.find(zone) if zone else None
 
     def _zone_for(self, act: "Activation", instance: Instance) -> ZoneInfo:
