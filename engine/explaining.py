@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.conditions import Compiled, ConditionModel
+from engine.conditions.dates import FACT as ZONE
 from engine.conditions.registry import NO_PROPERTIES, Facts
 
 _SHOWN = 80
@@ -81,7 +82,7 @@ def _unknown(compiled: Compiled, event: Mapping[str, Any] | None, whole: bool) -
     """Why the truth of a condition cannot be told, or an empty text."""
     if compiled.reads_properties and event is None:
         return "it depends on the event"
-    if not whole and (compiled.windows or compiled.held or compiled.facts):
+    if not whole and (compiled.windows or compiled.held or {*compiled.facts} - {ZONE}):
         return "it reads what only the store's journal tells"
     return ""
 

@@ -17,6 +17,7 @@ from engine.activation import Activation, EventView
 from engine.commands import ALIAS, GROUP, IDENTIFY, NAMED_TYPES, PAGE, SCREEN
 from engine.conditions import held
 from engine.conditions.context import FACT as CONTEXT
+from engine.conditions.dates import FACT as ZONE
 from engine.conditions.windows import trim
 from engine.entity import Entity
 from engine.journeys import refresh as journeys
@@ -255,7 +256,8 @@ def _due(act: Activation) -> list[Segment]:
 def _take_context(act: Activation, event: EventView) -> Sequence[Segment]:
     if not event_context.take(act.entity, event.context_raw, event.timestamp_ms):
         return ()
-    return act.program.index.by_fact.get(CONTEXT, ())
+    by_fact = act.program.index.by_fact
+    return _both(by_fact.get(CONTEXT, ()), by_fact.get(ZONE, ()))
 
 
 def _both(some: Sequence[Segment], others: Sequence[Segment]) -> Sequence[Segment]:

@@ -101,10 +101,19 @@ def moment_of(value: Any, zone: ZoneInfo) -> int | None:
     if kind is not str:
         return None
     try:
-        found = datetime.fromisoformat(value.strip())
+        found = _read_iso(value.strip())
         return instant(found, zone) if found.tzinfo is None else (found - _EPOCH) // _MS
     except (ValueError, OverflowError):
         return None
+
+
+def has_offset(text: str) -> bool:
+    """Whether a moment says by itself how far it is from UTC."""
+    return _read_iso(text).tzinfo is not None
+
+
+def _read_iso(text: str) -> datetime:
+    return datetime.fromisoformat(text if text[-1:] != "z" else f"{text[:-1]}Z")
 
 
 def shown(at_ms: int, zone: ZoneInfo) -> str:

@@ -15,7 +15,7 @@ from engine import limits
 from engine.computed.functions import FUNCTIONS, Function, Items, MostFrequent
 from engine.computed.spans import Session, Span, Window
 from engine.conditions.event_count import EventFilters, Within, reads_only_the_event
-from engine.conditions.operators import MISSING, resolver
+from engine.conditions.paths import MISSING, resolver
 from engine.conditions.registry import compile_all
 from engine.issues import listed
 from engine.messages.message import ADDRESS_TRAITS

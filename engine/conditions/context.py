@@ -5,7 +5,9 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BeforeValidator
 
 from engine import event_context
-from engine.conditions.operators import MISSING, Comparison
+from engine.conditions.dates import FACT as ZONE
+from engine.conditions.operators import Comparison
+from engine.conditions.paths import MISSING
 from engine.conditions.registry import NO_PROPERTIES, Compiled, register
 from engine.issues import did_you_mean, listed
 from engine.schema import refusal
@@ -13,7 +15,7 @@ from engine.schema import refusal
 FACT = "context"
 # What goes by a person's clock reads no condition, but the zone that contexts tell of.
 READS_ZONE = Compiled(
-    lambda entity, now_ms, properties=NO_PROPERTIES: (True, None), "", facts=(FACT,)
+    lambda entity, now_ms, properties=NO_PROPERTIES: (True, None), "", facts=(ZONE,)
 )
 
 

@@ -1,7 +1,10 @@
 """Moments: texts that are one, and conditions on where one lies, which time alone may change.
 
-Only an ISO 8601 timestamp or a date (`2026-05-01`, midnight) is a moment; without an offset it is
-UTC. Nothing else is guessed to be one: no numbers, no other order of day and month.
+What a trait or a property tells is a moment as it is for a delay (`zones.moment_of`): an ISO 8601
+timestamp or a date (`2026-05-01`, midnight), which without an offset is of the person's zone; or
+Unix time. So a segment and a delay mean the same by one value. What a definition says is a
+timestamp or a date, and without an offset of the person's zone as well; only where it bounds times
+of events it is UTC, since those are one for all.
 
 Spans are half open, so that `more_than_ahead`, `within_next`, `within_last` and `more_than_ago` of
 one span divide time without gap or overlap: a moment `at` passes from one to the next at exactly
@@ -15,7 +18,8 @@ from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator
 
-from engine.conditions.registry import Verdict
+from engine import zones
+from engine.conditions.registry import Facts, Verdict
 from engine.issues import kind_of
 from engine.schema import refusal
 
@@ -24,6 +28,7 @@ _ISO: Final = re.compile(
     r"(?:[Tt ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?(?:[Zz]|([+-])(\d\d):?(\d\d))?)?",
     re.ASCII,
 )
+FACT: Final = "zone"  # what a condition reads by which a person's clock goes
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
@@ -31,8 +36,31 @@ Place = Callable[[int, int], Verdict]
 """`(moment_ms, now_ms)` to whether the moment lies where it should, and when that changes."""
 
 
+def moment_of(value: Any, entity: Facts) -> int | None:
+    """The moment that a value of a person or an event tells of, or None. Cost: 1 µs."""
+    return zones.moment_of(value, zones.zone_of(entity)[0])
+
+
+def literal(text: str) -> Callable[[Facts], int]:
+    """The moment that a definition names, for each person."""
+    in_utc_ms = milliseconds(text)
+    assert in_utc_ms is not None
+    if zones.has_offset(text):
+        return lambda entity: in_utc_ms
+    known = {zones.DEFAULT.key: in_utc_ms}  # by zone: at most one for each that there is
+
+    def find(entity: Facts) -> int:
+        zone = zones.zone_of(entity)[0]
+        at_ms = known.get(zone.key)
+        if at_ms is None:
+            at_ms = known[zone.key] = zones.moment_of(text, zone) or in_utc_ms
+        return at_ms
+
+    return find
+
+
 def milliseconds(value: Any) -> int | None:
-    """A moment as Unix milliseconds, or None if the value is none. Cost: 2 µs."""
+    """What a definition says, in UTC if it has no offset; None if it is no moment. Cost: 2 µs."""
     match = _ISO.fullmatch(value) if value.__class__ is str else None
     if match is None:
         return None
@@ -112,6 +140,12 @@ def more_than_ahead(span_ms: int) -> Place:
         return (True, at_ms - span_ms) if now_ms < at_ms - span_ms else (False, None)
 
     return check
+
+
+def any_of(verdicts: Iterable[Verdict]) -> Verdict:
+    """The verdict of several of which one must be true."""
+    is_false, next_ms = all_of((not is_true, next_ms) for is_true, next_ms in verdicts)
+    return not is_false, next_ms
 
 
 def all_of(verdicts: Iterable[Verdict]) -> Verdict:

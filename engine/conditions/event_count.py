@@ -43,9 +43,13 @@ def _as_list(value: Any) -> Any:
 
 
 def reads_only_the_event(where: Sequence[ConditionModel]) -> None:
-    """Refuses filters of counted events that read more than their properties."""
+    """Refuses filters of counted events that read more than their properties.
+
+    What has no offset there is of the zone that the person has when the event comes.
+    """
     found = compile_all(where)
-    if found and (found.traits or found.windows or found.segments or found.facts):
+    facts = {*found.facts} - {dates.FACT} if found else ()
+    if found and (found.traits or found.windows or found.segments or facts):
         raise refusal(
             "a filter of counted events reads their properties and nothing else",
             "put what it asks of the person beside the count, with 'all'",

@@ -12,7 +12,6 @@ from typing import Any, Final
 
 from xxhash import xxh3_64_hexdigest
 
-from engine.conditions.operators import Test, resolver
 from engine.conditions.registry import Facts
 
 STATE: Final = "held"  # in `Entity.state`: comparison to since when (ms)
@@ -25,12 +24,12 @@ class Held:
     Attributes:
         name: Its name in the state.
         trait: The top-level trait that it reads.
-        holds: Whether it holds for some traits.
+        holds: Whether it holds for a person.
     """
 
     name: str
     trait: str
-    holds: Callable[[Mapping[str, Any]], bool] = field(compare=False)
+    holds: Callable[[Facts], bool] = field(compare=False)
 
     def since_ms(self, entity: Facts) -> int | None:
         """Since when it holds, or None."""
@@ -39,19 +38,18 @@ class Held:
         return since_ms
 
 
-def held_of(path: str, test: Test, written: Mapping[str, Any]) -> Held:
+def held_of(path: str, holds: Callable[[Facts], bool], written: Mapping[str, Any]) -> Held:
     """What to keep for a comparison; its name is a hash of what it compares."""
-    find = resolver(path)
     same = {key: value for key, value in written.items() if key != "for"}
     name = xxh3_64_hexdigest(dumps(same, sort_keys=True).encode())
-    return Held(name, path.partition(".")[0], lambda traits: test(find(traits)))
+    return Held(name, path.partition(".")[0], holds)
 
 
 def update(entity: Facts, comparisons: Iterable[Held], now_ms: int) -> None:
     """Notes which comparisons hold from now on, and which no longer do."""
     kept: dict[str, int] = entity.state.get(STATE) or {}
     for held in comparisons:
-        if not held.holds(entity.traits):
+        if not held.holds(entity):
             kept.pop(held.name, None)
         elif held.name not in kept:
             kept[held.name] = now_ms

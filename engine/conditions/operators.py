@@ -7,6 +7,9 @@ missing, or that cannot be compared, fails every operator but the negative ones 
 Where one value stands, `{trait: other}` or `{property: other}` may stand: then two values of the
 person or the event are compared. What follows the clock (`within_last` and its like) tells the
 moment at which time changes it; see `dates`.
+
+A path that goes through a list finds several values. Then one of them must pass all positive
+operators, and none may fail a negative one.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,7 +19,9 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from engine import limits
 from engine.conditions import dates
-from engine.conditions.dates import Place, milliseconds
+from engine.conditions.dates import FACT as ZONE
+from engine.conditions.dates import Place
+from engine.conditions.paths import MISSING, Many, resolver
 from engine.conditions.registry import (
     NO_PROPERTIES,
     Check,
@@ -33,7 +38,6 @@ Test = Callable[[Any], bool]
 Get = Callable[[Facts, Mapping[str, Any]], Any]
 """Finds a value in an entity and the properties of the event at hand, or gives `MISSING`."""
 _Part = Callable[[Any, Facts, int, Mapping[str, Any]], Verdict]
-_MISSING: Final = object()
 
 
 class Reference(Strict):
@@ -148,7 +152,14 @@ class Comparison(ConditionModel):
         given = self.operators()
         if _asks_more(given):
             return None
-        return _together([_OPERATORS[name](operand) for name, operand in given.items()])
+        plain = _together([_OPERATORS[name](operand) for name, operand in given.items()])
+        return _of_any(plain, given) if "." in self.path else plain
+
+    @property
+    def is_of_now(self) -> bool:
+        """Whether the clock, or another value, bears on it."""
+        given = self.operators()
+        return any(name in _PLACES or isinstance(given[name], Reference) for name in given)
 
     def references(self) -> list[Reference]:
         """The other values that it reads."""
@@ -166,6 +177,8 @@ class Comparison(ConditionModel):
         """
         others = self.references()
         tops = (other.trait.partition(".")[0] for other in others if other.trait)
+        if not _MOMENTS.keys().isdisjoint(self.operators()):
+            facts = (*facts, ZONE)
         return Compiled(
             self._check(get),
             self.words(),
@@ -184,13 +197,26 @@ class Comparison(ConditionModel):
                 return test(get(entity, properties)), None
 
             return check_value
-        parts = [_part(name, operand) for name, operand in self.operators().items()]
+        given = self.operators()
+        parts = [_part(name, operand) for name, operand in given.items()]
+        either = [part for name, part in zip(given, parts, strict=True) if not _denies(name, given)]
+        each = [part for name, part in zip(given, parts, strict=True) if _denies(name, given)]
 
         def check(
             entity: Facts, now_ms: int, properties: Mapping[str, Any] = NO_PROPERTIES
         ) -> Verdict:
             value = get(entity, properties)
-            return dates.all_of(part(value, entity, now_ms, properties) for part in parts)
+            if value.__class__ is not Many:
+                return dates.all_of(part(value, entity, now_ms, properties) for part in parts)
+            found = [part(one, entity, now_ms, properties) for part in each for one in value]
+            if either:
+                found.append(
+                    dates.any_of(
+                        dates.all_of(part(one, entity, now_ms, properties) for part in either)
+                        for one in value
+                    )
+                )
+            return dates.all_of(found)
 
         return check
 
@@ -212,9 +238,31 @@ def _together(tests: list[Test]) -> Test:
     return lambda value: all(test(value) for test in tests)
 
 
+def _of_any(plain: Test, given: Mapping[str, Any]) -> Test:
+    """The same for a path that may go through lists."""
+    either = [
+        _OPERATORS[name](operand) for name, operand in given.items() if not _denies(name, given)
+    ]
+    each = [_OPERATORS[name](operand) for name, operand in given.items() if _denies(name, given)]
+
+    def test(value: Any) -> bool:
+        if value.__class__ is not Many:
+            return plain(value)
+        if not all(one(item) for one in each for item in value):
+            return False
+        return not either or any(all(one(item) for one in either) for item in value)
+
+    return test
+
+
+def _denies(name: str, given: Mapping[str, Any]) -> bool:
+    """Whether an operator is the opposite of another one, so that it must hold for each of many."""
+    return name in _NEGATIVE or (name == "exists" and given[name] is False)
+
+
 def _asks_more(given: Mapping[str, Any]) -> bool:
-    """Whether operators ask for more than the value itself: another value, or the time."""
-    return any(name in _PLACES or isinstance(given[name], Reference) for name in given)
+    """Whether operators ask for more than the value itself: another value, the time or the zone."""
+    return any(name in _MOMENTS or isinstance(given[name], Reference) for name in given)
 
 
 def _part(name: str, operand: Any) -> _Part:
@@ -225,10 +273,12 @@ def _part(name: str, operand: Any) -> _Part:
         def in_time(
             value: Any, entity: Facts, now_ms: int, properties: Mapping[str, Any]
         ) -> Verdict:
-            at_ms = milliseconds(value)
+            at_ms = dates.moment_of(value, entity)
             return (False, None) if at_ms is None else place(at_ms, now_ms)
 
         return in_time
+    if name in _MOMENTS:
+        return _compared_in_time(_MOMENTS[name], operand)
     make = _OPERATORS[name]
     if not isinstance(operand, Reference):
         test = make(operand)
@@ -243,25 +293,26 @@ def _part(name: str, operand: Any) -> _Part:
     return against
 
 
+def _compared_in_time(place: Callable[[int], Place], operand: Any) -> _Part:
+    """`before` or `after`: another moment, of a definition or of the person or the event."""
+    limit = dates.literal(operand) if not isinstance(operand, Reference) else None
+    other = operand.get() if isinstance(operand, Reference) else None
+
+    def against(value: Any, entity: Facts, now_ms: int, properties: Mapping[str, Any]) -> Verdict:
+        at_ms = dates.moment_of(value, entity)
+        if other is not None:
+            limit_ms = dates.moment_of(other(entity, properties), entity)
+        else:
+            limit_ms = limit(entity) if limit is not None else None
+        if at_ms is None or limit_ms is None:
+            return False, None
+        return place(limit_ms)(at_ms, now_ms)
+
+    return against
+
+
 def _is_value(value: Any) -> bool:
-    return value is not _MISSING and value is not None
-
-
-def resolver(path: str) -> Callable[[Mapping[str, Any]], Any]:
-    """A closure that finds a dotted path in a map, or gives `MISSING`."""
-    first, *rest = path.split(".")
-    if not rest:
-        return lambda values: values.get(first, _MISSING)
-
-    def find(values: Mapping[str, Any]) -> Any:
-        value = values.get(first, _MISSING)
-        for part in rest:
-            if value.__class__ is not dict:
-                return _MISSING
-            value = value.get(part, _MISSING)
-        return value
-
-    return find
+    return value is not MISSING and value is not None
 
 
 def _equals(operand: Any) -> Test:
@@ -319,28 +370,11 @@ def _ends_with(operand: str) -> Test:
 
 
 def _exists(operand: bool) -> Test:
-    return lambda value: (value is not _MISSING and value is not None) is operand
-
-
-def _placed(place: Callable[[int], Place]) -> Callable[[Any], Test]:
-    """An operator on a moment that time does not change."""
-
-    def make(operand: Any) -> Test:
-        limit_ms = milliseconds(operand)
-        assert limit_ms is not None
-        lies = place(limit_ms)
-
-        def test(value: Any) -> bool:
-            at_ms = milliseconds(value)
-            return at_ms is not None and lies(at_ms, 0)[0]
-
-        return test
-
-    return make
+    return lambda value: (value is not MISSING and value is not None) is operand
 
 
 def _not_a_test(operand: Any) -> Test:
-    raise AssertionError("it follows the clock")
+    raise AssertionError("it asks for more than the value")
 
 
 _PLACES: Final[dict[str, Callable[[int], Place]]] = {
@@ -348,6 +382,11 @@ _PLACES: Final[dict[str, Callable[[int], Place]]] = {
     "within_next": dates.within_next,
     "more_than_ago": dates.more_than_ago,
     "more_than_ahead": dates.more_than_ahead,
+}
+_MOMENTS: Final[dict[str, Callable[[int], Place]]] = {
+    "before": dates.before,
+    "after": dates.after,
+    **_PLACES,
 }
 _OPERATORS: Final[dict[str, Callable[[Any], Test]]] = {
     "is": _equals,
@@ -364,18 +403,14 @@ _OPERATORS: Final[dict[str, Callable[[Any], Test]]] = {
     "starts_with": _starts_with,
     "ends_with": _ends_with,
     "exists": _exists,
-    "before": _placed(dates.before),
-    "after": _placed(dates.after),
-    **dict.fromkeys(_PLACES, _not_a_test),
+    **dict.fromkeys(_MOMENTS, _not_a_test),
 }
 _NEGATIVE: Final = ("is_not", "not_in", "not_contains")
 # What another value must be for an operator to be asked at all.
 _READS: Final[dict[str, Test]] = {
     **dict.fromkeys(("above", "at_least", "below", "at_most"), _is_orderable),
     **dict.fromkeys(("starts_with", "ends_with"), lambda value: value.__class__ is str),
-    **dict.fromkeys(("before", "after"), lambda value: milliseconds(value) is not None),
 }
-MISSING: Final = _MISSING
 
 
 def _shown(value: Any) -> str:

@@ -8,7 +8,8 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from engine import limits
-from engine.conditions.operators import MISSING, Comparison, Get, resolver
+from engine.conditions.operators import Comparison, Get
+from engine.conditions.paths import MISSING, finder
 from engine.conditions.registry import Compiled, register
 
 
@@ -28,5 +29,5 @@ class PropertyCondition(Comparison):
 def _getter(path: str) -> Get:
     if "." not in path:
         return lambda entity, properties: properties.get(path, MISSING)
-    find = resolver(path)
+    find = finder(path)
     return lambda entity, properties: find(properties)

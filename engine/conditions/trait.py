@@ -10,7 +10,8 @@ from pydantic import Field, model_validator
 
 from engine import limits
 from engine.conditions.held import held_of
-from engine.conditions.operators import MISSING, Comparison, Get, resolver
+from engine.conditions.operators import Comparison, Get
+from engine.conditions.paths import MISSING, finder
 from engine.conditions.registry import NO_PROPERTIES, Compiled, Facts, Verdict, register
 from engine.durations import render, up_to
 from engine.schema import refusal
@@ -27,7 +28,7 @@ class TraitCondition(Comparison):
 
     @model_validator(mode="after")
     def _what_has_held_is_plain(self) -> "TraitCondition":
-        if self.for_ is not None and self.test() is None:
+        if self.for_ is not None and self.is_of_now:
             raise refusal(
                 "'for' stands beside an operator that reads the clock or another value",
                 "compare the trait with a value",
@@ -37,11 +38,10 @@ class TraitCondition(Comparison):
     def compile(self) -> Compiled:
         """Compiles to one look-up and one comparison."""
         top = self.trait.partition(".")[0]
+        now = self.compile_with(_getter(self.trait), traits=(top,))
         if self.for_ is None:
-            return self.compile_with(_getter(self.trait), traits=(top,))
-        test = self.test()
-        assert test is not None
-        held = held_of(self.trait, test, self.written())
+            return now
+        held = held_of(self.trait, lambda entity: now.check(entity, 0)[0], self.written())
         span_ms = self.for_
 
         def check(
@@ -54,11 +54,11 @@ class TraitCondition(Comparison):
             return (True, None) if now_ms >= until_ms else (False, until_ms)
 
         words = f"{self.words()} for {render(span_ms)}"
-        return Compiled(check, words, traits=(top,), held=(held,))
+        return Compiled(check, words, traits=(top,), held=(held,), facts=now.facts)
 
 
 def _getter(path: str) -> Get:
     if "." not in path:
         return lambda entity, properties: entity.traits.get(path, MISSING)
-    find = resolver(path)
+    find = finder(path)
     return lambda entity, properties: find(entity.traits)

@@ -19,7 +19,7 @@ from typing import Any, Final, Protocol
 from xxhash import xxh3_64_hexdigest
 
 from engine import limits
-from engine.conditions.operators import resolver
+from engine.conditions.paths import resolver
 from engine.conditions.registry import Compiled, ConditionModel, Facts, compile_all
 from engine.journeys.context import text_of
 

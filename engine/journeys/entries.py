@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, Typ
 
 from engine import limits
 from engine.conditions import Compiled, Condition, ConditionModel, compile_all
-from engine.conditions.operators import resolver
+from engine.conditions.paths import resolver
 from engine.issues import did_you_mean, kind_of, listed
 from engine.journeys import schedule
 from engine.journeys.matching import Filters, uses_of_filters

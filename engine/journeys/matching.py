@@ -11,7 +11,7 @@ from pydantic import Field
 
 from engine import limits
 from engine.conditions import Condition, compile_all
-from engine.conditions.operators import resolver
+from engine.conditions.paths import resolver
 from engine.journeys.context import properties_of, text_of
 from engine.journeys.instance import Instance
 from engine.schema import EventName, PropertyPath, Strict

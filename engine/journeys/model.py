@@ -13,6 +13,7 @@ from engine import limits
 from engine.issues import Issue, did_you_mean
 from engine.journeys.again import ALWAYS, AgainField
 from engine.journeys.entries import EntryField
+from engine.journeys.event_checks import check_events
 from engine.journeys.exits import ExitField
 from engine.journeys.publish import PublishField, PublishModel, check_targets
 from engine.journeys.steps import END, StepField, StepName
@@ -94,6 +95,7 @@ def check_journey(model: JourneyModel, where: str) -> Iterator[Issue]:
         path = " → ".join(repr(name) for name in loop)
         hint = "put a delay or a hold into it"
         yield Issue(where, f"the loop {path} never waits", hint, f"steps.{loop[0]}")
+    yield from check_events(model, where)
 
 
 def _reached(model: JourneyModel) -> set[str]:

@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from engine import zones
 from engine.conditions import Compiled
 from engine.conditions.context import FACT as CONTEXT
+from engine.conditions.dates import FACT as ZONE
 from engine.conditions.held import Held
 from engine.conditions.who import FACT as ID
 from engine.conditions.windows import Take, Window, taker
@@ -93,15 +95,20 @@ def index_of(segments: Mapping[str, Segment], others: Iterable[Compiled]) -> Seg
         in_order=in_order,
         windows=windows,
         by_event=by_event,
-        by_trait=_by(in_order, lambda reads: reads.traits),
+        by_trait=_by(in_order, _traits_of),
         by_segment=_by(in_order, lambda reads: reads.segments),
         by_fact=_by(in_order, lambda reads: reads.facts),
         held=held,
         held_by_trait=held_by_trait,
-        keeps_context=any(CONTEXT in reads.facts for reads in asked),
+        keeps_context=any(CONTEXT in reads.facts or ZONE in reads.facts for reads in asked),
         of_the_unknown=_of_the_unknown(in_order),
         _place={name: place for place, name in enumerate(in_order)},
     )
+
+
+def _traits_of(reads: Compiled) -> tuple[str, ...]:
+    """The top-level traits that a condition reads; by one of them a person's clock goes."""
+    return (*reads.traits, zones.TRAIT) if ZONE in reads.facts else reads.traits
 
 
 def _in_order(segments: Mapping[str, Segment]) -> dict[str, Segment]:

@@ -211,9 +211,17 @@ def holds(condition: Any, values: dict[str, Any], kind: str, now: float) -> bool
 
 
 def seconds(value: Any) -> float | None:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value - START_MS / 1000
     if not isinstance(value, str) or not value.endswith("Z"):
         return None
     return datetime.fromisoformat(value).timestamp() - START_MS / 1000
+
+
+def _moment(operand: Any) -> float:
+    at = seconds(operand)
+    assert at is not None
+    return at
 
 
 def same(value: Any, operand: Any) -> bool:
@@ -255,8 +263,8 @@ def _compare(value: Any, name: str, operand: Any, now: float) -> bool:
         ),
         "ends_with": lambda: isinstance(value, str) and value.endswith(operand),
         "exists": lambda: (value is not None) is operand,
-        "before": lambda: at is not None and value < operand,
-        "after": lambda: at is not None and value > operand,
+        "before": lambda: at is not None and at < _moment(operand),
+        "after": lambda: at is not None and at > _moment(operand),
         "within_last": lambda: at is not None and at <= now < at + span,
         "within_next": lambda: at is not None and at - span <= now < at,
         "more_than_ago": lambda: at is not None and now >= at + span,

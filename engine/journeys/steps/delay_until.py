@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from engine import limits, zones
 from engine.conditions.context import READS_ZONE
-from engine.conditions.operators import resolver
+from engine.conditions.paths import resolver
 from engine.durations import UNITS_MS, render, up_to
 from engine.issues import did_you_mean, kind_of
 from engine.journeys.instance import Instance

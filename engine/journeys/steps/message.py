@@ -16,7 +16,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from engine import limits
 from engine.conditions import Compiled, Condition
-from engine.conditions.operators import resolver
+from engine.conditions.paths import resolver
 from engine.content.templates import RenderError
 from engine.durations import up_to
 from engine.journeys.context import template_context, text_of

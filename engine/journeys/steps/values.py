@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 from pydantic import Field, PlainValidator, model_validator
 
 from engine import limits
-from engine.conditions.operators import resolver
+from engine.conditions.paths import resolver
 from engine.journeys.instance import Instance
 from engine.journeys.steps.branches import kept_event
 from engine.journeys.steps.registry import FIRST
