@@ -350,3 +350,110 @@ def test_a_circle_is_refused_only_if_it_can_be_gone_round_without_waiting(progra
     with pytest.raises(definitions.DefinitionError) as caught:
         definitions.check(definitions.parse(text.replace(", ranked: true", "")), program)
     assert "the loop 'wait' → 'paths' → 'again' → 'wait' never waits" in str(caught.value)
+
+
+BROADCAST = "{broadcast: {everyone: true}}"
+SEGMENT = "{segment: vip}"
+SCHEDULE = '{schedule: "0 9 * * *", audience: {everyone: true}}'
+HINT = "read a trait, or let an entry bring an event: {event: …} or {api: true}"
+NO_EVENTS = [
+    (BROADCAST, "[{event: X, same: properties.id}]", "w: {delay: 1d}", "exit[0].same", "id"),
+    (
+        SEGMENT,
+        "[]",
+        "w: {hold: 1d, on: [{event: X, same: properties.a.b}]}",
+        "step 'w': on[0].same",
+        "a.b",
+    ),
+    (SCHEDULE, "[]", "w: {delay: {until: properties.at}}", "step 'w': delay.until", "at"),
+    (
+        BROADCAST,
+        "[]",
+        "w: {split: [{when: {any: [{trait: x, is: 1}, {property: x, is: 1}]}}]}",
+        "step 'w': split[0].when",
+        "x",
+    ),
+    (
+        SEGMENT,
+        "[]",
+        (
+            "w: {hold: 1d, on: [{event: X}], timeout: s}, "
+            "s: {split: [{when: {property: x, is: 1}}], of: first}"
+        ),
+        "step 's': split[0].when",
+        "x",
+    ),
+    (
+        SEGMENT,
+        "[]",
+        "w: {update: {set: {x: {from: properties.x}}}}",
+        "step 'w': update.set.x",
+        "x",
+    ),
+    (
+        SEGMENT,
+        "[]",
+        "w: {update: {set: {x: {from: first.x}}}}",
+        "step 'w': update.set.x",
+        "x",
+    ),
+    (
+        BROADCAST,
+        "[]",
+        "w: {emit: {event: X, properties: {y: {from: properties.x}}}}",
+        "step 'w': emit.properties.y",
+        "x",
+    ),
+    (
+        BROADCAST,
+        "[]",
+        "w: {hold: 1d, on: [{already: {property: x, is: 1}}]}",
+        "step 'w': on[0].already",
+        "x",
+    ),
+    (
+        BROADCAST,
+        "[]",
+        "w: {goal: {event: X, same: properties.x}, within: 1d}",
+        "step 'w': goal.same",
+        "x",
+    ),
+]
+
+
+@pytest.mark.parametrize(("entry", "exits", "steps", "field", "what"), NO_EVENTS)
+def test_what_no_run_can_have_is_not_read(
+    entry: str, exits: str, steps: str, field: str, what: str, program: Program
+) -> None:
+    text = f"journey: j\nentry: {{}}\nexit: {exits}\nsteps: {{{steps}}}"
+    with pytest.raises(definitions.DefinitionError) as caught:
+        definitions.check(definitions.parse(text.replace("{}", entry, 1)), program)
+    (issue,) = caught.value.issues
+    assert f"{field}: no run has a property {what!r}: a run is begun by a " in str(issue)
+    assert str(issue).endswith(HINT)
+    for others in ("{event: Go}", "{api: true}"):  # some runs have an event
+        several = f"[{entry}, {others}]"
+        definitions.check(definitions.parse(text.replace("{}", several, 1)), program)
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        "w: {hold: 1d, on: [{event: X, then: u}]}, u: {delay: {until: properties.at}}",
+        (
+            "w: {paths: [{event: X, then: u}], within: 1d, else: w2}, w2: {delay: 1d, then: u},"
+            " u: {split: [{when: {property: x, is: 1}}]}"
+        ),
+        "w: {split: [{when: {property: segment, is: vip}}]}",
+        "w: {update: {set: {x: {from: first.segment}}}}",
+        "w: {hold: 1d, on: [{event: X, where: [{property: x, is: 1}]}]}",
+        "w: {split: [{when: {event: X, where: {property: x, is: 1}}}]}",
+        (
+            "w: {hold: 1d, on: [{event: X, as: kept, then: s}]},"
+            " s: {split: [{when: {property: x, is: 1}}], of: kept}"
+        ),
+    ],
+)
+def test_what_an_event_brings_on_the_way_may_be_read(steps: str, program: Program) -> None:
+    text = f"journey: j\nentry: {SEGMENT}\nsteps: {{{steps}}}"
+    definitions.check(definitions.parse(text), program)
