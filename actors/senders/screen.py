@@ -8,10 +8,14 @@ Blocks are written to the ledger at once, what the guard has learnt every half m
 end. A snapshot is built in slices, one after each batch, for it would hold up the event loop. A
 crash forgets that half minute, and what waited to be verified: codes that were sent in the last
 eight minutes say nothing after it.
+
+What is written tells phone numbers by digests only. Their key is drawn once for a ledger, and is
+written into it before any of them.
 """  # noqa: D205 - one sentence
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from secrets import token_bytes
 from typing import Any, Final
 
 from actors.senders.ledger_writer import LedgerWriter
@@ -30,12 +34,13 @@ Finish = Callable[[QueuedMessage, Reason, str, str], object]
 
 _log = logging.getLogger("denrei.sender")
 _SNAPSHOT_MS: Final = 30_000
+_SECRET_BYTES: Final = 32
 _REASONS: Final = {
     BLOCK: Reason.FRAUD_BLOCKED,
     CHALLENGE: Reason.FRAUD_CHALLENGED,
     SHADOW: Reason.FRAUD_SHADOWED,
 }
-_OUTCOMES: Final = frozenset({"verified", "expired", "undelivered", "legit", "fraud"})
+OUTCOMES: Final = frozenset({"verified", "expired", "undelivered", "legit", "fraud"})
 
 
 class Screen:
@@ -48,6 +53,9 @@ class Screen:
 
     def __init__(self, guard: FraudGuard, writer: LedgerWriter) -> None:
         self._guard = guard
+        if not guard.secret:
+            guard.seal(token_bytes(_SECRET_BYTES))
+            writer.fraud(guard.snapshot())
         self._phones = Phones()
         self._writer = writer
         self._snapped_ms = 0
@@ -83,7 +91,7 @@ class Screen:
             message.to = phone.e164
             verdict = check(
                 message.workspace, message.channel, message.purpose, phone.e164, now_ms,
-                message.facts or NO_FACTS, phone.kind,
+                message.facts or NO_FACTS, phone.kind, follows=message.hop > 0,
             )  # fmt: skip
             if verdict is not None:
                 stopped.add(message.id)
@@ -99,7 +107,7 @@ class Screen:
         What is no number is left out, and what was heard before.
         """
         for workspace, address, what, *ids in outcomes:
-            if what in _OUTCOMES and str(address).startswith("+") and not self._heard_before(ids):
+            if what in OUTCOMES and str(address).startswith("+") and not self._heard_before(ids):
                 phone = self._phones.read(address)
                 if phone.e164:
                     self._guard.outcome(workspace, phone.e164, what, now_ms)

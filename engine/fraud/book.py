@@ -184,10 +184,13 @@ class Book:
     def number(self, number: str | bytes, now_ms: int) -> Node:
         """The node of a single number or digest, made if it is new; its name tells the digest."""
         self.holds = True
-        name = NUMBER + self._seal.of(number).hex()
-        node = self.held.get(number) or Node(name, now_ms)
+        node = self.held.get(number) or Node(self.name_of(number), now_ms)
         self.held.put(number, node)
         return node
+
+    def name_of(self, number: str | bytes) -> str:
+        """The name of the node of a single number."""
+        return NUMBER + self._seal.of(number).hex()
 
     def _forget(self, now_ms: int) -> None:
         """Makes room for a node: the oldest goes, unless it has a block or was busy lately."""

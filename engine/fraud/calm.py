@@ -10,7 +10,7 @@ from typing import Final
 
 from engine.fraud.book import Book
 from engine.fraud.codes import Scope
-from engine.fraud.evidence import FAN_WALK, HISTORY, said
+from engine.fraud.evidence import FAN_WALK, class_crowd, said
 from engine.fraud.figures import Figures
 from engine.fraud.look import ODD_KINDS
 from engine.fraud.node import MOST, Area, Node
@@ -108,18 +108,14 @@ class Calm:
             if book.weigh_area(area, now_ms) > _HIGH:
                 return False
             if area.out > _FEW:
-                share = (area.heard + 1.0) / (region.heard + 2.0)
-                if area.out >= self._window + self._lately(area, now_ms):
+                if class_crowd(area, region, self._figures) > _ODD:
                     return False
-                if area.out > 2.0 + 1.1 * share * there and region.heard >= HISTORY:
+                area.fade(now_ms, self._figures)
+                if area.out >= self._window + area.lately:
                     return False
             area.calm_ms = now_ms + _CLASS_SLACK_MS
             area.calm_out = there + 2 + there // 8
         return True
-
-    def _lately(self, area: Area, now_ms: int) -> float:
-        area.fade(now_ms, self._figures)
-        return area.lately
 
     def are_calm(self, book: Book, sources: list[str], now_ms: int) -> bool:
         """Whether nothing could be found against who asks."""

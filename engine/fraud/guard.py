@@ -313,8 +313,13 @@ class FraudGuard:
         return self._seal.secret
 
     def seal(self, secret: bytes) -> None:
-        """Sets the secret, at most 64 bytes, before anything was learnt. It goes into snapshots."""
+        """Sets the secret, at most 64 bytes, before anything is written. It goes into snapshots."""
         self._seal.secret = secret
+        for workspace, book in self._books.items():
+            for number, node in book.held.newest():
+                if isinstance(number, str):  # kept as it is by an older version
+                    was, node.name = node.name, book.name_of(number)
+                    self._holding.rename(f"{workspace} {was}", f"{workspace} {node.name}")
 
     def _new_book(self, workspace: str, now_ms: int) -> Book:
         if len(self._books) >= limits.FRAUD_WORKSPACES:

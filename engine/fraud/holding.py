@@ -107,6 +107,12 @@ class Holding:
                 region.alarms *= 0.5
         book.failed, book.opened = [], []
 
+    def rename(self, was: str, name: str) -> None:
+        """A node has another name."""
+        node = self._blocks.pop(was, None)
+        if node is not None:
+            self._blocks[name] = node
+
     def tell(self, name: str, block: Block) -> None:
         """Has a block written down."""
         if len(self._news) < limits.FRAUD_BLOCKS:

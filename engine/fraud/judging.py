@@ -80,9 +80,10 @@ class Judge:
             score = evidence.score_of(odds)
             if int(score * strict.weight) >= (strict.block if wide else strict.challenge):
                 return self._begin(look, node, score, words)
-        if found is None or found[0] < _FAR:
+        full_up = self._windows(look) if full else None
+        if full_up is None and (found is None or found[0] < _FAR):
             Calm.give_slack(look.leaves, look.scope, now_ms)
-        return self._windows(look) if full else None
+        return full_up
 
     def _narrow(self, look: Look, odd: float) -> _Found | None:
         """The strongest odds among narrow nodes; the narrowest that is sure comes first."""

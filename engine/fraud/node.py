@@ -132,7 +132,8 @@ class Area(Node):
 
     __slots__ = (
         "alarms", "answered", "asked", "count", "counted", "due", "faded_ms", "fresh", "full",
-        "heard", "out", "own", "seen", "steps", "steps_ms", "tense", "usual", "usual_ms", "usual_wide", "weighed_ms", "well", "well_ms",
+        "heard", "out", "own", "seen", "steps", "steps_ms", "tense", "usual", "usual_ms",
+        "usual_wide", "weighed_ms", "well", "well_ms",
     )  # fmt: skip
 
     def __init__(self, name: str, now_ms: int) -> None:

@@ -97,5 +97,7 @@ class Numbers(Generic[V]):
 
     def restore(self, number: str | bytes, value: V) -> None:
         """Takes in one of before a restart."""
-        if len(self.before) < self._capacity:
-            self.before[self._seal.of(number)] = value
+        if isinstance(number, str):
+            self.now.put(number, value)  # of an older version, which kept it as it is
+        elif len(self.before) < self._capacity:
+            self.before[number] = value

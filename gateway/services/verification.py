@@ -160,7 +160,7 @@ class VerificationService:
         key = self._address(call.workspace, request.parent)
         if "@" in parse_key(key).id:
             raise errors.invalid(
-                "parent", "the fraud guard looks at phone numbers only; nothing is kept of an e-mail"
+                "parent", "the fraud guard looks at phone numbers only; this is an e-mail address"
             )
         if request.kind not in _REPORTS:
             kinds = ", ".join(map(verification_pb2.ReportAddressRequest.Kind.Name, _REPORTS))

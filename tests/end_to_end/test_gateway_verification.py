@@ -7,12 +7,16 @@ from typing import Any
 import pytest
 from grpc import StatusCode
 
+from actors.clock import ManualClock
 from actors.codes import Codes
+from actors.senders.screen import OUTCOMES
+from engine import commands
+from engine.reasons import Reason
 from engine.verification.sealed import SEALED
 from gateway.pb.denrei.v1 import messages_pb2 as m
 from gateway.pb.denrei.v1 import reason_pb2 as r
 from gateway.pb.denrei.v1 import verification_pb2 as v
-from tests.support.gateway_client import Client, over_engine
+from tests.support.gateway_client import Client, SomeControl, over_engine
 from tests.support.gateway_support import refused
 from tests.support.local_engine import LocalEngine
 
@@ -65,6 +69,92 @@ def test_a_code_is_started_typed_and_burned(tmp_path: Path) -> None:
         assert (right.outcome, right.verification.state) == (r.ACCEPTED, v.Verification.APPROVED)
         again = await check(v.CheckVerificationRequest(name=NAME, code=typed))
         assert again.outcome == r.NOT_FOUND
+        async with asyncio.timeout(10):
+            while not engine.pool.outcomes:
+                await asyncio.sleep(0.01)
+        ((workspace, number, what, _),) = engine.pool.outcomes
+        assert (workspace, number, what) == ("acme", "+4915112345678", "verified")
+
+    over_engine(tmp_path, scenario)
+
+
+def test_an_id_that_was_right_is_no_pass_for_another_code(tmp_path: Path) -> None:
+    async def scenario(client: Client, engine: LocalEngine) -> None:
+        await client.apply(LOGIN)
+        await client.verification.StartVerification(start())
+        code = await code_of(engine, tmp_path)
+        check = client.verification.CheckVerification
+        right = v.CheckVerificationRequest(name=NAME, code=code, request_id="a")
+        assert (await check(right)).outcome == r.ACCEPTED
+        assert (await check(right)).outcome == r.ACCEPTED
+        other = v.CheckVerificationRequest(name=NAME, code="00000000", request_id="a")
+        told = await refused(check(other))
+        assert (told.code, told.reason) == (StatusCode.FAILED_PRECONDITION, "KEY_REUSED")
+
+    over_engine(tmp_path, scenario)
+
+
+def test_after_an_unknown_outcome_a_spare_code_is_good(tmp_path: Path) -> None:
+    async def scenario(client: Client, engine: LocalEngine) -> None:
+        await client.apply(LOGIN)
+        await client.verification.StartVerification(start())
+        first = await code_of(engine, tmp_path)
+        (id_, key, *_), now_ms = engine.pool.offers[-1], engine.clock.now_ms()
+        lost = commands.receipt(key, id_, Reason.UNKNOWN_OUTCOME, now_ms, True)
+        assert await engine.submit([lost]) == bytes([Reason.ACCEPTED])
+        assert isinstance(engine.clock, ManualClock)
+        async with asyncio.timeout(10):
+            while len(engine.pool.offers) < 2:
+                engine.clock.advance(1_000)
+                await asyncio.sleep(0.001)
+        spare = await code_of(engine, tmp_path)
+        assert spare != first
+        checked = await client.verification.CheckVerification(
+            v.CheckVerificationRequest(name=NAME, code=spare)
+        )
+        assert checked.outcome == r.ACCEPTED
+
+    over_engine(tmp_path, scenario)
+
+
+@pytest.mark.parametrize(
+    ("kind", "heard"),
+    [
+        (v.ReportAddressRequest.LEGITIMATE, "legit"),
+        (v.ReportAddressRequest.FRAUD, "fraud"),
+        (v.ReportAddressRequest.VERIFIED, "verified"),
+        (v.ReportAddressRequest.NOT_VERIFIED, "expired"),
+        (v.ReportAddressRequest.UNDELIVERED, "undelivered"),
+    ],
+)
+def test_what_turned_out_about_own_codes_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Any, heard: str
+) -> None:
+    told: list[tuple[str, str, str]] = []
+
+    async def feedback(_: SomeControl, workspace: str, address: str, what: str) -> int:
+        told.append((workspace, address, what))
+        return 2
+
+    async def scenario(client: Client, engine: LocalEngine) -> None:
+        report = v.ReportAddressRequest(parent="addresses/+49 151 12345678", kind=kind)
+        assert (await client.verification.ReportAddress(report)).senders == 2
+
+    monkeypatch.setattr(SomeControl, "feedback", feedback)
+    over_engine(tmp_path, scenario)
+    assert told == [("acme", "+4915112345678", heard)]
+    assert heard in OUTCOMES
+
+
+def test_nothing_is_told_of_a_mailbox(tmp_path: Path) -> None:
+    async def scenario(client: Client, engine: LocalEngine) -> None:
+        report = v.ReportAddressRequest(
+            parent="addresses/ann@example.org", kind=v.ReportAddressRequest.VERIFIED
+        )
+        told = await refused(client.verification.ReportAddress(report))
+        assert told.code is StatusCode.INVALID_ARGUMENT
+        assert "phone numbers only" in told.message
+        assert "parent" in told.fields
 
     over_engine(tmp_path, scenario)
 
@@ -132,5 +222,6 @@ def test_what_is_unknown_is_said(tmp_path: Path) -> None:
         report = v.ReportAddressRequest(parent="addresses/+4915112345678")
         told = await refused(client.verification.ReportAddress(report))
         assert "kind" in told.fields
+        assert "NOT_VERIFIED" in told.message
 
     over_engine(tmp_path, scenario)

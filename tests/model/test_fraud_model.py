@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from engine.fraud import FraudGuard
 from engine.fraud.book import Book
 from engine.fraud.figures import Figures
+from engine.fraud.node import Area
+from engine.fraud.numbers import Seal
 from engine.fraud.sketch import Sketch
 
 # What happens: an action, a number of few blocks, an address, and how much later.
@@ -103,15 +105,20 @@ def test_scores_walks_and_counts_stay_in_their_bounds(steps: list[Step]) -> None
     top = Figures().walk_top
     for book in guard._books.values():
         for node in (*book.nodes.values(), *book.areas.values()):
-            assert 0.0 <= node.walk <= top
-            assert node.slow >= 0.0
-            assert node.out >= 0
+            assert node.walk <= top
+            assert node.weight <= top
+            if not node.opened and not isinstance(node, Area):
+                assert node.walk >= 0.0
+                assert node.slow >= 0.0
+            assert sorted(set(node.opened)) == node.opened
             assert -1e-6 <= node.good <= node.sent + 1e-6
+        for region in book.areas.values():
+            assert region.out >= 0
         assert len(book.known) <= 200
 
 
 def test_a_book_keeps_no_more_than_its_room() -> None:
-    book = Book(Figures(), 0)
+    book = Book(Figures(), 0, Seal())
     book.capacity = 100
     guard = FraudGuard()
     guard._books["w"] = book
@@ -120,7 +127,7 @@ def test_a_book_keeps_no_more_than_its_room() -> None:
         e164 = f"+4477{at * 7919 % 10**8:08d}"
         guard.check("w", "sms", "otp", e164, at * 1_000, {"ip": f"192.0.{at % 250}.{at % 200}"})
     assert len(book.nodes) <= 100
-    assert len(book.pending) <= 50
+    assert len(book.codes) <= 50
 
 
 @given(st.sets(st.text(max_size=8), max_size=300), st.sets(st.text(max_size=8), max_size=300))

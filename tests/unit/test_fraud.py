@@ -213,6 +213,15 @@ def test_known_numbers_pass_where_their_class_is_challenged(street: Street) -> N
     assert street.guard.check("w", "sms", "otp", friend, street.now) is None
 
 
+def test_a_busy_workspace_is_left_alone() -> None:
+    street = Street()
+    street.pass_time(30 * MINUTE, per_hour=20_000)
+    before = street.denied
+    street.pass_time(90 * MINUTE, per_hour=20_000)
+    assert street.denied - before <= 20  # of 20,000
+    assert street.guard.counts["block"] == 0
+
+
 # --- Without outcomes, and repeats ----------------------------------------------------------------
 
 
@@ -245,6 +254,17 @@ def test_many_codes_to_one_number_block_that_number_only() -> None:
     assert verdicts[5] is not None
     assert verdicts[5].code == "repeated_number"
     assert guard.check("w", "sms", "otp", number(2), 6_000) is None
+
+
+def test_a_message_on_its_second_way_is_no_other_code() -> None:
+    guard = FraudGuard()
+    for _ in range(3):
+        for follows in (False, True, True):
+            assert guard.check("w", "sms", "otp", number(1), 0, follows=follows) is None
+    (code,) = guard._books["w"].codes.values()
+    assert code.again == 2
+    assert guard.check("w", "sms", "otp", number(2), 0, follows=True) is None
+    assert len(guard._books["w"].codes) == 2  # its first way was through another sender
 
 
 @pytest.mark.parametrize(
@@ -447,6 +467,46 @@ def test_what_the_first_format_kept_is_read() -> None:
     assert verdict is not None
     assert verdict.code == "prefix_velocity"
     assert guard.check("w", "sms", "otp", number(1), 11 * MINUTE) is None
+
+
+def test_what_the_second_format_kept_is_read(street: Street) -> None:
+    friend = "+447499123456"
+    node = ["+44739990", 6.0, 3.0, 0.0, 0, 0, -1, 0.0, 0.0, 0.0, 0, b"", 0.0, 0.0]
+    root = ["", 0.0, 9.0, 8.0, 0, 0, -1, 0.0, 0.0, 0.0, 0, b"", 0.0, 0.0]
+    book = [root, [["GB", *root[1:]]], [node], [[friend, 0]], [0.0] * 6, {}]
+    row = [f"w {pumped(1)}", 1, HOUR, False, True, "reported", "somebody said so", 99]
+    guard = FraudGuard()
+    guard.restore([2, {"w": book}, [row], [[f"w {pumped(2)}", 5.0, 0]]])
+    guard.seal(b"a secret")
+    assert guard.check("w", "sms", "otp", pumped(1), 1) is not None
+    assert guard.check("w", "sms", "otp", pumped(3), 1) is not None  # the evidence of its block
+    for number_ in (friend, pumped(1), pumped(2)):
+        assert number_.encode() not in msgpack.packb(guard.snapshot())
+
+
+def test_what_is_written_tells_no_number(street: Street) -> None:
+    guard = street.guard
+    guard.seal(b"a secret")
+    friend, twice, bad = "+447499123456", "+447499123457", "+447499123458"
+    guard.outcome("w", friend, "verified", street.now)
+    for _ in range(4):
+        street.ask(twice)
+    guard.outcome("w", bad, "fraud", street.now)
+    kept = msgpack.packb([guard.snapshot(), guard.new_blocks()])
+    for e164 in (friend, twice, bad):
+        assert e164[1:].encode() not in kept
+    again = FraudGuard()
+    again.restore(*msgpack.unpackb(msgpack.packb([guard.snapshot(), []])))
+    assert again.secret == b"a secret"
+    verdict = again.check("w", "sms", "otp", bad, street.now)
+    assert verdict is not None
+    assert verdict.code == "reported"
+    for _ in range(3):
+        again.check("w", "sms", "otp", twice, street.now)
+    verdict = again.check("w", "sms", "otp", twice, street.now)
+    assert verdict is not None
+    assert verdict.code == "repeated_number"
+    assert msgpack.packb(again.snapshot()[1]["w"][3]) == msgpack.packb(guard.snapshot()[1]["w"][3])
 
 
 def test_a_snapshot_of_another_format_is_refused() -> None:
