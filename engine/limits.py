@@ -235,8 +235,9 @@ WATCH_LEASE_S: Final = 10.0  # the feed is written for so long after someone ask
 # At the HTTP door: what one request may be and take, and how many there may be at once.
 CALLBACK_BYTES: Final = 64 * 1024
 CALLBACK_S: Final = 10.0
-CALLBACKS_PER_S: Final = 1_000  # to one lane
-CALLBACK_BURST: Final = 2_000
+FORGED_PER_S: Final = 1_000  # call-backs of one address that a lane's adapter did not take
+FORGED_BURST: Final = 2_000
+FORGERS: Final = 10_000  # of which the door knows how much room they have, by lane
 CALLBACKS_AT_ONCE: Final = 200  # of one lane
 HTTP_CONNECTIONS: Final = 2_000
 HTTP_REQUESTS: Final = 1_000
@@ -303,6 +304,8 @@ SMPP_LEARNING_IDS: Final = 10_000  # looked through until it is known how receip
 SMPP_RECEIPTS: Final = 2 * EARLY_RECEIPTS  # brought and not confirmed; then they come again later
 SMPP_QUERIES: Final = 100_000  # messages without a receipt that will be asked about
 SMPP_INBOUND_PARTS: Final = 1_000  # of messages that people sent, waiting for the others
+SMPP_REPEATS: Final = 10_000  # of what people sent and could not be confirmed, looked for
+SMPP_REPEAT_S: Final = 600.0  # and how long
 VALIDITY_MS: Final = 36_000_000
 SEND_ATTEMPTS: Final = 5
 

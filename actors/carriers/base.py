@@ -11,13 +11,16 @@ a fifth of the time that a named tuple takes.
 
 from collections.abc import Awaitable, Callable, Sequence
 from enum import IntEnum
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from msgspec import Struct
 from pydantic import BaseModel, ConfigDict
 
 from engine.names import DefinitionName
 from engine.reasons import Reason
+
+PART_SEPARATOR: Final = ","
+"""What stands between the carrier's ids of a message that it has taken in several parts."""
 
 
 class CarrierMessage(Struct, frozen=True, gc=False):
@@ -73,6 +76,9 @@ class SubmitResult(Struct, frozen=True, gc=False):
         code: The carrier's own code.
         detail: The carrier's words.
         retry_after_ms: After THROTTLED: how long the carrier wants peace; 0 if it did not say.
+            After FAILED: how long this message has to wait, though others may go, as where one of
+            several servers behind the carrier wants peace. That says nothing against the lane, and
+            the message is tried again for as long as it is valid.
     """
 
     outcome: Outcome

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
@@ -21,6 +21,22 @@ from actors.carriers.base import Carrier, InboundOptions, SecretName
 from actors.clock import Clock
 from engine.issues import DefinitionError, Issue, did_you_mean
 from engine.lanes.definition import Lane
+
+
+class LaneMemory:
+    """What outlives an adapter: the next one of its lane gets the same, until the sender ends.
+
+    Attributes:
+        in_parts: The carrier's ids, with commas, of messages in parts that had left before a
+            restart; whoever takes them empties it.
+        left: What the last adapter has left for one of its kind.
+    """
+
+    __slots__ = ("in_parts", "left")
+
+    def __init__(self, in_parts: Sequence[str] = ()) -> None:
+        self.in_parts = in_parts
+        self.left: Any = None
 
 
 class CarrierSetup(NamedTuple):
@@ -38,6 +54,7 @@ class CarrierSetup(NamedTuple):
         key: The store's own secret, for what has to come back unchanged from outside.
         allow: Networks that carriers over HTTP may be in although they are not public.
         directory: Where an adapter may write files of its own; None for nowhere.
+        memory: What is known from before it; None: nothing, and nobody comes after it.
     """
 
     lane: Lane
@@ -49,6 +66,7 @@ class CarrierSetup(NamedTuple):
     key: bytes = b""
     allow: Sequence[str] = ()
     directory: Path | None = None
+    memory: LaneMemory | None = None
 
     def guard(self) -> AddressGuard:
         """Says where requests of an adapter may go."""
@@ -134,6 +152,22 @@ def listens(lane: Lane) -> bool:
     _load()
     adapter = _ADAPTERS.get(lane.carrier)
     return adapter is not None and issubclass(adapter.options, InboundOptions)
+
+
+def folds(lane: Lane) -> bool:
+    """Whether a lane's adapter gives away `sms_coding.fold` of a text: its option `fold` says so.
+
+    What a message counts in the lane's limits are the parts of that text.
+    """
+    _load()
+    adapter = _ADAPTERS.get(lane.carrier)
+    if adapter is None or "fold" not in adapter.options.model_fields:
+        return False
+    try:
+        options = adapter.options.model_validate(dict(lane.options))
+    except ValidationError:
+        return False  # the lane gets no carrier
+    return bool(dict(options)["fold"])
 
 
 def make(setup: CarrierSetup) -> Carrier:

@@ -11,6 +11,7 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Sequence
 from typing import Final
 
+from actors.carriers.base import PART_SEPARATOR
 from actors.senders.ledger_writer import LedgerWriter
 from actors.senders.reports import Delivery, Reporter
 from actors.store.ledger import LedgerState, Recovered, references
@@ -38,6 +39,7 @@ class MessageBook:
         self._settled: set[str] = set()
         self._settlements: deque[tuple[int, list[str]]] = deque()  # when which ids were, in order
         self._refs: dict[str, Ref] = {}
+        self._in_parts: dict[str, list[str]] = {}  # of each lane, till its carrier is made
         self._owed: dict[int, int] = {}  # batch: messages whose last word is not journaled
         self.reporter: Reporter
         self.held: dict[str, QueuedMessage | None] = {}
@@ -56,6 +58,8 @@ class MessageBook:
             lane = each.lane.partition("/")[2]
             ref = (self._shard_of(sent.key), sent.key, sent.id, lane, each.carrier)
             self.remember(each.lane, reference, ref)
+            if PART_SEPARATOR in reference:
+                self._in_parts.setdefault(each.lane, []).append(reference)
         untold: list[Recovered] = []
         closed = [each.message.id for each in state.messages if each.closed]
         for at in range(0, len(closed), limits.CALL_COMMANDS):
@@ -181,6 +185,10 @@ class MessageBook:
         """The message that a receipt is about; after its last receipt it is forgotten."""
         name = f"{lane_key} {reference}"
         return self._refs.pop(name, None) if last else self._refs.get(name)
+
+    def take_in_parts(self, lane_key: str) -> list[str]:
+        """The carrier's ids of messages in parts that the ledger knew, oldest first; only once."""
+        return self._in_parts.pop(lane_key, [])
 
     def ref_of(self, lane_key: str, key: str, message_id: str) -> Ref:
         """The message that a receipt is about which says itself whose it is."""

@@ -19,14 +19,15 @@ from functools import partial
 from typing import Any, Final
 
 from actors.carriers import registry
-from actors.carriers.base import Carrier
+from actors.carriers.base import Carrier, SubmitResult
 from actors.clock import Handle
 from actors.senders.book import OUTCOME_NAMES
+from actors.senders.counting import counter_of, recount
 from actors.senders.lane_health import LaneHealth
 from actors.senders.lane_overflow import Overflow
 from actors.senders.lane_shared import Shared
 from actors.senders.receipts import LEFT, LaneReceipts
-from actors.senders.submit import results_row, submit
+from actors.senders.submit import results_row, submit, waits_ms
 from actors.store.errors import StoreError
 from actors.store.ledger import BatchRow, ResultsRow
 from engine import backoff, limits
@@ -66,6 +67,9 @@ class LaneRunner:
         lane: Its definition.
         uses: What it had sent before a restart.
         shared: What all lanes of the sender use.
+
+    Attributes:
+        parts: How many SMS a text is as the lane's carrier gets it.
     """
 
     def __init__(self, key: str, lane: Lane, uses: Sequence[Use], shared: Shared) -> None:
@@ -73,6 +77,7 @@ class LaneRunner:
         self.key = key
         self.workspace = key.partition("/")[0]
         self.lane = lane
+        self.parts = self._counted_by = counter_of(lane)
         self.queue = LaneQueue()
         self.limits = LaneLimits(
             lane.limits, now_ms, key, lane.account, shared.meters, self._value_of
@@ -88,7 +93,9 @@ class LaneRunner:
         self._turns: Turns | None = None
         self._contender = Contender(self.workspace, self.queue.busy, self._hindered, self.wake)
         self._overflow = Overflow(self.queue, self._aside, self._health, self.counts, self._finish)
-        self._receipts = LaneReceipts(key, lane.channel, shared.book, self.counts)
+        self._receipts = LaneReceipts(
+            key, lane.channel, shared.book, self.counts, self._undelivered
+        )
         self._in_flight = 0
         self._swept_ms = now_ms
         self._news = asyncio.Event()
@@ -121,6 +128,7 @@ class LaneRunner:
         self._overflow.reset()
         self._receipts.configure(lane.channel)
         self._tune()
+        self.parts = counter_of(lane)
         if (old.carrier, old.options, old.sender) != (lane.carrier, lane.options, lane.sender):
             self._stale = True
         self.wake()
@@ -203,6 +211,9 @@ class LaneRunner:
             await self.carrier.stop()
             self.carrier = None
         self._stale = False
+        if self._counted_by is not self.parts:
+            self._counted_by = self.parts
+            recount(self._shared.book.held.values(), self.workspace, self.lane.name, self.parts)
         try:
             carrier = registry.make(self._shared.setup(self.key, self.lane))
             inbound = partial(self._shared.inbound, self.key, self.lane)
@@ -337,6 +348,10 @@ class LaneRunner:
             self._aside.behind(message, blocked)
         return False
 
+    def _undelivered(self, message_id: str) -> None:
+        """A receipt says that a message never came: a code that did not says nothing of fraud."""
+        self._shared.screen.undelivered(message_id, self._shared.clock.now_ms())
+
     # Lanes that share limits.
 
     def _leave_turns(self) -> None:
@@ -404,21 +419,23 @@ class LaneRunner:
             await shared.writer.results(row)
         except StoreError:
             return
-        self._tell(batch, row, returned_ms)
+        self._tell(batch, row, results, returned_ms)
 
-    def _tell(self, batch: _Batch, row: ResultsRow, at_ms: int) -> None:
+    def _tell(
+        self, batch: _Batch, row: ResultsRow, results: Sequence[SubmitResult], at_ms: int
+    ) -> None:
         """The results are synced: tells the shards, and lines up what is tried again."""
         carrier = self.lane.carrier
         self._receipts.told(batch.messages, row, at_ms, carrier)
         for at, reason in enumerate(row.reasons):
             if reason == Reason.QUEUED:
-                self._retry(batch.messages[at], at_ms)
+                self._retry(batch.messages[at], at_ms, waits_ms(results[at]))
             elif reason not in LEFT:
                 code, detail = row.words.get(at, ("", ""))
                 self._shared.book.finish(batch.messages[at], reason, at_ms, carrier, code, detail)
         self._receipts.end(batch.id)
 
-    def _retry(self, message: QueuedMessage, now_ms: int) -> None:
+    def _retry(self, message: QueuedMessage, now_ms: int, wait_ms: int) -> None:
         if not self.defined:
             self._finish_removed(message)
             return
@@ -429,6 +446,7 @@ class LaneRunner:
         paused_ms = self._health.paused_until_ms
         due_ms = now_ms + backoff.delay_ms(message.failures, f"{self._shared.seed}{message.id}")
         due_ms = max(due_ms, paused_ms) if message.failures else paused_ms
+        due_ms = max(due_ms, now_ms + wait_ms)
         if due_ms >= message.expires_ms:
             self._expire(message)
             return

@@ -3,7 +3,8 @@
 Three things look at the answers of a carrier. A wish for less traffic pauses the lane for as long
 as the carrier says, or for a back-off of its own. A rule suspends or slows it
 (`engine.lanes.carrier_rules`). The circuit opens when answers fail or never come
-(`engine.lanes.circuit`).
+(`engine.lanes.circuit`). A failure that says when the message may be tried again is of that message
+alone, and is not looked at here.
 While a lane is suspended or its circuit is open it is *away*: messages that have another route take
 it at once, the others wait.
 """
@@ -91,6 +92,8 @@ class LaneHealth:
         asked: list[int] = []
         for result in results:
             outcome = result.outcome
+            if outcome is Outcome.FAILED and result.retry_after_ms:
+                continue
             answered += outcome in _ANSWERED
             if outcome in _FAILED:
                 failed += 1

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 from actors.carriers.base import Inbound
-from actors.carriers.registry import CarrierSetup
+from actors.carriers.registry import CarrierSetup, LaneMemory
 from actors.clock import Clock
 from actors.codes import Codes
 from actors.mail.tokens import MAIL_KEY
@@ -30,8 +30,9 @@ class Shared:
     """
 
     __slots__ = (
-        "_allow", "_directory", "_turns", "_values", "batches", "book", "callback_url", "clock",
-        "codes", "fail", "hash", "inbound", "meters", "screen", "secrets", "seed", "writer",
+        "_allow", "_directory", "_memories", "_turns", "_values", "batches", "book",
+        "callback_url", "clock", "codes", "fail", "hash", "inbound", "meters", "screen",
+        "secrets", "seed", "writer",
     )  # fmt: skip
 
     def __init__(
@@ -69,15 +70,20 @@ class Shared:
         self.hash = hash_ or AddressHash(b"", b"")
         self._values = Values()
         self._turns: dict[str, Turns] = {}
+        self._memories: dict[str, LaneMemory] = {}  # one a lane
 
     def setup(self, key: str, lane: Lane) -> CarrierSetup:
         """What a lane's adapter is made from."""
         url = f"{self.callback_url}/v1/carriers/{key}/" if self.callback_url else ""
         secrets = self.secrets.get(key.partition("/")[0], {})
         mail_key = self.codes.derive(MAIL_KEY) if self.codes is not None else b""
+        memory = self._memories.get(key)
+        if memory is None:
+            memory = self._memories[key] = LaneMemory(self.book.take_in_parts(key))
         return CarrierSetup(
-            lane, key, self.clock, self.seed, url, secrets, mail_key, self._allow, self._directory
-        )
+            lane, key, self.clock, self.seed, url, secrets, mail_key, self._allow,
+            self._directory, memory,
+        )  # fmt: skip
 
     def value_of(self, message: QueuedMessage, per: str, sender: str) -> str:
         """By what a message counts in a limit: see `Values.of`. What names somebody is a hash."""

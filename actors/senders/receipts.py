@@ -7,7 +7,7 @@ have said, and costs half of it on the way and in the shard.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -25,6 +25,7 @@ from engine.reasons import Reason
 LEFT: Final = (Reason.SENT, Reason.UNKNOWN_OUTCOME)
 # After these nothing more is told of a message; nobody tells of a text that it was read.
 _LAST: Final = frozenset({Reason.UNDELIVERED, Reason.READ})
+_NEVER_CAME: Final = frozenset({Reason.UNDELIVERED, Reason.EXPIRED})
 _LAST_OF_SMS: Final = _LAST | {Reason.DELIVERED}
 
 
@@ -50,15 +51,22 @@ class LaneReceipts:
         channel: The lane's channel.
         book: What the sender knows of message ids.
         counts: What the lane's status tells; outcomes are counted in it.
+        undelivered: Told the id of each message that never arrived.
     """
 
     def __init__(
-        self, lane_key: str, channel: str, book: MessageBook, counts: defaultdict[str, int]
+        self,
+        lane_key: str,
+        channel: str,
+        book: MessageBook,
+        counts: defaultdict[str, int],
+        undelivered: Callable[[str], None],
     ) -> None:
         self._lane_key = lane_key
         self._workspace = lane_key.partition("/")[0] + "/"  # its messages alone are the lane's
         self._book = book
         self._counts = counts
+        self._undelivered = undelivered
         self._open: dict[int, None] = {}  # batches whose results are not told, oldest first
         self._early: dict[str, list[_Early]] = {}  # by the name of their message
         self._waiting = 0  # receipts in it
@@ -115,6 +123,8 @@ class LaneReceipts:
                 # Without the carrier's id each has to be told apart, since a receipt brings it.
                 if provider_id:
                     more, deliveries, final = self._together(waited)
+                    if any(each[0] in _NEVER_CAME for each in more):
+                        self._undelivered(message.id)
             add(
                 message.shard,
                 receipt_of(
@@ -204,6 +214,8 @@ class LaneReceipts:
         if ref is None:
             return False
         shard, key, message_id, lane, carrier = ref
+        if reason in _NEVER_CAME:
+            self._undelivered(message_id)
         self._counts[OUTCOME_NAMES[reason]] += 1
         book.reporter.add(
             shard,

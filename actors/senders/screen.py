@@ -27,6 +27,7 @@ from engine.fraud.policy import guard_from
 from engine.issues import DefinitionError
 from engine.lanes.definition import Lane
 from engine.lanes.queue import QueuedMessage
+from engine.messages.message import OTP
 from engine.messages.phone import Phones
 from engine.reasons import Reason
 
@@ -35,6 +36,7 @@ Finish = Callable[[QueuedMessage, Reason, str, str], object]
 _log = logging.getLogger("denrei.sender")
 _SNAPSHOT_MS: Final = 30_000
 _SECRET_BYTES: Final = 32
+_CODE_MS: Final = 3_600_000  # for how long a receipt of a code says something to the guard
 _REASONS: Final = {
     BLOCK: Reason.FRAUD_BLOCKED,
     CHALLENGE: Reason.FRAUD_CHALLENGED,
@@ -61,6 +63,8 @@ class Screen:
         self._snapped_ms = 0
         self._heard: dict[str, None] = {}  # ids of outcomes, the oldest first
         self._slices: Iterator[list[Any] | None] | None = None
+        self._codes: dict[str, tuple[str, str, int]] = {}  # id: workspace, number, when; in order
+        self._newest: dict[tuple[str, str], str] = {}  # by workspace and number
 
     def configure(self, workspace: str, body: dict[str, Any] | None) -> None:
         """Takes a workspace's guard; None if it has none."""
@@ -96,6 +100,8 @@ class Screen:
             if verdict is not None:
                 stopped.add(message.id)
                 finish(message, _REASONS[verdict.action], verdict.code, in_words(verdict))
+            elif message.purpose == OTP:
+                self._code(message.id, message.workspace, phone.e164, now_ms)
         self._keep(now_ms)
         if not stopped:
             return messages
@@ -112,6 +118,31 @@ class Screen:
                 if phone.e164:
                     self._guard.outcome(workspace, phone.e164, what, now_ms)
         self._keep(now_ms)
+
+    def undelivered(self, message_id: str, now_ms: int) -> None:
+        """A message never arrived: if it was the newest code to its number, that tells nothing."""
+        code = self._codes.pop(message_id, None)
+        if code is None:
+            return
+        workspace, e164, _ = code
+        if self._newest.get((workspace, e164)) == message_id:
+            del self._newest[workspace, e164]
+            self._guard.outcome(workspace, e164, "undelivered", now_ms)
+            self._keep(now_ms)
+
+    def _code(self, message_id: str, workspace: str, e164: str, now_ms: int) -> None:
+        """A code leaves: a receipt may say that it never arrived."""
+        codes, newest = self._codes, self._newest
+        codes[message_id] = workspace, e164, now_ms
+        newest[workspace, e164] = message_id
+        while True:
+            oldest_id = next(iter(codes))
+            place, number, at_ms = codes[oldest_id]
+            if len(codes) <= limits.FRAUD_PENDING and at_ms > now_ms - _CODE_MS:
+                return
+            del codes[oldest_id]
+            if newest.get((place, number)) == oldest_id:
+                del newest[place, number]
 
     def _heard_before(self, ids: Sequence[str]) -> bool:
         for id_ in ids:

@@ -35,7 +35,6 @@ from actors.senders.screen import Screen
 from actors.store.errors import StoreError
 from actors.store.ledger import Ledger
 from engine import limits
-from engine.content import sms
 from engine.errors import DenreiError
 from engine.fraud import Figures, FraudGuard
 from engine.issues import DefinitionError
@@ -420,8 +419,6 @@ class SenderCore:
         rooms, held = self._rooms, len(book.held)
         if self._draining or (held >= rooms[-1] and held >= rooms[message.level]):
             return Reason.QUEUE_FULL
-        if message.channel == SMS:
-            message.units = sms.parts(message.body)
         key = f"{message.workspace}/{message.lane}"
         runner = self._lanes.get(key) or self._new_lane(key)
         if runner is None or not runner.defined:
@@ -433,6 +430,8 @@ class SenderCore:
             book.hold(message)
             book.finish(message, runner.away[0], self._clock.now_ms(), detail=runner.away[1])
             return Reason.QUEUED
+        if message.channel == SMS:
+            message.units = runner.parts(message.body)
         if message.resend_unknown and message.purpose != TRANSACTIONAL:
             message.resend_unknown = False  # a code is not sent twice, nor is marketing
         reason = runner.queue.put(message)

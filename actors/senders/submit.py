@@ -127,13 +127,18 @@ def results_row(
     return ResultsRow(batch, bytes(reasons), provider_ids, words)
 
 
+def waits_ms(result: SubmitResult) -> int:
+    """How long a message has to wait that failed for now by no fault of its lane; else 0."""
+    return result.retry_after_ms if result.outcome is Outcome.FAILED else 0
+
+
 def _meaning(message: QueuedMessage, result: SubmitResult) -> Reason:
     """What it means for a message that a carrier has not taken it; QUEUED means another try."""
     outcome = result.outcome
     message.code = result.code
     if outcome is Outcome.REJECTED:
         return Reason.CARRIER_REJECTED
-    if outcome is Outcome.THROTTLED:
+    if outcome is Outcome.THROTTLED or waits_ms(result):
         return Reason.QUEUED
     if outcome is Outcome.UNKNOWN and not message.resend_unknown:
         return Reason.UNKNOWN_OUTCOME

@@ -9,12 +9,15 @@ All of it is part of the entity and moved by its commands and timers alone, so a
 nothing.
 """
 
+from typing import Any
+
 from engine.activation import Activation
 from engine.fallback.success import (
     STATE,
     TIMER,
     failed,
     following,
+    may_follow,
     replace,
     succeeded,
     take,
@@ -67,8 +70,24 @@ def _news(act: Activation, message: Message, done: bool) -> None:
         journeys.on_message(act, message, done)
         return
     values = take(act, message.id)
-    if values is not None and not done and message.status != Reason.CANCELLED:
-        sending.send_next(act, message.id, values, why_not(message, 0))
+    if values is None or done or message.status == Reason.CANCELLED:
+        return
+    allowed = _allowed(message.status, values["next"])
+    if allowed is None:
+        replace(act, message.id, "", "")
+        why = f"nothing goes out in its place: {Reason(message.status).name}"
+        act.note("message", message.id, why)
+    else:
+        sending.send_next(act, message.id, {"next": allowed}, why_not(message, 0))
+
+
+def _allowed(reason: int, values: dict[str, Any]) -> dict[str, Any] | None:
+    """Of what is to go out next and after it, what may follow a message that has ended so."""
+    rest = [each for each in values["fallbacks"] if may_follow(reason, each["channel"])]
+    values = {**values, "fallbacks": rest}
+    if may_follow(reason, values["channel"]):
+        return values
+    return sending.next_of(values) if rest else None
 
 
 def _too_late(act: Activation, message: Message) -> None:

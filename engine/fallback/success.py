@@ -8,6 +8,7 @@ tell by the message alone what it is to somebody.
 from typing import TYPE_CHECKING, Any, Final
 
 from engine.durations import render
+from engine.fraud import PAID_PHONE_CHANNELS
 from engine.messages.message import Message
 from engine.messages.states import ENDED, STOPPED
 from engine.packing import unpack
@@ -57,6 +58,18 @@ def succeeded(message: Message) -> bool:
 def failed(message: Message) -> bool:
     """Whether it is certain that a message does not succeed."""
     return message.status in _FAILED
+
+
+def may_follow(reason: int, channel: str) -> bool:
+    """Whether a channel may be tried in the place of a message that has ended so.
+
+    After a block of the fraud guard no other channel whose messages to numbers are paid for: that
+    would only be another way to be paid. After a shadow none at all: whoever asked is to believe
+    that the message was sent, and what goes out in its place says that it was not.
+    """
+    if reason == Reason.FRAUD_SHADOWED:
+        return False
+    return reason != Reason.FRAUD_BLOCKED or channel not in PAID_PHONE_CHANNELS
 
 
 def why_not(message: Message, within_ms: int) -> str:

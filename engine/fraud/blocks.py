@@ -1,9 +1,10 @@
 """A block: what is held against a node, for how long, and how it opens again.
 
-A block lasts 5 minutes at first and twice as long each time it is renewed. When its time is over it
-is half open: one message at a time passes as a probe. A probe that is verified counts for the node,
-and enough of them in a row open it; one that is not verified closes it for twice the time. So a
-wrong block heals by itself after a few honest people, and a right one costs one message a term.
+A block lasts 5 minutes at first, and twice as long each time it is renewed (four times where nobody
+was ever verified). When its time is over it is half open: one message at a time passes as a
+probe. A probe that is verified counts for the node, and enough of them in a row open it; one that
+is not verified renews it. So a wrong block heals by itself after a few honest people, and a right
+one costs one message a term.
 
 Where nobody tells what was verified, a probe could never succeed: such a block simply ends.
 """
@@ -41,6 +42,7 @@ class Block:
         times: How often in a row the node was blocked.
         until_ms: When it is half open.
         wide: Whether it is a gate of many people: it challenges, and is shorter.
+        barren: Whether nobody was ever verified there: its term grows twice as fast.
         blind: Whether it ends without probes, because nothing is known of what was verified.
         probe_ms: When the last probe left; 0 if none is under way.
         good: Probes in a row that were verified.
@@ -49,6 +51,7 @@ class Block:
     """
 
     __slots__ = (
+        "barren",
         "blind",
         "code",
         "denied",
@@ -65,6 +68,7 @@ class Block:
         self.times = 0
         self.until_ms = 0
         self.wide = wide
+        self.barren = False
         self.blind = blind
         self.code = code
         self.told = told
@@ -76,7 +80,8 @@ class Block:
     def row(self, name: str) -> list[Any]:
         """What a restart keeps of it."""
         return [
-            name, self.times, self.until_ms, self.wide, self.blind, self.code, self.told, self.score
+            name, self.times, self.until_ms, self.wide, self.blind, self.code, self.told,
+            self.score, self.barren,
         ]  # fmt: skip
 
     def needed(self) -> int:

@@ -2,8 +2,8 @@
 
 This decides nothing by itself. A place is calm if no test of the guard could find anything, even if
 each code under way there said the most that one can say. Where that is not so the guard looks
-closely; if it finds nothing near, the place has *slack*: for a second, or until there are a quarter
-more codes under way, it is not asked again.
+closely; if it finds nothing near, the place has *slack*: for a second (a class: up to 20), or until
+there are some more codes under way, it is not asked again.
 """
 
 from typing import Final
@@ -17,9 +17,11 @@ from engine.fraud.node import MOST, Area, Node
 
 SLACK_MS: Final = 1_000
 _CLASS_SLACK_MS: Final = 5_000
+_LONG_SLACK_MS: Final = 20_000
 _FEW: Final = 6  # codes under way in a class that are no crowd
 _ODD: Final = 2.0  # what a class under suspicion adds to the odds of its messages at most
 _SURELY: Final = 0.98
+_LOW: Final = 1.0  # evidence against a class that does not come to much within that time
 _HIGH: Final = 3.0  # evidence against a class from which on it is looked at each time
 
 
@@ -105,7 +107,8 @@ class Calm:
                 continue  # it has no more than its country
             if now_ms < area.calm_ms and there <= area.calm_out:
                 continue
-            if book.weigh_area(area, now_ms) > _HIGH:
+            weight = book.weigh_area(area, now_ms)
+            if weight > _HIGH:
                 return False
             if area.out > _FEW:
                 if class_crowd(area, region, self._figures) > _ODD:
@@ -113,7 +116,7 @@ class Calm:
                 area.fade(now_ms, self._figures)
                 if area.out >= self._window + area.lately:
                     return False
-            area.calm_ms = now_ms + _CLASS_SLACK_MS
+            area.calm_ms = now_ms + (_LONG_SLACK_MS if weight <= _LOW else _CLASS_SLACK_MS)
             area.calm_out = there + 2 + there // 8
         return True
 

@@ -118,7 +118,7 @@ def is_no_outage(area: Area, region: Area, now_ms: int, figures: Figures) -> boo
     Their failing is what an outage looks like. It is none if there is far more traffic than usual,
     or if known numbers were verified all the while.
     """
-    if area.due >= 3.0 and area.seen >= 0.8 * area.due:
+    if area.due >= 8.0 and area.seen >= 0.9 * area.due:
         return True
     return excess(region, now_ms, figures) > 0.5
 

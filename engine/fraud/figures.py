@@ -77,7 +77,7 @@ class Figures:
     number_ms: int = 600_000
     first_ms: int = 300_000
     longest_ms: int = 12 * HOUR_MS
-    area_longest_ms: int = 2 * HOUR_MS
+    area_longest_ms: int = 4 * HOUR_MS
     forgiven_ms: int = DAY_MS
     walk_half_ms: int = 2 * DAY_MS
     history_half_ms: int = 7 * DAY_MS

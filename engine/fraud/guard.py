@@ -23,7 +23,7 @@ from typing import Any, Final
 from engine import limits
 from engine.fraud import keeping
 from engine.fraud.blocks import BLOCK, CHALLENGE, SHADOW, Block, Verdict
-from engine.fraud.book import NUMBER, Book
+from engine.fraud.book import Book
 from engine.fraud.calm import Calm
 from engine.fraud.codes import OPEN, Scope
 from engine.fraud.figures import PROVEN, Figures
@@ -31,6 +31,7 @@ from engine.fraud.holding import Holding, rows_of
 from engine.fraud.judging import Judge
 from engine.fraud.look import Look, abroad, scope_of, sources_of
 from engine.fraud.node import Node
+from engine.fraud.nodes import NUMBER
 from engine.fraud.numbers import Seal
 from engine.fraud.places import DIGITS, Places
 from engine.fraud.policy import ALLOWED, BLOCKED, MONITOR, GuardPolicy, Strictness

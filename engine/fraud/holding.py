@@ -68,7 +68,8 @@ class Holding:
         """How long a block lasts."""
         figures = self._figures
         longest_ms = figures.area_longest_ms if block.wide else figures.longest_ms
-        return min(longest_ms, figures.first_ms << min(block.times - 1, 20))
+        doublings = (block.times - 1) * (2 if block.barren else 1)
+        return min(longest_ms, figures.first_ms << min(doublings, 20))
 
     def verdict(self, block: Block, weight: float, block_score: int, now_ms: int) -> Verdict:
         """What a block means for a message that it stops."""
@@ -155,14 +156,16 @@ class Holding:
 
 
 def rows_of(snapped: Iterable[list[Any]]) -> Iterable[tuple[str, str, Block]]:
-    """Workspace, node and block of kept rows; format 1 had five columns."""
+    """Workspace, node and block of kept rows; format 1 had five columns, format 2 had eight."""
     for row in snapped:
+        barren = False
         if len(row) == 5:
             name, times, until_ms, code, told = row
             wide, blind, score = False, True, 95
         else:
-            name, times, until_ms, wide, blind, code, told, score = row
+            name, times, until_ms, wide, blind, code, told, score, *rest = row
+            barren = bool(rest and rest[0])
         workspace, _, node = name.partition(" ")
         block = Block(wide, blind, code, told, score)
-        block.times, block.until_ms = times, until_ms
+        block.times, block.until_ms, block.barren = times, until_ms, barren
         yield workspace, node, block

@@ -7,7 +7,7 @@ from engine.fraud import evidence
 from engine.fraud.blocks import CHALLENGE, Block, Verdict, span
 from engine.fraud.calm import Calm
 from engine.fraud.codes import OPEN
-from engine.fraud.figures import STAGES_MS, Figures
+from engine.fraud.figures import PROVEN, STAGES_MS, Figures
 from engine.fraud.holding import PROBE_MS, Holding
 from engine.fraud.look import Look
 from engine.fraud.node import SETTLE_MS, Area, Node
@@ -88,13 +88,14 @@ class Judge:
     def _narrow(self, look: Look, odd: float) -> _Found | None:
         """The strongest odds among narrow nodes; the narrowest that is sure comes first."""
         figures, b4, found, now_ms = self._figures, look.b4, None, look.now_ms
+        steps, slow_step, well = look.book.leaf_steps(b4, look.scope, now_ms)
         for node in look.leaves:
             if node.block is not None and not node.block.blind:
                 continue  # half open: its probes decide
-            fast = look.book.weigh(node, look.steps, now_ms)
+            fast = look.book.weigh(node, steps, well, now_ms)
             slow = 0.0
             if node is b4:
-                slow = look.book.weigh_slow(node, look.slow, now_ms)
+                slow = look.book.weigh_slow(node, slow_step, well, now_ms)
                 extra = odd + evidence.prefix_crowd(node, look.region, figures)
             elif b4 is not None and node is look.b3:
                 extra = odd + evidence.part_crowd(node, b4, 0.12, figures)
@@ -201,7 +202,9 @@ class Judge:
         self._explain(look, node)
         code = "unverified_prefix" if node.name[0] == "+" else "unverified_source"
         block = Block(False, False, code, told + words, score)
-        return self._hold(look, node, block, min(3, int(region.alarms / 2)))
+        block.barren = node.good < PROVEN
+        first = min(3, int(region.alarms / 2))
+        return self._hold(look, node, block, first // 2 if block.barren else first)
 
     def _explain(self, look: Look, node: Node) -> None:
         """What happened in a narrow place is no evidence against wider ones, save that it did."""

@@ -24,7 +24,7 @@ def slices(book: Book, seal: Seal) -> Iterator[list[Any] | None]:
     for scopes in book.scopes:
         for scope in scopes.values():
             if scope.good or scope.ripe:
-                book.settle(scope)
+                book.flush(scope)
     nodes: list[list[Any]] = []
     for place, node in enumerate(_newest(book)):
         if node.walk >= 0.5 or node.good >= _LEAST:

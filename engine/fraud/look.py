@@ -38,12 +38,11 @@ class Look:
         gates: Its classes.
         b5: Its block of 100,000 numbers; b4 to b2: the smaller ones. None if never seen.
         leaves: Its narrow nodes that are known, the narrowest prefix first.
-        steps: What a code says in these by its stage; `slow`: in the slow test.
     """
 
     __slots__ = (
         "b2", "b3", "b4", "b5", "book", "e164", "gates", "leaves", "now_ms", "place", "proof",
-        "region", "scope", "slow", "steps", "strict", "workspace",
+        "region", "scope", "strict", "workspace",
     )  # fmt: skip
 
     def __init__(
@@ -71,7 +70,6 @@ class Look:
             source = nodes.get(name)
             if source is not None:
                 self.leaves.append(source)
-        self.steps, self.slow = book.leaf_steps(b4, scope, now_ms)
 
     def explained(self) -> int:
         """How many of its widest blocks are not concerned, since a narrower one has a block."""

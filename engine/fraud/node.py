@@ -36,12 +36,14 @@ class Node:
         walk: Evidence for fraud, in nats; `slow`: for fraud that verifies a part itself.
         weight: Evidence as it was worked out last, with that of codes under way.
         opened: The keys of codes under way, the oldest first, that are not explained by a block of
-            a narrower prefix. Blocks of 100,000 numbers keep none, and learn when codes end.
+            a narrower prefix. Blocks of 100,000 numbers have none, and only count them.
+        out: Codes under way; of classes as they were counted last.
         good: Codes that were verified, fading; `bad`: those that were given up.
         born_ms: When it was first seen.
         at_ms: Until when fading was worked out.
         last: The last number sent to; None if it is not known.
         voted_ms: When it last had a say on its network's health.
+        own: The usual share of verified codes in it, as it was worked out at `own_ms`.
         wider: Of a block of 10,000 numbers that of 100,000; `scope`: its wide nodes, as long as
             somebody in it was verified.
         calm_ms: Until when nothing needs to be asked of it; `calm_out`: with so many codes under
@@ -55,14 +57,16 @@ class Node:
     # Not a msgspec.Struct: writing to its fields takes 20 to 35 ns longer each time.
     __slots__ = (
         "at_ms", "bad", "block", "born_ms", "calm_ms", "calm_out", "good", "last", "mark", "name",
-        "only", "opened", "scope", "slow", "things", "voted_ms", "walk", "weight", "wider",
+        "only", "opened", "out", "own", "own_ms", "scope", "slow", "things", "voted_ms", "walk",
+        "weight", "wider",
     )  # fmt: skip
 
     def __init__(self, name: str, now_ms: int) -> None:
         self.name = name
         self.born_ms = self.at_ms = now_ms
         self.walk = self.weight = self.slow = self.good = self.bad = 0.0
-        self.voted_ms = self.calm_ms = self.calm_out = 0
+        self.voted_ms = self.calm_ms = self.calm_out = self.out = self.own_ms = 0
+        self.own = 0.0
         self.mark = self.only = -1
         self.opened: list[int] = []
         self.last: str | None = None
@@ -111,11 +115,9 @@ class Area(Node):
     """A wide node: a class of prefixes, a network, a country.
 
     Attributes:
-        out: Codes under way, as they were counted last; of a country at any time.
         tense: Whether there is some evidence in it.
         full: What one of them says at most, about.
-        own: The usual share of verified codes of a class; `steps`: what a code says by its stage,
-            until `steps_ms`.
+        steps: What a code says by its stage, until `steps_ms`.
         weighed_ms: When `weight` was worked out last.
         count: What happened here: codes that were verified (classes) or have ended (countries).
         fresh: So much of that within an hour, fading; `counted`: until which count.
@@ -132,7 +134,7 @@ class Area(Node):
 
     __slots__ = (
         "alarms", "answered", "asked", "count", "counted", "due", "faded_ms", "fresh", "full",
-        "heard", "out", "own", "seen", "steps", "steps_ms", "tense", "usual", "usual_ms",
+        "heard", "seen", "steps", "steps_ms", "tense", "usual", "usual_ms",
         "usual_wide", "weighed_ms", "well", "well_ms",
     )  # fmt: skip
 
@@ -141,8 +143,7 @@ class Area(Node):
         self.faded_ms = now_ms
         self.due = self.seen = self.asked = self.answered = 0.0
         self.fresh = self.heard = self.alarms = self.usual = self.usual_wide = 0.0
-        self.out = self.usual_ms = self.well_ms = self.weighed_ms = self.count = self.counted = 0
-        self.own = 0.0
+        self.usual_ms = self.well_ms = self.weighed_ms = self.count = self.counted = 0
         self.steps_ms = 0
         self.steps: list[float] = []
         self.full = 1.5

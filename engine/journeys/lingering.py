@@ -1,11 +1,13 @@
-"""Lingering: a run at its end goes on for as long as a message of it has not left.
+"""Lingering: a run at its end goes on for as long as a message of it is held.
 
-A message may wait for hours, for the end of quiet hours say, and a run whose last step it is has
+A message may be held for hours, for the end of quiet hours say, and a run whose last step it is has
 nothing else to do. If the journey has exit rules, such a run stays at that step, so that they still
 call the message back. It is marked by the move that it holds, which leads to the end, and has no
 timer: the message tells it when it has left, or ended.
 
-Without exit rules nothing could end it, so it is completed at once. Who archives the journey or
+What was handed to a lane is held no more: how soon that sends hangs on the world, and the end of a
+run must not, or a replay of last year's events would count other runs than the year did. Without
+exit rules nothing could end it, so it is completed at once. Who archives the journey or
 stops its runs calls back what waits of those all the same: a message names the run that sent it.
 """
 
@@ -25,10 +27,10 @@ LEFT: Final = "left"  # of a follow-up: a message of a run that lingers has left
 
 def linger(act: "Activation", instance: Instance, move: Move) -> bool:
     """Keeps a run that is at its end; False if nothing of it waits, so that it may end."""
-    if not any(_unsent(act.entity, instance.messages)):
+    if not any(map(act.entity.state.get(HELD, {}).__contains__, instance.messages)):
         return False
     instance.held = move
-    instance.record(act.now, "waits", "for its messages to leave")
+    instance.record(act.now, "waits", "for the messages that are held")
     return True
 
 
@@ -46,7 +48,7 @@ def is_over(act: "Activation", instance: Instance) -> bool:
         held is not None
         and held[0] == END
         and not instance.due_ms
-        and not any(_unsent(act.entity, instance.messages))
+        and not any(map(act.entity.state.get(HELD, {}).__contains__, instance.messages))
     )
 
 

@@ -154,11 +154,11 @@ def _send(act: Activation, message_id: str, values: dict[str, Any]) -> Reason:
     elif reason is Reason.SUPPRESSED:
         success.replace(act, message_id, "", "")
     else:
-        send_next(act, message_id, {"next": _next_of(values)}, f"{message_id} was {reason.name}")
+        send_next(act, message_id, {"next": next_of(values)}, f"{message_id} was {reason.name}")
     return Reason.ACCEPTED
 
 
-def _next_of(values: dict[str, Any]) -> dict[str, Any]:
+def next_of(values: dict[str, Any]) -> dict[str, Any]:
     """What is sent in the place of a message: the next channel, with what holds for all."""
     first, *rest = values["fallbacks"]
     common = {name: value for name, value in values.items() if name not in _OF_ONE}
@@ -183,7 +183,7 @@ def _wait(act: Activation, message_id: str, values: dict[str, Any]) -> None:
     """Waits for the success of a message, and keeps what is sent if it does not come."""
     within_ms = values.get("within_ms") or limits.FALLBACK_WITHIN_MS
     due_ms = max(values.get("send_at_ms") or 0, act.now) + within_ms
-    kept = {"next": _next_of(values), "due_ms": due_ms, "waited_ms": within_ms}
+    kept = {"next": next_of(values), "due_ms": due_ms, "waited_ms": within_ms}
     act.entity.state.setdefault(success.STATE, {})[message_id] = pack(kept)
     act.set_timer(success.TIMER + message_id, due_ms)
 

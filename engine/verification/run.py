@@ -21,6 +21,7 @@ from engine.activation import Activation
 from engine.commands import Command
 from engine.content.templates import RenderError
 from engine.entity import Entity
+from engine.fallback.success import may_follow
 from engine.messages.message import OTP, Message, SendRequest
 from engine.packing import pack
 from engine.reasons import Reason
@@ -35,13 +36,13 @@ _ANSWERS: Final = 8
 _VERIFIED: Final = "verified"
 STATE: Final = record.STATE
 
-# Outcomes of a message after which another channel may do better. Not those of the fraud guard's
-# block: it would only find another way to be paid.
+# Outcomes of a message after which another channel may do better, if it may follow at all.
 _TRY_ANOTHER: Final = frozenset(
     {
         Reason.NO_ROUTE, Reason.NO_ADDRESS, Reason.UNROUTABLE_NUMBER, Reason.CARRIER_REJECTED,
         Reason.CARRIER_UNAVAILABLE, Reason.UNDELIVERED, Reason.EXPIRED, Reason.RENDER_FAILED,
-        Reason.NO_CONSENT, Reason.FRAUD_CHALLENGED, Reason.LIMIT_REACHED, Reason.LANE_CAPPED,
+        Reason.NO_CONSENT, Reason.FRAUD_BLOCKED, Reason.FRAUD_CHALLENGED, Reason.FRAUD_SHADOWED,
+        Reason.LIMIT_REACHED, Reason.LANE_CAPPED,
     }
 )  # fmt: skip
 
@@ -218,7 +219,7 @@ def on_outcome(act: Activation, message_id: str, reason: int) -> None:
         if verifier is None or not verifier.fallback:
             continue
         if reason in _TRY_ANOTHER:
-            _fall_back(act, name, verifier, one, last.channel, Reason(reason).name)
+            _fall_back(act, name, verifier, one, last.channel, reason)
         elif one.spare is not None:
             # Until then a late receipt may put it right.
             one.try_ms = max(act.now + 1, next_send_ms(verifier, one))
@@ -311,7 +312,7 @@ def _send_spare(act: Activation, name: str, one: Record) -> None:
     _offer_code(act, verifier, one, spare)
     one.spare = None
     channel = one.sendings[-1].channel
-    if not _next_channel(act, verifier, one, channel):
+    if not _next_channel(act, verifier, one, channel, Reason.UNKNOWN_OUTCOME):
         _send(act, verifier, one, channel)
     by = one.sendings[-1].channel
     act.note("verification", name, f"another code by {by} after {channel}: UNKNOWN_OUTCOME")
@@ -336,7 +337,7 @@ def _send(act: Activation, verifier: Verifier, one: Record, channel: str) -> Non
     one.sendings = [*one.sendings, Sending(message_id, channel, act.now)][-limits.CODE_SENDS :]
     one.try_ms = 0
     if reason in _TRY_ANOTHER and verifier.fallback:
-        _next_channel(act, verifier, one, channel)
+        _next_channel(act, verifier, one, channel, reason)
 
 
 def _render(
@@ -356,25 +357,37 @@ def _render(
 
 
 def _fall_back(
-    act: Activation, name: str, verifier: Verifier, one: Record, channel: str, why: str
+    act: Activation, name: str, verifier: Verifier, one: Record, channel: str, reason: int
 ) -> None:
     if not one.codes or one.codes[-1].expires_ms <= act.now:
         return
-    if _next_channel(act, verifier, one, channel):
-        act.note("verification", name, f"by {one.sendings[-1].channel} after {channel}: {why}")
+    if _next_channel(act, verifier, one, channel, reason):
+        by, why = one.sendings[-1].channel, Reason(reason).name
+        act.note("verification", name, f"by {by} after {channel}: {why}")
         record.keep(act.entity, name, one)
 
 
-def _next_channel(act: Activation, verifier: Verifier, one: Record, channel: str) -> bool:
-    """Sends the code by the next channel that was not tried since the newest start."""
+def _next_channel(
+    act: Activation, verifier: Verifier, one: Record, channel: str, reason: int
+) -> bool:
+    """Sends the code by the next channel that was not tried since the newest start.
+
+    Args:
+        act: The activation on the address.
+        verifier: The definition.
+        one: The verification.
+        channel: The channel that did not do, which is not tried again.
+        reason: Why it did not: see `may_follow`.
+    """
     since_ms = one.starts[-1]
     tried = {sending.channel for sending in one.sendings if sending.at_ms >= since_ms}
     for following in verifier.channels_to(act.entity.id):
-        if following not in tried and following != channel:
-            if len(one.sendings) >= limits.CODE_SENDS:
-                return False
-            _send(act, verifier, one, following)
-            return True
+        if following in tried or following == channel or not may_follow(reason, following):
+            continue
+        if len(one.sendings) >= limits.CODE_SENDS:
+            return False
+        _send(act, verifier, one, following)
+        return True
     return False
 
 

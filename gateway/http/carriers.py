@@ -3,12 +3,18 @@
 The door knows neither carriers nor secrets. It finds the sender in which the lane lives and brings
 the request to the lane's adapter, which finds out whether it is genuine and takes it in; the
 adapter's answer is the carrier's. So a receipt is confirmed only once it is journaled.
+
+Only an adapter knows what is genuine, so what is not counts after its answer, and against whoever
+had sent it alone: an address that calls a lane too often with what the adapter does not take is
+answered 429 for a while, and a carrier is not. What is genuine is held back by nothing but what may
+be in work at once.
 """
 
 import asyncio
 import logging
 import re
 from collections import Counter
+from ipaddress import IPv6Address, ip_address
 from typing import Final
 from weakref import WeakKeyDictionary
 
@@ -42,7 +48,7 @@ class _Desk:
 
     def __init__(self, inside: Inside) -> None:
         self.lanes = KnownLanes(inside.router)
-        self.pace = Pace(limits.CALLBACKS_PER_S, limits.CALLBACK_BURST, limits.LANES)
+        self.forged = Pace(limits.FORGED_PER_S, limits.FORGED_BURST, limits.FORGERS)
         self.in_work: Counter[str] = Counter()
 
 
@@ -77,7 +83,9 @@ async def take(request: Request, inside: Inside) -> Reply:
     if lane is None:
         return NOT_FOUND
     key = f"{workspace}/{name}"
-    if not desk.pace.take(key, asyncio.get_running_loop().time()):
+    caller = f"{key} {_network(request.remote)}"
+    clock = asyncio.get_running_loop().time
+    if not desk.forged.has_room(caller, clock()):
         return TOO_FAST
     if desk.in_work[key] >= limits.CALLBACKS_AT_ONCE:
         return BUSY
@@ -97,6 +105,8 @@ async def take(request: Request, inside: Inside) -> Reply:
     if not answer:
         return BUSY
     told = _reply(answer)
+    if 400 <= told.status < 500:
+        desk.forged.take(caller, clock())
     return Reply(told.status, told.body, told.content_type)
 
 
@@ -110,3 +120,14 @@ async def _ask(
         await link.configure(workspace, known.version, known.packed)
         answer = await link.callback(key, packed)
     return answer
+
+
+def _network(remote: str) -> str:
+    """Where a caller is: the address, or of an IPv6 one the half that a single customer has."""
+    try:
+        address = ip_address(remote.partition("%")[0])
+    except ValueError:
+        return remote
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is None:
+        return str(int(address) >> 64)
+    return str(address)

@@ -22,12 +22,16 @@ class Pace:
         self._names = names
         self._whole_at: dict[str, float] = {}
 
+    def has_room(self, name: str, now_s: float) -> bool:
+        """Whether `take` would say yes. Cost: 0.2 µs."""
+        whole_at = max(self._whole_at.get(name, now_s), now_s) + self._step_s
+        return whole_at - now_s <= self._burst_s + 1e-9
+
     def take(self, name: str, now_s: float) -> bool:
         """Whether one more is within the rate; if so it counts. Cost: 0.3 µs."""
-        whole_at = max(self._whole_at.get(name, now_s), now_s) + self._step_s
-        if whole_at - now_s > self._burst_s + 1e-9:
+        if not self.has_room(name, now_s):
             return False
-        self._whole_at.pop(name, None)
+        whole_at = max(self._whole_at.pop(name, now_s), now_s) + self._step_s
         if len(self._whole_at) >= self._names:
             del self._whole_at[next(iter(self._whole_at))]
         self._whole_at[name] = whole_at

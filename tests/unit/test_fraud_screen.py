@@ -6,6 +6,7 @@ import pytest
 
 from actors.senders.ledger_writer import LedgerWriter
 from actors.senders.screen import Screen
+from engine import limits
 from engine.fraud import FraudGuard
 from engine.lanes.definition import Lane, lane_from
 from engine.lanes.queue import QueuedMessage
@@ -124,3 +125,59 @@ def test_feedback_on_what_is_no_number_is_left_out(door: Door) -> None:
     rows = [["w", "a@example.com", "verified"], ["w", "+1", "fraud"], ["w", "+4477", "dance"]]
     door.screen.feedback(rows, 3_000_000)
     assert door.screen.blocks(3_000_000) == []
+
+
+def told(door: Door, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, str]]:
+    """What the guard is told of codes from now on."""
+    heard: list[tuple[str, str, str]] = []
+
+    def outcome(workspace: str, e164: str, what: str, at_ms: int) -> None:
+        heard.append((workspace, e164, what))
+
+    monkeypatch.setattr(door.guard, "outcome", outcome)
+    return heard
+
+
+def test_a_code_that_never_came_is_told_to_the_guard_once(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard = told(door, monkeypatch)
+    assert door.send("+447701991234", 3_000_000)
+    code = f"{door.count:032x}"
+    assert door.send("+447701991235", 3_000_000, "marketing")
+    door.screen.undelivered(f"{door.count:032x}", 3_001_000)  # it was no code
+    door.screen.undelivered("unknown", 3_001_000)
+    assert not heard
+    for _ in range(2):
+        door.screen.undelivered(code, 3_001_000)
+    assert heard == [("w", "+447701991234", "undelivered")]
+
+
+def test_of_several_codes_to_a_number_the_newest_counts(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert door.send("+447701991234", 3_000_000)
+    before = f"{door.count:032x}"
+    assert door.send("+447701991234", 3_030_000)
+    heard = told(door, monkeypatch)
+    door.screen.undelivered(before, 3_040_000)
+    assert not heard
+    door.screen.undelivered(f"{door.count:032x}", 3_040_000)
+    assert len(heard) == 1
+
+
+def test_codes_are_forgotten_by_number_and_by_age(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard = told(door, monkeypatch)
+    monkeypatch.setattr(limits, "FRAUD_PENDING", 2)
+    for at in range(3):
+        assert door.send(f"+4477019912{at:02d}", 3_000_000)
+    first = door.count - 2
+    door.screen.undelivered(f"{first:032x}", 3_001_000)
+    assert not heard
+    assert door.send("+447701991299", 3_000_000 + 3_600_000, risk="allow")
+    for each in (first + 1, first + 2):
+        door.screen.undelivered(f"{each:032x}", 7_000_000)
+    assert not heard
+    assert len(door.screen._codes) == len(door.screen._newest) == 1

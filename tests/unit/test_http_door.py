@@ -27,7 +27,9 @@ from gateway.server import Tls
 from tests.end_to_end.test_gateway_door import self_signed
 from tests.support.gateway_support import NOW_MS, RecordingRouter
 
-LANES = {"acme": [3, {"main": {"lane": "main", "channel": "sms", "carrier": "twilio"}}]}
+LANES: dict[str, Any] = {
+    "acme": [3, {"main": {"lane": "main", "channel": "sms", "carrier": "twilio"}}]
+}
 read = Decoder(Callback).decode
 
 
@@ -214,9 +216,7 @@ async def test_connections_past_the_limit_are_hung_up_on(monkeypatch: pytest.Mon
         writer.close()
 
 
-async def test_a_lane_has_its_rate_and_its_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "CALLBACK_BURST", 3)
-    monkeypatch.setattr(limits, "CALLBACKS_PER_S", 0.001)
+async def test_a_lane_has_its_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "CALLBACKS_AT_ONCE", 1)
     path = "/v1/carriers/acme/main/status"
     async with opened() as door:
@@ -228,8 +228,53 @@ async def test_a_lane_has_its_rate_and_its_room(monkeypatch: pytest.MonkeyPatch)
         assert (status, headers["Retry-After"]) == (503, "1")
         door.senders.gate.set()
         assert (await first)[0] == 200
-        assert (await door.call(path))[0] == 200
-        assert (await door.call(path))[0] == 429
+
+
+async def ask(door: Open, remote: str, lane: str = "main") -> int:
+    """What a call-back of an address is answered."""
+    values = {"workspace": "acme", "lane": lane, "kind": "status"}
+    request = routes.Request("POST", "https://example.com/", values, "", {}, b"", remote)
+    return (await carriers.take(request, door.door._inside)).status
+
+
+async def test_who_forges_too_often_waits_and_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "FORGED_BURST", 3)
+    monkeypatch.setattr(limits, "FORGED_PER_S", 0.001)
+    monkeypatch.setitem(LANES["acme"][1], "other", LANES["acme"][1]["main"])
+    genuine, forged = CallbackReply(200), CallbackReply(403)
+    async with opened() as door:
+        door.senders.reply = genuine
+        assert [await ask(door, "192.0.2.1") for _ in range(9)] == [200] * 9
+        door.senders.reply = forged
+        assert [await ask(door, "192.0.2.9") for _ in range(5)] == [403, 403, 403, 429, 429]
+        assert len(door.senders.heard) == 12  # what is too fast costs the sender nothing
+        door.senders.reply = genuine
+        assert await ask(door, "192.0.2.1") == 200
+        assert await ask(door, "192.0.2.9") == 429
+        assert await ask(door, "192.0.2.9", "other") == 200
+
+
+async def test_what_is_not_the_callers_fault_does_not_count(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limits, "FORGED_BURST", 1)
+    monkeypatch.setattr(limits, "FORGED_PER_S", 0.001)
+    async with opened() as door:
+        door.senders.reply = CallbackReply(503, "try again")
+        assert [await ask(door, "192.0.2.1") for _ in range(3)] == [503] * 3
+
+
+async def test_of_an_ipv6_address_the_network_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "FORGED_BURST", 2)
+    monkeypatch.setattr(limits, "FORGED_PER_S", 0.001)
+    async with opened() as door:
+        door.senders.reply = CallbackReply(404)
+        forgers = [f"2001:db8:0:1::{n}" for n in range(3)]
+        assert [await ask(door, each) for each in forgers] == [404, 404, 429]
+        assert await ask(door, "2001:db8:0:2::1") == 404
+        assert await ask(door, "fe80::1%eth0") == 404
+        mapped = [f"::ffff:192.0.2.{n}" for n in range(3)]
+        assert [await ask(door, each) for each in mapped] == [404] * 3
 
 
 async def test_requests_past_the_limit_are_busy(monkeypatch: pytest.MonkeyPatch) -> None:

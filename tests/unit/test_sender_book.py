@@ -50,3 +50,24 @@ def test_settled_ids_are_forgotten_after_their_time_and_not_before() -> None:
     book.settled(["third"], limits.SENT_IDS_MS + 1)
     assert not book.known("first")
     assert book.known("second")
+
+
+def test_ids_of_messages_in_parts_are_handed_out_once_to_their_lane() -> None:
+    messages = [
+        Recovered(
+            SentId(f"m{number}", "k", False), 1, lane, "smpp", 0,
+            (reason, "", "", provider_id), closed=True,
+        )
+        for number, (lane, reason, provider_id) in enumerate([
+            ("w/main", Reason.SENT, "1,2"),
+            ("w/main", Reason.SENT, "3"),
+            ("w/main", Reason.UNKNOWN_OUTCOME, ""),
+            ("w/other", Reason.SENT, "1,2"),
+            ("w/main", Reason.SENT, "4,5,6"),
+        ])
+    ]  # fmt: skip
+    book = MessageBook(cast("LedgerWriter", NoLedger()), 4)
+    book.recover(LedgerState(2, 2, {}, None, [], messages, [], {}, {}), 0)
+    assert book.take_in_parts("w/main") == ["1,2", "4,5,6"]
+    assert book.take_in_parts("w/main") == []
+    assert book.take_in_parts("w/other") == ["1,2"]

@@ -344,6 +344,38 @@ def test_a_carrier_that_fails_is_left_alone_and_asked_by_one_message_at_a_time(
     run(tmp_path, scenario)
 
 
+def test_a_failure_that_is_of_one_message_alone_says_nothing_of_its_lane(tmp_path: Path) -> None:
+    async def scenario(bench: Bench) -> None:
+        circuit = {"failures": 3, "in": "1m", "for": "30s"}
+        rule = {"when": {"code": "paused"}, "then": "suspend", "for": "1h"}
+        await bench.lanes(main={"circuit": circuit, "reactions": [rule]})
+        carrier = await watched(bench)
+        carrier.answer = SubmitResult(Outcome.FAILED, "", "paused", "one origin", 60_000)
+        most = limits.SEND_ATTEMPTS + 2
+        lasts_ms = bench.clock.now_ms() + most * 60_000 + 30_000
+        await bench.offer(*(bench.message(n, expires=lasts_ms) for n in range(4)))
+        await bench.until(lambda: len(carrier.seen) == 4 * most, step_ms=1_000)
+        for n in range(4):
+            times = [seen_ms for seen_ms, message in carrier.seen if message.id == f"{n:032x}"]
+            waits = [after - before for before, after in pairwise(times)]
+            assert len(waits) == most - 1
+            assert 60_000 <= min(waits) <= max(waits) < 70_000
+        lane = bench.core.status()["lanes"][0]
+        assert (lane["circuit"], lane["circuit_opened"], lane["paused_ms"]) == ("closed", 0, 0)
+        assert not bench.told()
+        carrier.answer = None
+        await bench.offer(bench.message(9))
+        await bench.until(lambda: len(bench.told()) == 1)  # nobody else waits
+        assert bench.told()[f"{9:032x}"][REASON] == Reason.SENT
+        carrier.answer = SubmitResult(Outcome.FAILED, "", "paused", "one origin", 60_000)
+        await bench.until(lambda: len(bench.told()) == 5, step_ms=1_000)
+        ended = [bench.told()[f"{n:032x}"] for n in range(4)]
+        assert {each[REASON] for each in ended} == {Reason.EXPIRED}
+        assert {each[CODE] for each in ended} == {"paused"}
+
+    run(tmp_path, scenario)
+
+
 def test_what_waited_with_another_route_takes_it_when_the_circuit_opens(tmp_path: Path) -> None:
     async def scenario(bench: Bench) -> None:
         circuit = {"failures": 5, "in": "1m", "for": "30s"}

@@ -242,7 +242,7 @@ def test_parts_are_told_of_once_and_rightly(
 
 
 def test_an_early_receipt_waits_for_the_answers_that_may_name_it() -> None:
-    tracking = Tracking("same", ManualClock())
+    tracking = Tracking(Ids("same"), Groups(), ManualClock())
     made = job(2)
     made.todo.clear()
     tracking.begin(1, parts=True)
@@ -429,14 +429,84 @@ def test_nothing_that_arrives_is_fatal_nor_taken_for_an_answer(
         stream = b"".join(pdu.frame(c, sequence, body, s) for c, s, sequence, body in frames)
         session.data_received(stream + garbage)
         session.close("over")
-        answers = {sequence for c, _, sequence, _ in frames if c & pdu.RESPONSE}
+        answering = (pdu.SUBMIT_SM | pdu.RESPONSE, pdu.GENERIC_NACK)
+        answers = {sequence for c, _, sequence, _ in frames if c in answering}
+        taken = {q for c, s, q, _ in frames if c == answering[0] and s == pdu.OK}
         tickets = [ticket for ticket, _ in heard.answers]
         assert len(tickets) == len(set(tickets))
         assert {int(ticket[1:]) for ticket in tickets} <= answers
+        assert {int(ticket[1:]) for ticket, status in heard.answers if status == pdu.OK} <= taken
         assert sorted([*tickets, *heard.lost]) == [f"t{number}" for number in range(1, 6)]
         assert set(heard.arrived) <= {q for c, _, q, _ in frames if c == pdu.DELIVER_SM}
 
     asyncio.run(session_of_it())
+
+
+SUBMIT_RESP = pdu.SUBMIT_SM | pdu.RESPONSE
+
+
+@pytest.mark.parametrize(
+    ("command", "status", "answers"),
+    [
+        (SUBMIT_RESP, pdu.OK, [("one", pdu.OK)]),
+        (SUBMIT_RESP, 88, [("one", 88)]),
+        (pdu.GENERIC_NACK, 3, [("one", 3)]),
+        (pdu.GENERIC_NACK, pdu.OK, [("one", pdu.RUNKNOWNERR)]),
+        (pdu.ENQUIRE_LINK | pdu.RESPONSE, pdu.OK, []),
+        (pdu.UNBIND | pdu.RESPONSE, pdu.OK, []),
+        (pdu.QUERY_SM | pdu.RESPONSE, pdu.OK, []),
+        (pdu.BIND_TRANSCEIVER | pdu.RESPONSE, pdu.OK, []),
+        (pdu.DELIVER_SM | pdu.RESPONSE, 88, []),
+    ],
+)
+async def test_only_what_answers_a_submit_is_its_answer(
+    command: int, status: int, answers: list[tuple[str, int]]
+) -> None:
+    heard = Heard()
+    session: Session[str] = Session(heard, 100, 60.0, 60.0)
+    session.connection_made(Wire())
+    session.bound = True
+    session.send("one", lambda sequence: pdu.frame(pdu.SUBMIT_SM, sequence))
+    session.data_received(pdu.frame(command, 1, b"x\0", status))
+    assert heard.answers == answers
+    session.data_received(pdu.frame(SUBMIT_RESP, 1, b"x\0"))  # the real one may still come
+    assert heard.answers == (answers or [("one", pdu.OK)])
+    session.close("over")
+
+
+async def test_a_late_word_on_something_else_is_no_late_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    late: list[tuple[str, int]] = []
+    heard = Heard()
+    monkeypatch.setattr(
+        heard, "answered_late", lambda ticket, status, _: late.append((ticket, status))
+    )
+    session: Session[str] = Session(heard, 100, 0.0, 60.0)
+    session.connection_made(Wire())
+    session.bound = True
+    for name in ("one", "two"):
+        session.send(name, lambda sequence: pdu.frame(pdu.SUBMIT_SM, sequence))
+    session._give_up(asyncio.get_running_loop().time() + 1)
+    assert heard.lost == ["one", "two"]
+    session.data_received(pdu.frame(pdu.ENQUIRE_LINK | pdu.RESPONSE, 1))
+    assert late == []
+    session.data_received(pdu.frame(SUBMIT_RESP, 1, b"x\0") + pdu.frame(pdu.GENERIC_NACK, 2))
+    assert late == [("one", pdu.OK), ("two", pdu.RUNKNOWNERR)]
+    session.close("over")
+
+
+async def test_a_bind_is_not_made_by_the_answer_to_something_else() -> None:
+    session: Session[str] = Session(Heard(), 100, 60.0, 60.0)
+    session.connection_made(Wire())
+    binding = asyncio.ensure_future(session.bind(pdu.BIND_TRANSCEIVER, b""))
+    await asyncio.sleep(0)
+    session.data_received(pdu.frame(pdu.ENQUIRE_LINK | pdu.RESPONSE, 1))
+    assert not session.bound
+    session.data_received(pdu.frame(pdu.GENERIC_NACK, 1))
+    assert (await binding)[0] == pdu.RUNKNOWNERR
+    assert not session.bound
+    session.close("over")
 
 
 @given(st.text(st.characters(max_codepoint=255), max_size=200))

@@ -211,10 +211,11 @@ def test_what_does_not_arrive_is_said_in_a_call(why: Reason) -> None:
     assert desk.check("123456") is Reason.ACCEPTED
 
 
-def test_what_the_guard_blocks_is_not_tried_another_way() -> None:
+@pytest.mark.parametrize("reason", [Reason.FRAUD_BLOCKED, Reason.FRAUD_SHADOWED])
+def test_what_the_guard_stops_is_not_tried_another_way(reason: Reason) -> None:
     desk = Desk()
     desk.ask()
-    desk.receipt(desk.sent()[0], Reason.FRAUD_BLOCKED)
+    desk.receipt(desk.sent()[0], reason)
     assert len(desk.sent()) == 1
 
 

@@ -31,6 +31,7 @@ from actors.carriers.base import (
 from actors.carriers.registry import CarrierSetup, register
 from actors.carriers.smpp import pdu
 from actors.carriers.smpp.inbound import InboundParts
+from actors.carriers.smpp.left import left_for
 from actors.carriers.smpp.link import Link
 from actors.carriers.smpp.options import SmppOptions
 from actors.carriers.smpp.queries import Queries, Query, told_by
@@ -74,10 +75,10 @@ class SmppCarrier:
         self._queue: deque[Job] = deque()
         self._batches = itertools.count(1)
         self._reference = setup.clock.now_ms()  # of messages in parts; restarts differ
-        self._tracking = Tracking(options.receipt_ids, setup.clock)
-        self._inbound = InboundParts(
-            options.alphabet, setup.clock.now_ms, self._heard, self._confirm
-        )
+        left = left_for(setup, options)
+        self._tracking = Tracking(left.ids, left.groups, setup.clock)
+        self._repeats = left.repeats
+        self._inbound = InboundParts(options.alphabet, self._heard, self._confirm_people)
         self._queries = Queries(options.query_ms / 1_000, self._ask)
         self._people: list[tuple[Inbound, list[Arrival]]] = []
         self._deliver: Deliver | None = None
@@ -109,6 +110,7 @@ class SmppCarrier:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._repeats.left()
 
     async def callback(self, request: Callback) -> CallbackReply:
         """See `Carrier`; it is told everything by SMPP."""
@@ -290,7 +292,7 @@ class SmppCarrier:
             if session is not None and link.sends and session.room > 0:
                 self._counts["queries"] += 1
                 asked = query._replace(asked=query.asked + 1)
-                session.send(asked, partial(pdu.query, asked.body()))
+                session.send(asked, partial(pdu.query, asked.body()), pdu.QUERY_SM)
                 session.flush()
                 return True
         return False
@@ -316,10 +318,11 @@ class SmppCarrier:
             return
         self._unconfirmed += len(arrived)
         known: list[Known] = []
+        now_ms = self._clock.now_ms()
         for sequence, message in arrived:
             arrival = (session, sequence)
             if not is_receipt(message):
-                self._inbound.arrived(message, arrival)
+                self._person(message, arrival, now_ms)
                 continue
             told = read(message)
             each = self._tracking.take(told, arrival) if told else Known(None, arrival)
@@ -349,6 +352,15 @@ class SmppCarrier:
             status = pdu.RX_T_APPN
         self._confirm([each.arrival for each in news], status)
 
+    def _person(self, message: DeliverSm, arrival: Arrival, now_ms: int) -> None:
+        """Somebody has sent us a message, or a part of one, or the carrier brings it again."""
+        seen = self._repeats.arrived(message, arrival, now_ms)
+        if seen.over is not None:
+            self._counts["brought_again"] += 1
+            self._confirm([seen.over], pdu.OK)
+        if seen.at_ms is not None:
+            self._inbound.arrived(message, arrival, seen.at_ms)
+
     def _heard(self, inbound: Inbound, arrivals: list[Arrival]) -> None:
         """Somebody has sent us a message; those of one moment are given on together."""
         if not self._people:
@@ -368,7 +380,11 @@ class SmppCarrier:
         except Exception as error:
             _log.warning("messages of people were not taken: %s", error)
             status = pdu.RX_T_APPN
-        self._confirm([each for _, arrivals in people for each in arrivals], status)
+        self._confirm_people([each for _, arrivals in people for each in arrivals], status)
+
+    def _confirm_people(self, arrivals: Sequence[Arrival], status: int) -> None:
+        """Answers what people sent: where the carrier has brought it again, the repeat."""
+        self._confirm([self._repeats.settled(each, status) for each in arrivals], status)
 
     def _confirm(self, arrivals: Sequence[Arrival], status: int) -> None:
         """Answers what the carrier brought, each in the session that brought it."""

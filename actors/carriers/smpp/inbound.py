@@ -28,12 +28,14 @@ class _Waiting(Struct, gc=False):
     """The parts of one message that are there.
 
     Attributes:
+        at_ms: When the first of them came.
         texts: By their number, from 1.
         arrivals: Those of the parts that are not confirmed.
         timer: When the wait is over.
     """
 
     parts: int
+    at_ms: int
     texts: dict[int, str]
     arrivals: list[Arrival]
     timer: Any = None
@@ -44,7 +46,6 @@ class InboundParts:
 
     Args:
         alphabet: The carrier's default alphabet: `gsm` or `latin1`.
-        now_ms: The node's clock.
         take: Takes a message, and what is to be confirmed once it is journaled.
         confirm: Confirms what is not journaled, with a status.
     """
@@ -52,12 +53,10 @@ class InboundParts:
     def __init__(
         self,
         alphabet: str,
-        now_ms: Callable[[], int],
         take: Callable[[Inbound, list[Arrival]], None],
         confirm: Callable[[list[Arrival], int], None],
     ) -> None:
         self._alphabet = alphabet
-        self._now_ms = now_ms
         self._take = take
         self._confirm = confirm
         self._waiting: dict[tuple[str, str, int, int], _Waiting] = {}
@@ -66,8 +65,8 @@ class InboundParts:
     def __len__(self) -> int:
         return self._held
 
-    def arrived(self, message: DeliverSm, arrival: Arrival) -> None:
-        """Takes in a message, or a part of one."""
+    def arrived(self, message: DeliverSm, arrival: Arrival, at_ms: int) -> None:
+        """Takes in a message, or a part of one, and when it came first."""
         payload = message.short_message
         if not payload:
             payload = pdu.value_of(message.tlvs, pdu.MESSAGE_PAYLOAD) or b""
@@ -78,12 +77,11 @@ class InboundParts:
             reference, parts, number = _sar(message)
         text = sms_coding.decode(message.data_coding, payload[start:], self._alphabet)
         if parts <= 1:
-            self._take(
-                self._inbound(message.source_addr, message.destination_addr, text), [arrival]
-            )
+            inbound = _inbound(message.source_addr, message.destination_addr, text, at_ms)
+            self._take(inbound, [arrival])
             return
         key = (message.source_addr, message.destination_addr, reference, parts)
-        self._part(key, number, text, arrival)
+        self._part(key, number, text, arrival, at_ms)
 
     def close(self) -> None:
         """Waits for nothing any more: what is not confirmed comes again."""
@@ -93,7 +91,7 @@ class InboundParts:
         self._held = 0
 
     def _part(
-        self, key: tuple[str, str, int, int], number: int, text: str, arrival: Arrival
+        self, key: tuple[str, str, int, int], number: int, text: str, arrival: Arrival, at_ms: int
     ) -> None:
         waiting = self._waiting.get(key)
         if self._held >= limits.SMPP_INBOUND_PARTS and waiting is None:
@@ -101,12 +99,13 @@ class InboundParts:
             return
         loop = asyncio.get_running_loop()
         if waiting is None:
-            waiting = self._waiting[key] = _Waiting(key[3], {}, [])
+            waiting = self._waiting[key] = _Waiting(key[3], at_ms, {}, [])
         else:
             waiting.timer.cancel()
         if number not in waiting.texts:
             self._held += 1
         waiting.texts[number] = text
+        waiting.at_ms = min(waiting.at_ms, at_ms)
         waiting.arrivals.append(arrival)
         if len(waiting.texts) == waiting.parts:
             self._whole(key)
@@ -125,17 +124,16 @@ class InboundParts:
         waiting = self._waiting.pop(key)
         self._held -= len(waiting.texts)
         text = "".join(waiting.texts[number] for number in sorted(waiting.texts))
-        inbound = self._inbound(key[0], key[1], text)
+        values = None
         if len(waiting.texts) < waiting.parts:
-            inbound = self._inbound(
-                key[0], key[1], text, {"parts": f"{len(waiting.texts)} of {waiting.parts}"}
-            )
-        self._take(inbound, waiting.arrivals)
+            values = {"parts": f"{len(waiting.texts)} of {waiting.parts}"}
+        self._take(_inbound(key[0], key[1], text, waiting.at_ms, values), waiting.arrivals)
 
-    def _inbound(
-        self, source: str, destination: str, text: str, values: dict[str, str] | None = None
-    ) -> Inbound:
-        return Inbound("", _number(source), _number(destination), text, self._now_ms(), (), values)
+
+def _inbound(
+    source: str, destination: str, text: str, at_ms: int, values: dict[str, str] | None = None
+) -> Inbound:
+    return Inbound("", _number(source), _number(destination), text, at_ms, (), values)
 
 
 def _number(address: str) -> str:

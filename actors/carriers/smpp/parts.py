@@ -2,13 +2,13 @@
 
 The carrier knows each part as a message with an id of its own. The message has arrived when all
 parts have, it has not when none has, and it is partially delivered else; that is told once it is
-known of all parts. What is known of the parts is in memory only: the receipts of a message whose
-parts were sent before a restart tell nothing any more.
+known of all parts. What was told of the parts is in memory only: after a restart a message hears
+of itself if none of its parts was told of before.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from actors.carriers.base import CarrierReceipt
+from actors.carriers.base import PART_SEPARATOR, CarrierReceipt
 from actors.carriers.smpp.receipts import Told
 from engine import limits
 from engine.reasons import Reason
@@ -74,6 +74,12 @@ class Groups:
             if len(self._groups) >= limits.SMPP_PART_IDS:
                 del self._groups[next(iter(self._groups))]
             self._groups[part] = group
+
+    def restore(self, provider_ids: Iterable[str]) -> None:
+        """Expects receipts of messages in parts that had left before a restart."""
+        for provider_id in provider_ids:
+            parts = provider_id.split(PART_SEPARATOR)
+            self.add(Group(provider_id, "", len(parts)), parts)
 
     def take(self, part: str, told: Told, now_ms: int) -> CarrierReceipt | None:
         """Takes in what is told of a part; the receipt of its message, if that is known now."""

@@ -34,6 +34,7 @@ RSYSERR: Final = 0x08
 RMSGQFUL: Final = 0x14
 RTHROTTLED: Final = 0x58
 RX_T_APPN: Final = 0x64  # for now; it comes again
+RUNKNOWNERR: Final = 0xFF
 
 # Tags of optional parameters: 5.3.1.
 RECEIPTED_MESSAGE_ID: Final = 0x001E

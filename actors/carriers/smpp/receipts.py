@@ -12,6 +12,7 @@ or learned from receipts that fit one message only, the recipient's number being
 
 import re
 from collections import Counter
+from collections.abc import Callable
 from typing import Final, Literal
 
 from msgspec import Struct
@@ -161,11 +162,15 @@ class Ids:
     """What an id in a receipt is in the answers to submits.
 
     Args:
-        dialect: What the lane's options say.
+        dialect: What the lane's options say, or what was learnt before.
+        learnt: Is told once when it is known how receipts write ids.
     """
 
-    def __init__(self, dialect: IdDialect) -> None:
+    def __init__(
+        self, dialect: IdDialect, learnt: Callable[[IdDialect], None] = lambda dialect: None
+    ) -> None:
         self.dialect: IdDialect = dialect
+        self._learnt = learnt
         self._recent: dict[str, str] = {}  # plain ids and who the messages are for
         self._read = 0  # receipts that only one message could be meant by
         self._fitting: Counter[IdDialect] = Counter()
@@ -213,6 +218,7 @@ class Ids:
         if always:
             self.dialect = always[0]
             self._recent.clear()
+            self._learnt(self.dialect)
 
 
 _READINGS: Final[tuple[IdDialect, ...]] = ("same", "hex_to_decimal", "decimal_to_hex")

@@ -1,7 +1,9 @@
 """One SMPP session: a connection that is bound, with requests in flight, until it ends.
 
-Answers are matched with requests by sequence number; what has none when the connection ends, or
-after the time-out, is handed back as lost. What the carrier brings is confirmed by its owner, when
+Answers are matched with requests by sequence number and by what they answer: an answer to something
+else says nothing about a request, which then waits on. A generic_nack refuses what it answers,
+whatever its status. What has no answer when the connection ends, or after the time-out, is handed
+back as lost. What the carrier brings is confirmed by its owner, when
 that is done, and not here: a receipt that is confirmed is the carrier's to forget.
 
 A session that hears nothing asks with enquire_link, and ends if nothing is heard still. All waiting
@@ -9,6 +11,7 @@ is in real time, whatever the node's clock shows: the other side lives in it.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Any, Final, Generic, Protocol, TypeVar, cast
 
@@ -17,6 +20,7 @@ from smpp34 import DeliverSm, SmppError, decode
 from actors.carriers.smpp import pdu
 
 Ticket = TypeVar("Ticket")
+_log = logging.getLogger("denrei.smpp")
 
 _TICKS: Final = 4  # how often in a time-out the oldest requests are looked at
 _GOODBYE_S: Final = 2.0  # how long an answer to unbind is waited for
@@ -60,8 +64,10 @@ class Session(asyncio.Protocol, Generic[Ticket]):
         self._response_s = response_s
         self._enquire_s = enquire_s
         self._loop = asyncio.get_running_loop()
-        self._pending: dict[int, tuple[Ticket | asyncio.Future[tuple[int, bytes]], float]] = {}
-        self._late: dict[int, Ticket] = {}
+        # Who waits, until when on the loop's clock, and the command of the answer.
+        self._pending: dict[int, tuple[Ticket | asyncio.Future[tuple[int, bytes]], float, int]] = {}
+        self._late: dict[int, tuple[Ticket, int]] = {}  # and the commands of their answers
+        self._odd = False
         self._framer = pdu.Framer()
         self._transport: asyncio.Transport | None = None
         self._sequence = 0
@@ -109,16 +115,20 @@ class Session(asyncio.Protocol, Generic[Ticket]):
                 pass  # it is over either way
         self.close("unbound")
 
-    def send(self, ticket: Ticket, encode: Callable[[int], bytes]) -> None:
+    def send(
+        self, ticket: Ticket, encode: Callable[[int], bytes], command: int = pdu.SUBMIT_SM
+    ) -> None:
         """Sends a request; the owner is told of its answer. `flush` lets it leave.
 
         Args:
             ticket: What the owner knows it by.
             encode: Makes the PDU of a sequence number.
+            command: What it is.
         """
         sequence = self._next()
         self._out.append(encode(sequence))
-        self._pending[sequence] = (ticket, self._loop.time() + self._response_s)
+        until = self._loop.time() + self._response_s
+        self._pending[sequence] = (ticket, until, command | pdu.RESPONSE)
 
     def flush(self) -> None:
         """Writes what `send` and `confirm` have laid ready."""
@@ -156,7 +166,7 @@ class Session(asyncio.Protocol, Generic[Ticket]):
             return
         self.ended.set_result(why)
         pending, self._pending = self._pending, {}
-        for waiting, _ in pending.values():
+        for waiting, _, _ in pending.values():
             if isinstance(waiting, asyncio.Future):
                 if not waiting.done():
                     waiting.set_exception(ConnectionResetError(why))
@@ -204,7 +214,7 @@ class Session(asyncio.Protocol, Generic[Ticket]):
     def _take(self, frame: bytes, brought: list[tuple[int, DeliverSm]]) -> None:
         _, command, status, sequence = pdu.head_at(frame)
         if command & pdu.RESPONSE:
-            self._answered(sequence, status, frame[pdu.HEADER_BYTES :])
+            self._answered(command, sequence, status, frame[pdu.HEADER_BYTES :])
         elif command == pdu.DELIVER_SM:
             self._brought(frame, sequence, brought)
         elif command == pdu.ENQUIRE_LINK:
@@ -224,14 +234,18 @@ class Session(asyncio.Protocol, Generic[Ticket]):
         except SmppError:
             self.confirm([sequence], pdu.RINVCMDLEN)
 
-    def _answered(self, sequence: int, status: int, body: bytes) -> None:
-        entry = self._pending.pop(sequence, None)
+    def _answered(self, command: int, sequence: int, status: int, body: bytes) -> None:
+        entry = self._pending.get(sequence)
         if entry is None:
-            ticket = self._late.pop(sequence, None)
-            if ticket is not None:
-                self._owner.answered_late(ticket, status, body)
+            self._answered_late(command, sequence, status, body)
             return
-        waiting = entry[0]
+        waiting, _, answer = entry
+        if command != answer:
+            if command != pdu.GENERIC_NACK:
+                self._no_answer(command, sequence)
+                return
+            status = status or pdu.RUNKNOWNERR
+        del self._pending[sequence]
         if isinstance(waiting, asyncio.Future):
             if sequence == self._binding and status == pdu.OK:
                 self.bound = True  # what it brings may stand right behind the answer
@@ -240,12 +254,28 @@ class Session(asyncio.Protocol, Generic[Ticket]):
         else:
             self._owner.answered(waiting, status, body)
 
+    def _answered_late(self, command: int, sequence: int, status: int, body: bytes) -> None:
+        ticket, answer = self._late.get(sequence, (None, 0))
+        if ticket is None or command not in (answer, pdu.GENERIC_NACK):
+            return
+        del self._late[sequence]
+        if command != answer:
+            status = status or pdu.RUNKNOWNERR
+        self._owner.answered_late(ticket, status, body)
+
+    def _no_answer(self, command: int, sequence: int) -> None:
+        """The carrier has answered a request as if it were another: nothing is known of it."""
+        if not self._odd:
+            self._odd = True
+            _log.warning("the carrier answers request %d with %#x: ignored", sequence, command)
+
     async def _request(self, command: int, body: bytes) -> tuple[int, bytes]:
         if self._transport is None:
             raise ConnectionResetError("the session has ended")
         answer: asyncio.Future[tuple[int, bytes]] = self._loop.create_future()
         sequence = self._next()
-        self._pending[sequence] = (answer, self._loop.time() + self._response_s)
+        until = self._loop.time() + self._response_s
+        self._pending[sequence] = (answer, until, command | pdu.RESPONSE)
         self._out.append(pdu.frame(command, sequence, body))
         self.flush()
         return await answer
@@ -273,12 +303,12 @@ class Session(asyncio.Protocol, Generic[Ticket]):
             self.flush()
 
     def _give_up(self, now: float) -> None:
-        overdue: list[tuple[int, Any]] = []
-        for sequence, (waiting, until) in self._pending.items():
+        overdue: list[tuple[int, Any, int]] = []
+        for sequence, (waiting, until, answer) in self._pending.items():
             if until > now:
                 break  # they stand in the order in which they were sent
-            overdue.append((sequence, waiting))
-        for sequence, waiting in overdue:
+            overdue.append((sequence, waiting, answer))
+        for sequence, waiting, answer in overdue:
             del self._pending[sequence]
             if isinstance(waiting, asyncio.Future):
                 if not waiting.done():
@@ -286,7 +316,7 @@ class Session(asyncio.Protocol, Generic[Ticket]):
                 continue
             if len(self._late) >= _LATE:
                 del self._late[next(iter(self._late))]
-            self._late[sequence] = waiting
+            self._late[sequence] = (waiting, answer)
             self._owner.unanswered(waiting, f"no answer in {self._response_s:g} s")
         if overdue:
             self._owner.writable()

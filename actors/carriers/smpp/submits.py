@@ -10,7 +10,14 @@ from typing import Final
 
 from smpp34 import SubmitSm, Tlv
 
-from actors.carriers.base import CarrierMessage, Outcome, SubmitResult, rejected, unknown
+from actors.carriers.base import (
+    PART_SEPARATOR,
+    CarrierMessage,
+    Outcome,
+    SubmitResult,
+    rejected,
+    unknown,
+)
 from actors.carriers.smpp import pdu
 from actors.carriers.smpp.options import SmppOptions
 from engine.content import sms_coding
@@ -118,7 +125,7 @@ class Job:
             return fates[0]
         taken = sum(each.outcome is Outcome.ACCEPTED for each in fates)
         if taken == len(fates):
-            return SubmitResult(Outcome.ACCEPTED, ",".join(self.ids()))
+            return SubmitResult(Outcome.ACCEPTED, PART_SEPARATOR.join(self.ids()))
         if all(each.outcome in _UNTAKEN for each in fates):
             return min(fates, key=lambda each: _WORST.index(each.outcome))
         why = next(each for each in fates if each.outcome is not Outcome.ACCEPTED)

@@ -10,9 +10,9 @@ from typing import Any, Final, NamedTuple
 
 from msgspec import Struct
 
-from actors.carriers.base import CarrierReceipt
+from actors.carriers.base import PART_SEPARATOR, CarrierReceipt
 from actors.carriers.smpp.parts import Group, Groups
-from actors.carriers.smpp.receipts import IdDialect, Ids, Told, plain
+from actors.carriers.smpp.receipts import Ids, Told, plain
 from actors.carriers.smpp.submits import Job
 from actors.clock import Clock
 
@@ -40,14 +40,15 @@ class Tracking:
     """See the module's text.
 
     Args:
-        dialect: What the lane's options say of ids.
+        ids: How receipts write ids.
+        groups: The messages whose receipts are to be joined.
         clock: The node's clock.
     """
 
-    def __init__(self, dialect: IdDialect, clock: Clock) -> None:
-        self._ids = Ids(dialect)
+    def __init__(self, ids: Ids, groups: Groups, clock: Clock) -> None:
+        self._ids = ids
         self._clock = clock
-        self._groups = Groups()
+        self._groups = groups
         self._open: dict[int, bool] = {}  # batches on their way, and whether they hold parts
         self._held: list[_Held] = []
 
@@ -96,7 +97,7 @@ class Tracking:
         ids = job.ids()
         missing = len(job.parts) - len(ids)
         if ids:
-            name = "" if missing else ",".join(ids)
+            name = "" if missing else PART_SEPARATOR.join(ids)
             self._groups.add(Group(name, job.message.id, len(job.parts), missing), ids)
 
     def take(self, told: Told, arrival: Arrival) -> Known | None:
@@ -128,9 +129,9 @@ class Tracking:
             message_id = plain(told.id)
             if _HEX.issuperset(message_id):
                 message_id = ""  # it may be another message's in another way of writing
-        elif message_id in self._groups:
+        if message_id in self._groups:
             return Known(self._groups.take(message_id, told, now_ms), arrival)
-        elif not over and True in self._open.values():
+        if not over and True in self._open.values():
             return None
         if not message_id:
             return Known(None, arrival)

@@ -6,6 +6,7 @@ The run waits at the step until a channel has succeeded, or the last one is hand
 not waited for. A channel that fails at once (no address, no consent, a text that cannot be made)
 takes no time. When one fails later, or its time is up, the next goes out, rendered then, and what
 has not left is called back. What arrives after it was given up is a double, and is recorded as one.
+What may follow a message that the fraud guard has stopped, `engine.fallback.success` says.
 
 A step keeps nothing: which channel is being tried is the instance's memory, and the message its
 newest.
@@ -19,7 +20,7 @@ from pydantic import AfterValidator, Field, model_validator
 from engine import limits
 from engine.conditions import Compiled
 from engine.durations import up_to
-from engine.fallback.success import DELIVERED, SUCCESSES, replace, why_not
+from engine.fallback.success import DELIVERED, SUCCESSES, may_follow, replace, why_not
 from engine.issues import listed
 from engine.journeys.instance import Instance
 from engine.journeys.steps.registry import Move, Step, park
@@ -174,8 +175,12 @@ class ChannelsStep(Step):
                 instance.record(act.now, "not sent", words)
                 return self._then, f"the message was not sent: {words}"
         outcome = "no channel is left"
+        stopped = _stopped(act, instance, before)
         for at in range(first, len(self._ways)):
-            _, within_ms, sends = self._ways[at]
+            channel, within_ms, sends = self._ways[at]
+            if not may_follow(stopped, channel):
+                outcome = f"no {channel} goes out in the place of what is {Reason(stopped).name}"
+                continue
             if why:
                 instance.record(act.now, "falls back", why)
             known = instance.messages[-1:]
@@ -191,3 +196,15 @@ class ChannelsStep(Step):
             return None
         replace(act, before, "", "")
         return self._then, outcome
+
+
+def _stopped(act: "Activation", instance: Instance, message_id: str) -> int:
+    """How the fraud guard has stopped a message of a step, or one that it replaces; 0: not."""
+    for earlier in reversed(instance.messages) if message_id else ():
+        message = act.entity.kept.get(earlier)
+        if message is None or message_id not in (message.id, message.instead):
+            continue
+        if message.status in (Reason.FRAUD_BLOCKED, Reason.FRAUD_SHADOWED):
+            return message.status
+        message_id = message.id
+    return 0
