@@ -412,7 +412,7 @@ def test_the_status_shows_every_part(tmp_path: Path) -> None:
         assert sum(shard.details["entities"] for shard in status.shards) == 2
         assert "installed" not in status.shards[0].details
         assert [(one.name, one.serving) for one in status.senders] == [("sender-sms-1", False)]
-        assert status.senders[0].details["lanes"]["main"]["queued"] == 3
+        assert status.senders[0].details["lanes"][0]["in_flight"] == 3
         assert [one.name for one in status.hosts] == ["shard-host-0"]
         assert [one.name for one in status.gateways] == ["gateway-0"]
 

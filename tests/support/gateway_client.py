@@ -73,7 +73,11 @@ class SomeControl:
         return {
             "actors": [
                 {"name": "shard-host-0", "state": "serving", "pid": 7},
-                {"name": "sender-sms-1", "state": "away", "lanes": {"main": {"queued": 3}}},
+                {
+                    "name": "sender-sms-1",
+                    "state": "away",
+                    "lanes": [{"lane": "acme/main", "in_flight": 3}],
+                },
                 {"name": "gateway-0", "state": "serving"},
             ],
             "shards": {"0": "shard-host-0", "1": "shard-host-0"},
