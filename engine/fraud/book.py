@@ -30,7 +30,8 @@ _GIVEN_UP_MS: Final = STAGES_MS[-1]
 _LATE_MS: Final = 1_800_000  # so long a code can still be verified, and be taken back
 _FOLLOWS: Final = 0.7  # what a number is worth that follows closely on the one before
 _BATCH: Final = 4  # verified codes that the wide nodes are told of at once
-_CREDIT: Final = 1.2  # what a code under way may say, about: so much a good past may make up for
+_CREDIT: Final = 1.2  # what a code under way may say, about
+_LEASTS: Final = (0.0, 0.0, 0.0, -1.2, -3.0)  # so far a walk may fall if few codes are under way
 
 
 class Book(Nodes):
@@ -249,7 +250,7 @@ class Book(Nodes):
             if node.at_ms < settled_ms:
                 node.settle(now_ms, figures)
             if remove(node.opened, key):
-                least = -_CREDIT * len(node.opened)
+                least = _least(node, len(node.opened))
                 node.walk = max(least, min(top, node.walk + leaf))
                 if node is b4:
                     node.slow = max(0.5 * least, node.slow + slow)
@@ -303,18 +304,18 @@ class Book(Nodes):
             else:
                 remove(opened, key)
         if opened or b4.walk or b4.slow:
-            least = -_CREDIT * len(opened)
+            least = _least(b4, len(opened))
             b4.walk = max(least, b4.walk + self._leaf_good)
             b4.slow = max(0.5 * least, b4.slow + self._slow_good)
         b5.good += 1.0
         b5.out -= 1
         if b5.walk or b5.out:
-            b5.walk = max(-_CREDIT * b5.out, b5.walk + self._leaf_good)
+            b5.walk = max(_least(b5, b5.out), b5.walk + self._leaf_good)
         if code.more:
             for node in code.more:
                 node.good += 1.0
                 remove(node.opened, key)
-                least = -_CREDIT * len(node.opened)
+                least = _least(node, len(node.opened))
                 node.walk = max(least, node.walk + self._leaf_good)
         opened = scope.opened
         if opened:
@@ -343,10 +344,10 @@ class Book(Nodes):
             return
         code.state = VERIFIED
         for node in code.leaves:
-            least = -_CREDIT * len(node.opened)
+            least = _least(node, len(node.opened))
             node.walk = max(least, node.walk - said_.leaf + self._leaf_good)
         b4 = code.b4
-        b4.slow = max(-0.5 * _CREDIT * len(b4.opened), b4.slow - said_.slow + self._slow_good)
+        b4.slow = max(0.5 * _least(b4, len(b4.opened)), b4.slow - said_.slow + self._slow_good)
         for area in code.scope.areas:
             least = -area.full * self.count(area)
             area.walk = max(least, area.walk - said_.area + self._area_good)
@@ -376,7 +377,7 @@ class Book(Nodes):
                 area.asked -= code.scope.network.usual
         if code.said is not None:
             for node in code.leaves:
-                least = -_CREDIT * len(node.opened)
+                least = _least(node, len(node.opened))
                 node.walk = max(least, node.walk - code.said.leaf)
             code.b4.slow = max(0.0, code.b4.slow - code.said.slow)
             for area in code.scope.areas:
@@ -425,7 +426,7 @@ class Book(Nodes):
         for prefix in wider:
             for key in node.opened:
                 remove(prefix.opened, key)
-            least = -_CREDIT * len(prefix.opened)
+            least = _least(prefix, len(prefix.opened))
             prefix.walk = max(least, prefix.walk - settled + left)
         scopes = [scopes[network] for scopes in self.scopes if network in scopes]
         scopes += [scope for scope in self.scopes[3].values() if scope.network.name == network]
@@ -462,3 +463,14 @@ class Book(Nodes):
     def _release(self, code: Code) -> None:
         if self.codes.get(code.number) is code:
             del self.codes[code.number]
+
+
+def _least(node: Node, out: int) -> float:
+    """How far a walk may fall with so many codes under way: so much a good past makes up for.
+
+    Many of them are under way for long in a place that is busy. Where there are few, and not most
+    are verified, a code that is verified is no reason to believe the others.
+    """
+    if out < len(_LEASTS) and node.good <= 2.0 * (node.bad + out):
+        return _LEASTS[out]
+    return -_CREDIT * out

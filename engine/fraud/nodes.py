@@ -151,9 +151,11 @@ class Nodes:
 
     def usual(self, network: Area, region: Area, now_ms: int) -> float:
         """The usual share of verified codes of a network; that of its country is beside it."""
-        if now_ms - network.usual_ms >= (_USUAL_MS if network.good > _MUCH else _YOUNG_MS):
+        often_ms = _USUAL_MS if network.good > _MUCH else _YOUNG_MS
+        if not network.usual or now_ms - network.usual_ms >= often_ms:
             figures = self.figures
-            if now_ms - region.usual_ms >= (_USUAL_MS if region.good > _MUCH else _YOUNG_MS):
+            often_ms = _USUAL_MS if region.good > _MUCH else _YOUNG_MS
+            if not region.usual or now_ms - region.usual_ms >= often_ms:
                 root = conversion(self.root, figures.first_conversion, 20.0)
                 region.usual = child_conversion(region, root, figures.prior_codes)
                 region.usual_ms = now_ms
@@ -183,10 +185,14 @@ class Nodes:
 
         It follows slowly: what is under way now does not make itself usual.
         """
-        if now_ms - b4.own_ms >= _OWN_MS:
+        if not b4.own or now_ms - b4.own_ms >= _OWN_MS:
             b4.own_ms = now_ms  # verified codes were counted at once, others were not yet
             slow_ones = older_than(b4.opened, _DONE_MS, now_ms, len(b4.opened))
-            b4.own = child_conversion(b4, usual, 10.0, slow_ones)
+            own = child_conversion(b4, usual, 10.0, slow_ones)
+            if slow_ones and own > b4.own > 0.0:  # that they say more now is no evidence
+                ratio = self.figures.leaf_ratio
+                b4.walk -= slow_ones * (said(own, ratio) - said(b4.own, ratio))
+            b4.own = own
         return b4.own
 
     def leaf_steps(
