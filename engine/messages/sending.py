@@ -22,7 +22,7 @@ from engine.governance import caps, consents, held
 from engine.journeys import run as journeys
 from engine.journeys.lingering import left
 from engine.messages.message import EMAIL, MARKETING, PHONE_CHANNELS, Message, SendRequest, hop_of
-from engine.messages.states import ARRIVED
+from engine.messages.states import ARRIVED, WAITING
 from engine.packing import pack
 from engine.privacy.record import is_gone
 from engine.reasons import Reason
@@ -398,12 +398,16 @@ def take_cancel(act: Activation, command: commands.Command) -> Reason:
 
 def _take_back(act: Activation, message: Message) -> None:
     """Lets a message that never left count for no frequency cap."""
-    outcomes = [outcome for _, outcome, _, _ in message.history]
-    if Reason.SENT in outcomes:
-        return
+    counted_ms, anew = message.created_ms, True
+    for at_ms, outcome, _, _ in message.history:
+        if outcome == Reason.SENT:
+            return
+        if outcome in WAITING:
+            anew = True  # what was held counts anew when it goes out again; a hop does not
+        elif outcome == Reason.QUEUED and anew:
+            counted_ms, anew = at_ms, False
     label = caps.label_of(message.channel, message.purpose, message.topic, message.tags)
-    queued = [at_ms for at_ms, outcome, _, _ in message.history if outcome == Reason.QUEUED]
-    caps.uncount(act.entity, label, queued[0] if queued else message.created_ms)
+    caps.uncount(act.entity, label, counted_ms)
 
 
 def _context(act: Activation, data: dict[str, Any]) -> dict[str, Any]:
