@@ -48,10 +48,19 @@ def address(written: str, field: str) -> str:
         StatusError: It is none.
     """
     try:
-        found = ipaddress.ip_address(written.strip().strip("[]").partition("%")[0])
+        return household(written.strip().strip("[]"))
     except ValueError:
         text = f"{written[:60]!r} is no IP address such as 203.0.113.7 or 2001:db8::7"
         raise errors.invalid(field, text) from None
+
+
+def household(written: str) -> str:
+    """The same of an address that need not be a caller's.
+
+    Raises:
+        ValueError: It is none.
+    """
+    found = ipaddress.ip_address(written.partition("%")[0])
     if isinstance(found, ipaddress.IPv6Address):
         if found.ipv4_mapped is None:
             return str(ipaddress.ip_network((found, _HOUSEHOLD_BITS), strict=False))

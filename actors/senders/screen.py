@@ -9,13 +9,13 @@ end. A snapshot is built in slices, one after each batch, for it would hold up t
 crash forgets that half minute, and what waited to be verified: codes that were sent in the last
 eight minutes say nothing after it.
 
-What is written tells phone numbers by digests only. Their key is drawn once for a ledger, and is
-written into it before any of them.
+What is written tells phone numbers by digests only. Their key is the sender's to set, which derives
+it from secrets that are there before anything is written.
 """  # noqa: D205 - one sentence
 
 import logging
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from secrets import token_bytes
 from typing import Any, Final
 
 from actors.senders.ledger_writer import LedgerWriter
@@ -35,7 +35,6 @@ Finish = Callable[[QueuedMessage, Reason, str, str], object]
 
 _log = logging.getLogger("denrei.sender")
 _SNAPSHOT_MS: Final = 30_000
-_SECRET_BYTES: Final = 32
 _CODE_MS: Final = 3_600_000  # for how long a receipt of a code says something to the guard
 _REASONS: Final = {
     BLOCK: Reason.FRAUD_BLOCKED,
@@ -55,15 +54,13 @@ class Screen:
 
     def __init__(self, guard: FraudGuard, writer: LedgerWriter) -> None:
         self._guard = guard
-        if not guard.secret:
-            guard.seal(token_bytes(_SECRET_BYTES))
-            writer.fraud(guard.snapshot())
         self._phones = Phones()
         self._writer = writer
         self._snapped_ms = 0
-        self._heard: dict[str, None] = {}  # ids of outcomes, the oldest first
+        self._heard: OrderedDict[str, None] = OrderedDict()  # ids of outcomes, the oldest first
         self._slices: Iterator[list[Any] | None] | None = None
-        self._codes: dict[str, tuple[str, str, int]] = {}  # id: workspace, number, when; in order
+        # By id: workspace, number, when; in order.
+        self._codes: OrderedDict[str, tuple[str, str, int]] = OrderedDict()
         self._newest: dict[tuple[str, str], str] = {}  # by workspace and number
 
     def configure(self, workspace: str, body: dict[str, Any] | None) -> None:
@@ -149,7 +146,7 @@ class Screen:
             if id_ in self._heard:
                 return True
             if len(self._heard) >= limits.FEEDBACK_IDS:
-                del self._heard[next(iter(self._heard))]
+                self._heard.popitem(last=False)
             self._heard[id_] = None
         return False
 

@@ -9,6 +9,7 @@ other on the library's own examples.
 """
 
 import re
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
@@ -65,7 +66,8 @@ class Phones:
 
     def __init__(self, capacity: int = limits.PHONE_NUMBERS) -> None:
         self._capacity = capacity
-        self._known: dict[str, Phone] = {}
+        # Of a dict the oldest key is found slowly, once many before it were deleted.
+        self._known: OrderedDict[str, Phone] = OrderedDict()
         self._plans: dict[int, _Plan] = {}
 
     def read(self, written: str) -> Phone:
@@ -77,7 +79,7 @@ class Phones:
         if phone is None:
             phone = self._shortcut(written) or _parse(written)
             if len(self._known) >= self._capacity:
-                del self._known[next(iter(self._known))]
+                self._known.popitem(last=False)
             self._known[written] = phone
         return phone
 

@@ -14,7 +14,6 @@ import asyncio
 import logging
 import re
 from collections import Counter
-from ipaddress import IPv6Address, ip_address
 from typing import Final
 from weakref import WeakKeyDictionary
 
@@ -25,6 +24,7 @@ from actors import placement
 from actors.carriers.base import Callback, CallbackReply
 from engine import limits
 from engine.packing import pack
+from gateway.facts import household
 from gateway.http.lanes import Known, KnownLanes
 from gateway.http.pace import Pace
 from gateway.http.routes import (
@@ -125,9 +125,6 @@ async def _ask(
 def _network(remote: str) -> str:
     """Where a caller is: the address, or of an IPv6 one the half that a single customer has."""
     try:
-        address = ip_address(remote.partition("%")[0])
+        return household(remote)
     except ValueError:
         return remote
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is None:
-        return str(int(address) >> 64)
-    return str(address)
