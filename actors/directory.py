@@ -1,19 +1,26 @@
 """Finding actors: the one place where names become Ray handles.
 
 A handle stays good while Ray restarts its actor. When the actor is gone for ever the supervisor
-makes a new one under the same name, so a handle that failed is looked up again.
+makes a new one under the same name, so a handle that failed is looked up again. Calls that are
+frequent go over a wire to actors of the same machine (`actors.wire`).
 """
 
 import asyncio
-from typing import Any
+from typing import Any, Final
 
 import ray
 
 from actors import placement
 from actors.router import HostLink
+from actors.wire import Wire, socket_path
 from engine import limits
 from engine.commands import Compressor
 from engine.journeys.calling import CHANNEL as WEBHOOK
+
+# What may be called over a wire: places in the methods of a host's server, and of a sender's.
+SUBMIT: Final = 0
+QUERY: Final = 1
+OFFER: Final = 0
 
 
 class RayDirectory:
@@ -30,6 +37,8 @@ class RayDirectory:
         self._senders: dict[str, int] = settings["senders"]
         self._callers: int = settings["callers"]
         self._handles: dict[str, Any] = {}
+        self._store: str = settings["store"]
+        self._wires: dict[str, Wire | None] = {}
 
     def host_of(self, shard: int) -> str:
         """See `Directory`."""
@@ -74,6 +83,14 @@ class RayDirectory:
             handle = self._handles[name] = ray.get_actor(name, namespace=placement.NAMESPACE)
         return handle
 
+    async def wire(self, name: str) -> Wire | None:
+        """A wire to an actor, if it is on this machine and listens."""
+        if name not in self._wires:
+            path = socket_path(self._store, name)
+            self._wires[name] = None if path is None else Wire(path)
+        wire = self._wires[name]
+        return wire if wire is not None and await wire.open() else None
+
     def forget(self, name: str) -> None:
         """Looks the name up again next time."""
         self._handles.pop(name, None)
@@ -90,16 +107,17 @@ class RayLink(HostLink):
 
     async def submit(self, call: bytes) -> bytes:
         """See `HostLink`."""
-        reply: bytes = await self._call("submit", call)
-        return reply
+        return await self._pass(SUBMIT, "submit", call)
 
     async def query(self, call: bytes) -> bytes:
         """See `HostLink`."""
-        reply: bytes = await self._call("query", call)
-        return reply
+        return await self._pass(QUERY, "query", call)
 
     async def offer(self, batch: bytes) -> bytes:
         """See `SenderLink`."""
+        wire = await self._directory.wire(self._name)
+        if wire is not None:
+            return await wire.call(OFFER, batch, limits.CALL_TIMEOUT_S)
         reply: bytes = await self._call("offer", self._directory.compressor.compress(batch))
         return reply
 
@@ -123,6 +141,13 @@ class RayLink(HostLink):
     async def feedback(self, batch: bytes) -> None:
         """See `SenderLink`."""
         await self._call("feedback", batch)
+
+    async def _pass(self, place: int, method: str, call: bytes) -> bytes:
+        wire = await self._directory.wire(self._name)
+        if wire is not None:
+            return await wire.call(place, call, limits.CALL_TIMEOUT_S)
+        reply: bytes = await self._call(method, call)
+        return reply
 
     async def _call(self, method: str, *args: Any) -> Any:
         try:

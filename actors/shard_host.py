@@ -26,6 +26,7 @@ from actors.store.archive import ArchivePolicy
 from actors.store.base import ShardStore
 from actors.store.directory import SqliteStore
 from actors.store.tables import TableFiles
+from actors.wire import WireServer, listen
 from engine import limits
 from engine.shard import Shard
 
@@ -52,6 +53,7 @@ class ShardHostProcess:
         self._ready: asyncio.Task[None] | None = None
         self._again_s = 0.0
         self._freezes = FreezesState()
+        self._wire: WireServer | None = None
 
     def __repr__(self) -> str:
         return self._name
@@ -81,7 +83,11 @@ class ShardHostProcess:
         self._stopped = True
         if self._host is not None:
             host, self._host = self._host, None
+            if self._wire is not None:
+                self._wire.close()
             await host.stop()
+            if self._wire is not None:
+                await self._wire.cut()
 
     async def _started(self) -> Host:
         loop = asyncio.get_running_loop()
@@ -124,6 +130,7 @@ class ShardHostProcess:
             return
         self._error = ""
         self._host = host
+        self._wire = await listen(settings["store"], self._name, (self.submit, self.query))
         self._beside = asyncio.get_running_loop().create_task(self._every_second(host))
 
     async def _let_go(self, host: Host | None, stores: dict[int, ShardStore]) -> None:

@@ -27,6 +27,7 @@ from actors.senders.reports import Report
 from actors.senders.sender import SenderCore
 from actors.shard_host import ACTOR_OPTIONS
 from actors.store.identity import read_identity
+from actors.wire import WireServer, listen
 from engine import limits
 from engine.commands import Command, open_chunk
 from engine.errors import DenreiError
@@ -54,6 +55,7 @@ class SenderProcess:
         self._stopped = False
         self._ready: asyncio.Task[None] | None = None
         self._again_s = 0.0
+        self._wire: WireServer | None = None
 
     def __repr__(self) -> str:
         return self._name
@@ -102,6 +104,8 @@ class SenderProcess:
         """Drains and closes; what waits is offered again to the next incarnation."""
         self._stopped = True
         core, self._core = self._core, None
+        if self._wire is not None:
+            await self._wire.cut()
         if core is not None:
             if not await core.drain(limits.SENDER_DRAIN_S):
                 logger.warning("%s did not finish in %g s", self._name, limits.SENDER_DRAIN_S)
@@ -162,6 +166,7 @@ class SenderProcess:
         self._error = ""
         tune_interpreter()
         self._core = core
+        self._wire = await listen(settings["store"], self._name, (self.offer,))
         loop = asyncio.get_running_loop()
         self._beside = loop.create_task(self._every_second(core))
         self._learning = loop.create_task(self._learn_lanes(core))
