@@ -98,7 +98,7 @@ class Router:
             Unavailable: The deadline passed; whether the commands were applied is unknown.
 
         Durability: The commands are synced and applied when it returns.
-        Cost: A share of one Ray call, about 1 µs a command in batches of 300.
+        Cost: A share of one call, under 1 µs a command in batches of 300.
         """
         return await self.post(shard, commands, size_bytes, deadline)
 

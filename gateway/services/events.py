@@ -60,7 +60,7 @@ class EventsService:
         """Takes a batch.
 
         Durability: Events with the outcome ACCEPTED or DUPLICATE are synced and applied.
-        Cost: About 4 µs of this process an event, and a share of one Ray call.
+        Cost: About 4 µs of this process an event, and a share of one call to each host.
         """
         batch = self._admit(request, call)
         await batch.settle(batch.post(self._router, call.deadline), call.deadline)

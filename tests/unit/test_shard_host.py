@@ -4,11 +4,15 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import msgpack
 import pytest
 
+from actors import host_protocol
+from actors.directory import QUERY
 from actors.settings import Settings
 from actors.shard_host import ShardHostProcess
 from actors.store.directory import SqliteStore
+from actors.wire import Wire, socket_path
 from engine import limits
 from engine.shard import Shard
 from tests.unit.store_helpers import create
@@ -68,5 +72,27 @@ def test_attempts_are_apart(tmp_path: Path) -> None:
             epochs.append(shard.epoch)
             shard.close()
         assert epochs == [2, 3, 4]  # this test's own; the host has opened it once
+
+    asyncio.run(main())
+
+
+def test_it_is_called_by_wire_while_it_serves(tmp_path: Path) -> None:
+    create(tmp_path)
+    path = socket_path(str(tmp_path), "shard-host-0")
+    assert path is not None
+
+    async def main() -> None:
+        host, wire = process(tmp_path), Wire(path)
+        assert not await wire.open()
+        assert (await host.start())[0] == ""
+        assert await wire.open()
+        question = msgpack.packb([1, "status", {}])
+        code, answer = msgpack.unpackb(await wire.call(QUERY, question, 10))
+        assert (code, answer["shard"]) == (host_protocol.OK, 1)
+        await host.stop()
+        with pytest.raises(ConnectionError):
+            await wire.call(QUERY, question, 10)
+        assert not path.exists()
+        assert not await wire.open()
 
     asyncio.run(main())
