@@ -6,7 +6,6 @@ the new one apart.
 """
 
 import asyncio
-import contextlib
 import logging
 import os
 from pathlib import Path
@@ -21,6 +20,7 @@ from actors.directory import RayDirectory
 from actors.dispatch import Dispatcher
 from actors.host import Host
 from actors.metrics import HostMetrics
+from actors.opening import Opening
 from actors.router import Router
 from actors.store.archive import ArchivePolicy
 from actors.store.base import ShardStore
@@ -47,11 +47,7 @@ class ShardHostProcess:
         self._name = placement.host_name(index)
         self._index = index
         self._settings = settings
-        self._host: Host | None = None
-        self._error = ""
-        self._stopped = False
-        self._ready: asyncio.Task[None] | None = None
-        self._again_s = 0.0
+        self._host = Opening(self._name, self._open)
         self._freezes = FreezesState()
         self._wire: WireServer | None = None
 
@@ -62,45 +58,30 @@ class ShardHostProcess:
         """Opens and recovers the shards; later calls wait for the first.
 
         Returns:
-            An empty text or why it can't serve; and the process, for operators and tests.
+            See `Opening.start`.
         """
-        if self._stopped:
-            return "it was stopped", os.getpid()
-        with contextlib.suppress(RuntimeError):
-            await self._started()
-        return self._error, os.getpid()
+        return await self._host.start()
 
     async def submit(self, call: bytes) -> bytes:
         """See `Host.submit`."""
-        return await (await self._started()).submit(call)
+        return await (await self._host.get()).submit(call)
 
     async def query(self, call: bytes) -> bytes:
         """See `Host.query`."""
-        return await (await self._started()).query(call)
+        return await (await self._host.get()).query(call)
 
     async def stop(self) -> None:
         """Drains, checkpoints and closes all shards."""
-        self._stopped = True
-        if self._host is not None:
-            host, self._host = self._host, None
-            if self._wire is not None:
-                self._wire.close()
-            await host.stop()
-            if self._wire is not None:
-                await self._wire.cut()
+        host = self._host.stop()
+        if host is None:
+            return
+        if self._wire is not None:
+            self._wire.close()
+        await host.stop()
+        if self._wire is not None:
+            await self._wire.cut()
 
-    async def _started(self) -> Host:
-        loop = asyncio.get_running_loop()
-        if self._ready is None and not self._stopped and loop.time() >= self._again_s:
-            self._ready = loop.create_task(self._open())
-        if self._ready is not None:
-            await asyncio.shield(self._ready)
-        if self._host is None:
-            msg = f"{self._name} does not serve: {self._error or 'it was stopped'}"
-            raise RuntimeError(msg)
-        return self._host
-
-    async def _open(self) -> None:
+    async def _open(self) -> Host:
         settings = self._settings
         directory = RayDirectory(settings)
         dispatcher = Dispatcher(Router(directory, control=True), directory, self._fail)
@@ -121,24 +102,15 @@ class ShardHostProcess:
             for runner in host.runners.values():
                 runner.shard.tables = tables
             await host.start()
-        except Exception as error:
-            logger.exception("%s can't open its shards", self._name)
-            self._error = f"{type(error).__name__}: {error}"
+        except Exception:
             await self._let_go(host, stores)
-            self._again_s = asyncio.get_running_loop().time() + limits.REOPEN_S
-            self._ready = None  # a later call tries again: what was wrong may be mended by then
-            return
-        self._error = ""
-        self._host = host
+            raise
         self._wire = await listen(settings["store"], self._name, (self.submit, self.query))
         self._beside = asyncio.get_running_loop().create_task(self._every_second(host))
+        return host
 
     async def _let_go(self, host: Host | None, stores: dict[int, ShardStore]) -> None:
-        """Closes what a start that failed has opened: else this process's own locks keep it out.
-
-        It does not end the process: an error that stays would be a loop of restarts that nobody
-        sees, and so it is in the status.
-        """
+        """Closes what a start that failed has opened: else this process's own locks keep it out."""
         try:
             if host is not None:
                 await host.crash()
@@ -153,7 +125,7 @@ class ShardHostProcess:
     async def _every_second(self, host: Host) -> None:
         metrics = HostMetrics(self._name)
         seconds = idle_s = thawed_s = entries = 0
-        while self._host is host:
+        while self._host.now is host:
             await asyncio.sleep(1.0)
             seconds += 1
             before, entries = entries, host.entries

@@ -6,7 +6,6 @@ ledger keeps the old process and the new one apart.
 """
 
 import asyncio
-import contextlib
 import logging
 import os
 from collections.abc import Sequence
@@ -22,6 +21,7 @@ from actors.codes import Codes
 from actors.collector import tune_interpreter
 from actors.directory import RayDirectory
 from actors.metrics import SenderMetrics
+from actors.opening import Opening
 from actors.router import Router
 from actors.senders.reports import Report
 from actors.senders.sender import SenderCore
@@ -49,12 +49,8 @@ class SenderProcess:
         self._name = placement.sender_name(channel, index)
         self._settings = settings
         self._directory = RayDirectory(settings)
-        self._core: SenderCore | None = None
+        self._core = Opening(self._name, self._open)
         self._router: Router | None = None
-        self._error = ""
-        self._stopped = False
-        self._ready: asyncio.Task[None] | None = None
-        self._again_s = 0.0
         self._wire: WireServer | None = None
 
     def __repr__(self) -> str:
@@ -64,46 +60,41 @@ class SenderProcess:
         """Opens the ledger; later calls wait for the first.
 
         Returns:
-            An empty text or why it can't serve; and the process, for operators and tests.
+            See `Opening.start`.
         """
-        if self._stopped:
-            return "it was stopped", os.getpid()
-        with contextlib.suppress(RuntimeError):
-            await self._started()
-        return self._error, os.getpid()
+        return await self._core.start()
 
     async def offer(self, batch: bytes) -> bytes:
         """See `SenderCore.offer`."""
-        return await (await self._started()).offer(open_chunk(batch))
+        return await (await self._core.get()).offer(open_chunk(batch))
 
     async def configure(self, workspace: str, version: int, lanes: bytes) -> None:
         """See `SenderCore.configure`."""
-        await (await self._started()).configure(workspace, version, lanes)
+        await (await self._core.get()).configure(workspace, version, lanes)
 
     async def cancel(self, batch: bytes) -> None:
         """See `SenderCore.cancel`."""
-        await (await self._started()).cancel(batch)
+        await (await self._core.get()).cancel(batch)
 
     async def callback(self, lane_key: str, request: bytes) -> bytes:
         """See `SenderCore.callback`."""
-        return await (await self._started()).callback(lane_key, request)
+        return await (await self._core.get()).callback(lane_key, request)
 
     async def forget(self, keys: bytes) -> None:
         """See `SenderCore.forget`."""
-        await (await self._started()).forget(keys)
+        await (await self._core.get()).forget(keys)
 
     async def feedback(self, batch: bytes) -> None:
         """See `SenderCore.feedback`."""
-        await (await self._started()).feedback(batch)
+        await (await self._core.get()).feedback(batch)
 
     async def status(self) -> dict[str, Any]:
         """See `SenderCore.status`."""
-        return (await self._started()).status()
+        return (await self._core.get()).status()
 
     async def stop(self) -> None:
         """Drains and closes; what waits is offered again to the next incarnation."""
-        self._stopped = True
-        core, self._core = self._core, None
+        core = self._core.stop()
         if self._wire is not None:
             await self._wire.cut()
         if core is not None:
@@ -123,53 +114,32 @@ class SenderProcess:
 
         return report
 
-    async def _started(self) -> SenderCore:
-        loop = asyncio.get_running_loop()
-        if self._ready is None and not self._stopped and loop.time() >= self._again_s:
-            self._ready = loop.create_task(self._open())
-        if self._ready is not None:
-            await asyncio.shield(self._ready)
-        if self._core is None:
-            msg = f"{self._name} does not serve: {self._error or 'it was stopped'}"
-            raise RuntimeError(msg)
-        return self._core
-
-    async def _open(self) -> None:
+    async def _open(self) -> SenderCore:
         settings = self._settings
         event_time = settings["clock"] == "event"
-        try:
-            identity = read_identity(Path(settings["store"]))
-            core = await SenderCore.open(
-                self._name,
-                Path(settings["store"]) / "senders",
-                # Carriers live in real time, also when events move the shards' clocks.
-                make_clock(
-                    "system" if event_time else settings["clock"], settings["clock_origin_ms"]
-                ),
-                self._report(),
-                settings["shards"],
-                fail=self._fail,
-                event_time=event_time,
-                is_mine=self._is_mine,
-                callback_url=settings["http_url"],
-                secrets=settings["carrier_secrets"],
-                carrier_allow=settings["carrier_allow"],
-                codes=await asyncio.to_thread(Codes, Path(settings["store"])),
-                secret=identity.key if identity else b"",
-            )
-        except Exception as error:
-            logger.exception("%s can't open its ledger", self._name)
-            self._error = f"{type(error).__name__}: {error}"
-            self._again_s = asyncio.get_running_loop().time() + limits.REOPEN_S
-            self._ready = None  # a later call tries again: what was wrong may be mended by then
-            return
-        self._error = ""
+        identity = read_identity(Path(settings["store"]))
+        core = await SenderCore.open(
+            self._name,
+            Path(settings["store"]) / "senders",
+            # Carriers live in real time, also when events move the shards' clocks.
+            make_clock("system" if event_time else settings["clock"], settings["clock_origin_ms"]),
+            self._report(),
+            settings["shards"],
+            fail=self._fail,
+            event_time=event_time,
+            is_mine=self._is_mine,
+            callback_url=settings["http_url"],
+            secrets=settings["carrier_secrets"],
+            carrier_allow=settings["carrier_allow"],
+            codes=await asyncio.to_thread(Codes, Path(settings["store"])),
+            secret=identity.key if identity else b"",
+        )
         tune_interpreter()
-        self._core = core
         self._wire = await listen(settings["store"], self._name, (self.offer,))
         loop = asyncio.get_running_loop()
         self._beside = loop.create_task(self._every_second(core))
         self._learning = loop.create_task(self._learn_lanes(core))
+        return core
 
     def _is_mine(self, workspace: str, lane: Lane) -> bool:
         space, name = placement.home_of(workspace, lane.name, lane.account)
@@ -178,7 +148,7 @@ class SenderProcess:
     async def _learn_lanes(self, core: SenderCore) -> None:
         """Asks the shards for all lanes, so that carriers are heard before the first message."""
         assert self._router is not None
-        while self._core is core:
+        while self._core.now is core:
             try:
                 answers = await self._router.broadcast("lanes", {"workspace": ""})
             except DenreiError:
@@ -196,7 +166,7 @@ class SenderProcess:
     async def _every_second(self, core: SenderCore) -> None:
         metrics = SenderMetrics(self._name)
         seconds = 0
-        while self._core is core:
+        while self._core.now is core:
             await asyncio.sleep(1.0)
             seconds += 1
             if seconds % limits.LEDGER_TIDY_S == 0:
