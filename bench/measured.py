@@ -122,11 +122,11 @@ class MeasuredInstance:
         process.stdout.readline()  # it begins now
         started = time.perf_counter()
         deadline = started + 120
-        while self.shard_total("messages_delivered") - before < messages:
+        while (delivered := self.shard_total("messages_delivered") - before) < messages:
             if time.perf_counter() > deadline:
                 msg = "not all messages were delivered within two minutes"
                 raise RuntimeError(msg)
-            time.sleep(0.25)
+            time.sleep(0.25 if delivered < 0.9 * messages else 0.02)  # asking costs, but not much
         elapsed = time.perf_counter() - started
         process.wait()
         return messages / elapsed
