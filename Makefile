@@ -33,7 +33,7 @@ demo: $(STAMP) ## Replays 18 months of real purchases through a running engine a
 
 .PHONY: test
 test: check $(PEERS) ## Checks, then runs all tests; exactly what CI runs
-	@$(BIN)/python -m pytest $(PYTEST_ARGS) $(TESTS)
+	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadgroup $(PYTEST_ARGS) $(TESTS)
 
 .PHONY: check
 check: $(STAMP) ## Style, types, the floors of the architecture, and generated files
