@@ -74,31 +74,47 @@ def _take_ready(act: Activation) -> None:
 def _take_event(act: Activation, command: Command) -> Reason:
     """Applies an event that is new."""
     _, _, message_id, type_, name, at_ms, raw, context, _ = command
-    now = act.now
+    now, entity = act.now, act.entity
     if at_ms > now:
         at_ms = now
-    if type_ != TRACK:
-        name = profile.event_name(type_, name)
-    event = EventView(type_, name, message_id, at_ms, raw, context)
-    entity = act.entity
-    before = entity.traits
-    reason = profile.take_event(act, event)
-    if reason is _ACCEPTED:
+    reason = _ACCEPTED
+    if type_ in NAMED_TYPES:
+        if type_ != TRACK:
+            name = profile.event_name(type_, name)
+        event = EventView(type_, name, message_id, at_ms, raw, context)
+        profile.take_event(act, event)
         entity.updated_ms = now
         if act.feed is not None:
-            kind = commands.EVENT_TYPES[type_]
-            act.tell("event", kind, name or kind)
-        if type_ in NAMED_TYPES:
-            journeys.on_event(act, event)
-        else:
-            _look_at_what_is_said(act, event, before)
-        if act.program.rules.types:
-            identity.look_at_identifiers(act, event)
+            _tell_event(act, event)
+        journeys.on_event(act, event)
     else:
-        entity.seen.forget(message_id)  # nothing was changed, so the same event may come again
+        event = EventView(type_, name, message_id, at_ms, raw, context)
+        reason = _take_said(act, event)
+    if reason is _ACCEPTED and act.program.rules.types:
+        identity.look_at_identifiers(act, event)
     if event.unreadable:
         act.note("event", name, "its properties could not be read: taken as none")
     return reason
+
+
+def _take_said(act: Activation, event: EventView) -> Reason:
+    """Applies an event that says who somebody is, rather than what they did."""
+    entity = act.entity
+    before = entity.traits
+    reason = profile.take_said(act, event)
+    if reason is not _ACCEPTED:
+        entity.seen.forget(event.message_id)  # nothing was changed: the same event may come again
+        return reason
+    entity.updated_ms = act.now
+    if act.feed is not None:
+        _tell_event(act, event)
+    _look_at_what_is_said(act, event, before)
+    return reason
+
+
+def _tell_event(act: Activation, event: EventView) -> None:
+    kind = commands.EVENT_TYPES[event.type]
+    act.tell("event", kind, event.name or kind)
 
 
 def _look_at_what_is_said(act: Activation, event: EventView, before: dict[str, Any]) -> None:

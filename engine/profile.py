@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from engine import computed, event_context, limits
 from engine.activation import Activation, EventView
-from engine.commands import ALIAS, GROUP, IDENTIFY, NAMED_TYPES, PAGE, SCREEN
+from engine.commands import ALIAS, GROUP, IDENTIFY, PAGE, SCREEN
 from engine.conditions import held
 from engine.conditions.context import FACT as CONTEXT
 from engine.conditions.dates import FACT as ZONE
@@ -43,14 +43,11 @@ def event_name(type_: int, name: str) -> str:
     return name
 
 
-def take_event(act: Activation, event: EventView) -> Reason:
-    """Takes an event into the profile: traits, windows, segments, in that order.
+def take_event(act: Activation, event: EventView) -> None:
+    """Takes an event that says what somebody did into the profile: windows, then segments.
 
-    Returns:
-        ACCEPTED, or TRAITS_FULL if the traits would pass their limits (nothing was changed).
+    Its type is one of `commands.NAMED_TYPES`.
     """
-    if event.type not in NAMED_TYPES:
-        return _take_said(act, event)
     program = act.program
     index = program.index
     touched: Sequence[Segment] = ()
@@ -69,13 +66,18 @@ def take_event(act: Activation, event: EventView) -> Reason:
         changed = computed.take_event(act, event, traits)
         if changed:
             touched = _both(touched, _readers(act, changed))
-    if touched or act.unsettled:
+    if act.unsettled:
         _settle_all(act, touched)
-    return _ACCEPTED
+    elif touched:
+        settle(act, touched)
 
 
-def _take_said(act: Activation, event: EventView) -> Reason:
-    """Takes in an event that says what somebody is."""
+def take_said(act: Activation, event: EventView) -> Reason:
+    """Takes an event that says who somebody is into the profile: traits, then segments.
+
+    Returns:
+        ACCEPTED, or TRAITS_FULL if the traits would pass their limits (nothing was changed).
+    """
     index = act.program.index
     touched: Sequence[Segment] = ()
     reason, changed = _take_what_is_said(act, event)

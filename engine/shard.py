@@ -142,9 +142,9 @@ class Shard:
         act.event_time = bool(mode)
         effects = act.effects = Effects(self.sizes)
         self._fire_timers()
-        handle = self._handle_timed if mode else self._handle
+        take = self._take_timed if mode else self._take
         for chunk in commands.unpack_payload(payload):
-            effects.results += bytes(map(handle, chunk))
+            effects.results += take(chunk)
         table = self._table
         if table.back:
             effects.erased += [Erasure(key, BACK, packed) for key, packed in table.back]
@@ -152,60 +152,75 @@ class Shard:
         table.end_entry()
         return effects
 
-    def _handle_timed(self, command: commands.Command) -> int:
-        """One command that may bring the time with it."""
-        if command[0] in commands.TIMED and command[5] > self.now:
-            self.now = command[5]
-            self._fire_timers()
-        return self._handle(command)
+    def _take_timed(self, chunk: Iterable[commands.Command]) -> bytearray:
+        """Commands that may bring the time with them; gives their results."""
+        results = bytearray()
+        for command in chunk:
+            if command[0] in commands.TIMED and command[5] > self.now:
+                self.now = command[5]
+                self._fire_timers()
+            results += self._take((command,))
+        return results
 
-    def _handle(self, command: commands.Command) -> int:
-        """One command on one entity. A bug in it stays in that entity."""
-        operation, key = command[0], command[1]
-        handler = COMMANDS.get(operation)
-        if handler is None:
-            if operation == commands.INSTALL:
-                return self._install(command)
-            if operation == commands.ERASED:
-                self._table.bury(key, command[2], self.seq)
-                return Reason.ACCEPTED
-            return Reason.ACCEPTED if operation == commands.TICK else Reason.UNKNOWN_COMMAND
-        table = self._table
-        entity = table.young.get(key) or table.touch(key, self.now)
-        seq = self.seq
-        if entity.seq >= seq:
-            return Reason.DUPLICATE  # a replay meets a row that already includes this entry
-        if key not in table.dirty:
-            table.dirty[entity.key] = seq  # the text that the table has, not one more of it
-        act = self._act
-        act.now = self.now
-        act.entity = entity
-        if act.workspace is not entity.workspace:
-            self._come_to(entity.workspace)
-        program = act.program
-        if entity.error and operation not in _TAKEN_IN_QUARANTINE:
-            return Reason.QUARANTINED
-        waiting = len(entity.outbox)
-        try:
-            if entity.program_version != program.version and not entity.error:
-                profile.refresh(act, operation == commands.EVENT)
-                result = handler(act, command)
-                profile.settle_rest(act)
-            else:
-                result = handler(act, command)
-            if act.follow_ups:
-                follow_up(act)
-        except TablesUnreadable:
-            raise
-        except Exception as error:
-            self._quarantine(entity, error)
-            result = Reason.INTERNAL
-        moved = len(entity.outbox) - waiting
-        if moved:
-            self.outbox += moved
-        if act.timers_changed:
-            self._reschedule(entity)
-        return result
+    def _take(self, chunk: Iterable[commands.Command]) -> bytearray:
+        """Commands of this moment, each on one entity; gives their results.
+
+        A bug in one of them stays in its entity.
+        """
+        results = bytearray()
+        add_result = results.append
+        act, table, now, seq = self._act, self._table, self.now, self.seq
+        young, dirty = table.young, table.dirty
+        act.now = now
+        for command in chunk:
+            operation, key = command[0], command[1]
+            handler = COMMANDS.get(operation)
+            if handler is None:
+                add_result(self._take_on_shard(command))
+                continue
+            entity = young.get(key) or table.touch(key, now)
+            if entity.seq >= seq:
+                add_result(Reason.DUPLICATE)  # a replay meets a row that includes this entry
+                continue
+            if key not in dirty:
+                dirty[entity.key] = seq  # the text that the table has, not one more of it
+            act.entity = entity
+            if act.workspace is not entity.workspace:
+                self._come_to(entity.workspace)
+            if entity.error and operation not in _TAKEN_IN_QUARANTINE:
+                add_result(Reason.QUARANTINED)
+                continue
+            waiting = len(entity.outbox)
+            try:
+                if entity.program_version == act.program.version or entity.error:
+                    result = handler(act, command)
+                else:
+                    profile.refresh(act, operation == commands.EVENT)
+                    result = handler(act, command)
+                    profile.settle_rest(act)
+                if act.follow_ups:
+                    follow_up(act)
+            except TablesUnreadable:
+                raise
+            except Exception as error:
+                self._quarantine(entity, error)
+                result = Reason.INTERNAL
+            if len(entity.outbox) != waiting:
+                self.outbox += len(entity.outbox) - waiting
+            if act.timers_changed:
+                self._reschedule(entity)
+            add_result(result)
+        return results
+
+    def _take_on_shard(self, command: commands.Command) -> int:
+        """A command on the shard itself."""
+        operation = command[0]
+        if operation == commands.INSTALL:
+            return self._install(command)
+        if operation == commands.ERASED:
+            self._table.bury(command[1], command[2], self.seq)
+            return Reason.ACCEPTED
+        return Reason.ACCEPTED if operation == commands.TICK else Reason.UNKNOWN_COMMAND
 
     def _come_to(self, workspace: str) -> None:
         """Puts a workspace's definitions into the activation."""
@@ -234,7 +249,7 @@ class Shard:
         self._act.effects.installed.append((workspace, version, documents))
         for journey in broadcast.changed_tasks(program, self.workspaces.of(workspace)[0]):
             key = broadcast.task_key(workspace, journey, self.index, self.shards)
-            self._handle(commands.refresh(key))
+            self._take((commands.refresh(key),))
         return Reason.ACCEPTED
 
     def install(self, workspace: str, version: int, documents: bytes) -> None:

@@ -83,9 +83,9 @@ class Sweep:
         first = self._bounds[self._begun - 1] if self._begun else ""
         past = self._bounds[self._begun] if self._begun < _PIECES - 1 else None
         self._begun += 1
-        # Two filters that need no line of Python a key: this looks at every key that is dirty.
-        rest: Iterator[str] = filter(first.__le__, dirty)
-        if past is not None:
-            rest = filter(past.__gt__, rest)
-        self._keys = sorted(rest, reverse=True)
+        if past is None:
+            keys = [key for key in dirty if key >= first]
+        else:
+            keys = [key for key in dirty if key < past and key >= first]
+        self._keys = sorted(keys, reverse=True)
         self._size = len(self._keys)

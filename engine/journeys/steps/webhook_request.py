@@ -138,6 +138,7 @@ class _Template(Template):
     """A template outside of a message."""
 
     longest: ClassVar[int] = limits.WEBHOOK_BODY_CHARS
+    may_be_plain: ClassVar[bool] = False  # a URL writes its values in a form of its own
     __slots__ = ()
 
     def __init__(self, text: str, names: tuple[str, ...] = ()) -> None:
