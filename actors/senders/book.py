@@ -8,12 +8,12 @@ new attempt.
 """
 
 from collections import Counter, defaultdict, deque
-from collections.abc import Sequence
+from itertools import islice
 from typing import Final
 
 from actors.carriers.base import PART_SEPARATOR
 from actors.senders.ledger_writer import LedgerWriter
-from actors.senders.reports import Delivery, Reporter
+from actors.senders.reports import Reporter
 from actors.store.ledger import LedgerState, Recovered, references
 from engine import commands, limits, slots
 from engine.lanes.queue import QueuedMessage
@@ -109,9 +109,6 @@ class MessageBook:
         carrier: str = "",
         code: str = "",
         detail: str = "",
-        provider_id: str = "",
-        more: Sequence[commands.Outcome] = (),
-        deliveries: Sequence[Delivery] = (),
     ) -> None:
         """The last word on a held message: its shard is told, then it is settled.
 
@@ -122,18 +119,13 @@ class MessageBook:
             carrier: The carrier that was asked.
             code: The carrier's own code.
             detail: Words for a person.
-            provider_id: The carrier's id of the message.
-            more: What the carrier's receipts have told of it already.
-            deliveries: The batches of receipts which these are of.
         """
         self.outcomes[reason] += 1
         self.reporter.add(
             message.shard,
             commands.receipt(
                 message.key, message.id, reason, at_ms, True, carrier, message.lane, code, detail,
-                provider_id, more,
             ),
-            deliveries,
         )  # fmt: skip
 
     def tell(self, each: Recovered, at_ms: int) -> None:
@@ -178,7 +170,9 @@ class MessageBook:
     def remember(self, lane_key: str, reference: str, ref: Ref) -> None:
         """A carrier may tell of a message under this reference. Cost: 0.3 µs."""
         if len(self._refs) >= limits.SENT_IDS:
-            del self._refs[next(iter(self._refs))]
+            # Many at a time: finding the oldest of a dict walks over all that were deleted there.
+            for oldest in list(islice(self._refs, 1 + limits.SENT_IDS // 64)):
+                del self._refs[oldest]
         self._refs[f"{lane_key} {reference}"] = ref
 
     def find(self, lane_key: str, reference: str, last: bool) -> Ref | None:

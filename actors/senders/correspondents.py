@@ -15,6 +15,7 @@ import contextlib
 import logging
 from collections.abc import Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -77,7 +78,9 @@ class Correspondents:
         if self._known.get(name) == owner:
             return
         if len(self._known) >= limits.CORRESPONDENTS:
-            del self._known[next(iter(self._known))]
+            # Many at a time: finding the oldest of a dict walks over all that were deleted there.
+            for oldest in list(islice(self._known, 1 + limits.CORRESPONDENTS // 64)):
+                del self._known[oldest]
         self._known[name] = owner
         self._new[name] = (owner, at_ms)
         if self._writing is None:

@@ -19,21 +19,18 @@ from functools import partial
 from typing import Any, Final
 
 from actors.carriers import registry
-from actors.carriers.base import Carrier, SubmitResult
+from actors.carriers.base import Carrier
 from actors.clock import Handle
 from actors.senders.book import OUTCOME_NAMES
 from actors.senders.counting import counter_of, recount
+from actors.senders.lane_flight import Flight
 from actors.senders.lane_health import LaneHealth
 from actors.senders.lane_overflow import Overflow
 from actors.senders.lane_shared import Shared
-from actors.senders.receipts import LEFT, LaneReceipts
-from actors.senders.submit import results_row, submit, waits_ms
-from actors.store.errors import StoreError
-from actors.store.ledger import BatchRow, ResultsRow
+from actors.senders.receipts import LaneReceipts
 from engine import backoff, limits
-from engine.lanes.circuit import State
 from engine.lanes.definition import Lane
-from engine.lanes.lane_limits import LaneLimits, Reservation
+from engine.lanes.lane_limits import LaneLimits
 from engine.lanes.queue import LaneQueue, QueuedMessage
 from engine.lanes.rates import Room, Use
 from engine.lanes.turns import Contender, Turns
@@ -44,19 +41,6 @@ from engine.reasons import Reason
 _SWEEP_MS: Final = 60_000
 _NOW: Final = -1  # of a time to look again: at once
 _log = logging.getLogger("denrei.sender")
-
-
-class _Batch:
-    __slots__ = ("id", "messages", "probe", "reservation", "units")
-
-    def __init__(
-        self, id_: int, messages: list[QueuedMessage], reservation: Reservation, probe: bool
-    ):
-        self.id = id_
-        self.messages = messages
-        self.units = reservation.units
-        self.reservation = reservation
-        self.probe = probe
 
 
 class LaneRunner:
@@ -96,13 +80,14 @@ class LaneRunner:
         self._receipts = LaneReceipts(
             key, lane.channel, shared.book, self.counts, self._undelivered
         )
-        self._in_flight = 0
+        self._flight = Flight(
+            key, shared, self.limits, self._health, self._receipts, self._retry, self.wake,
+            self._ended,
+        )  # fmt: skip
         self._swept_ms = now_ms
         self._news = asyncio.Event()
-        self._landed = asyncio.Event()
         self._stopping = False
         self._stale = True
-        self._tasks: set[asyncio.Task[None]] = set()
         self._tune()
         self._loop = asyncio.get_running_loop().create_task(self._run(), name=f"lane {key}")
         self._loop.add_done_callback(self._ended)
@@ -151,17 +136,14 @@ class LaneRunner:
         """Stops giving messages away; returns when none is in flight."""
         self._stopping = True
         self.wake()
-        while self._tasks:
-            self._landed.clear()
-            await self._landed.wait()
+        await self._flight.land()
 
     async def stop(self) -> None:
         """Ends the lane's work at once."""
         self._stopping = True
-        tasks = [self._loop, *self._tasks]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        self._loop.cancel()
+        await self._flight.stop()
+        await asyncio.gather(self._loop, return_exceptions=True)
         if self.carrier is not None:
             await self.carrier.stop()
             self.carrier = None
@@ -177,7 +159,7 @@ class LaneRunner:
             "waiting": self.queue.depths(),
             "retrying": self._aside.timed,
             "waiting_for_value": len(self._aside) - self._aside.timed,
-            "in_flight": self._in_flight,
+            "in_flight": self._flight.messages,
             "limits": [list(each) for each in self.limits.used(now_ms)],
             "values": self.limits.values(),
             "away": self.away[1] if self.away else "",
@@ -204,9 +186,7 @@ class LaneRunner:
 
     async def _connect(self) -> None:
         """Makes the carrier anew once nothing is in flight; a definition it refuses is told."""
-        while self._tasks:
-            self._landed.clear()
-            await self._landed.wait()
+        await self._flight.land()
         if self.carrier is not None:
             await self.carrier.stop()
             self.carrier = None
@@ -238,7 +218,8 @@ class LaneRunner:
                 return None
             if self._overflow.send_elsewhere(now_ms):
                 return now_ms
-            free = min(limits.SUBMIT_MESSAGES, limits.LANE_IN_FLIGHT_MESSAGES - self._in_flight)
+            free = limits.LANE_IN_FLIGHT_MESSAGES - self._flight.messages
+            free = min(limits.SUBMIT_MESSAGES, free)
             healthy = self._health.room(now_ms)
             if free <= 0 or healthy <= 0:
                 self._leave_turns()
@@ -262,41 +243,22 @@ class LaneRunner:
             if taken:
                 if turns is not None and only >= 0:
                     turns.spent(self.key, only, sum([message.units for message in taken]))
-                self._give(taken, now_ms)
+                self._give(self.carrier, taken, now_ms)
             elif len(self.queue) == waiting:
                 again_ms = self._next_look(now_ms)
                 if again_ms != _NOW:
                     return again_ms
 
-    def _give(self, taken: list[QueuedMessage], now_ms: int) -> None:
-        """Sends off a batch: what the guard lets through, reserved in the limits."""
+    def _give(self, carrier: Carrier, taken: list[QueuedMessage], now_ms: int) -> None:
+        """Sends off a batch: what the guard lets through."""
         messages = self._shared.screen.pass_through(taken, self.lane, now_ms, self._finish)
         if len(messages) < len(taken) and self.limits.keyed:
             passed = {message.id for message in messages}
             for message in taken:
                 if message.id not in passed:
                     self.limits.dismiss(message, now_ms)
-        if not messages:
-            return
-        units = sum([message.units for message in messages])
-        reservation = self.limits.reserve(units, now_ms, len(messages), messages)
-        circuit = self._health.circuit
-        probe = circuit.state is State.HALF_OPEN
-        circuit.probing = probe
-        batch = _Batch(next(self._shared.batches), messages, reservation, probe)
-        self._receipts.begin(batch.id)
-        self._in_flight += len(messages)
-        self._shared.book.owe(batch.id, messages)
-        row = BatchRow(
-            batch.id, self.key, self.lane.carrier, units, now_ms,
-            [each.id for each in messages], [each.key for each in messages],
-            [at for at, each in enumerate(messages) if each.resend_unknown],
-            self.limits.draws(reservation),
-        )  # fmt: skip
-        written = self._shared.writer.open(row)
-        task = asyncio.get_running_loop().create_task(self._send(batch, written))
-        self._tasks.add(task)
-        task.add_done_callback(self._landed_task)
+        if messages:
+            self._flight.give(carrier, self.lane, messages, now_ms)
 
     def _next_look(self, now_ms: int) -> int | None:
         """Nothing may leave now: when that changes by time alone, or `_NOW`."""
@@ -361,7 +323,7 @@ class LaneRunner:
     def _hindered(self) -> "frozenset[object] | None":
         """What keeps the lane from sending now; None if that is not what its account shares."""
         now_ms = self._shared.clock.now_ms()
-        busy = self._in_flight >= limits.LANE_IN_FLIGHT_MESSAGES
+        busy = self._flight.messages >= limits.LANE_IN_FLIGHT_MESSAGES
         if self.carrier is None or self._stopping or busy or not self._health.room(now_ms):
             return None
         message, expired = self.queue.first(now_ms)
@@ -393,47 +355,6 @@ class LaneRunner:
         if turns is not self._turns:
             self._leave_turns()
             self._turns = turns
-
-    # One batch.
-
-    async def _send(self, batch: _Batch, written: "asyncio.Future[None]") -> None:
-        shared = self._shared
-        try:
-            await written
-        except StoreError:
-            self.limits.release(batch.reservation, shared.clock.now_ms())
-            return  # The writer has told the owner, which exits.
-        assert self.carrier is not None
-        results = await submit(self.carrier, self.lane, batch.messages, shared.codes)
-        returned_ms = shared.clock.now_ms()
-        self.limits.stamp(batch.reservation, returned_ms)
-        shared.writer.stamp(batch.id, returned_ms)
-        self._in_flight -= len(batch.messages)
-        row = results_row(batch.id, batch.messages, results)
-        if row.reasons.count(Reason.SENT) == len(results):
-            self._health.fine(len(results), returned_ms, batch.probe)
-        else:
-            self._health.saw(results, returned_ms, batch.probe)
-        self.wake()
-        try:
-            await shared.writer.results(row)
-        except StoreError:
-            return
-        self._tell(batch, row, results, returned_ms)
-
-    def _tell(
-        self, batch: _Batch, row: ResultsRow, results: Sequence[SubmitResult], at_ms: int
-    ) -> None:
-        """The results are synced: tells the shards, and lines up what is tried again."""
-        carrier = self.lane.carrier
-        self._receipts.told(batch.messages, row, at_ms, carrier)
-        for at, reason in enumerate(row.reasons):
-            if reason == Reason.QUEUED:
-                self._retry(batch.messages[at], at_ms, waits_ms(results[at]))
-            elif reason not in LEFT:
-                code, detail = row.words.get(at, ("", ""))
-                self._shared.book.finish(batch.messages[at], reason, at_ms, carrier, code, detail)
-        self._receipts.end(batch.id)
 
     def _retry(self, message: QueuedMessage, now_ms: int, wait_ms: int) -> None:
         if not self.defined:
@@ -470,11 +391,6 @@ class LaneRunner:
         now_ms = self._shared.clock.now_ms()
         self.counts[OUTCOME_NAMES[reason]] += 1
         self._shared.book.finish(message, reason, now_ms, self.lane.carrier, code, detail)
-
-    def _landed_task(self, task: "asyncio.Task[None]") -> None:
-        self._tasks.discard(task)
-        self._landed.set()
-        self._ended(task)
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
         error: BaseException | None

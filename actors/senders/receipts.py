@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from actors.carriers.base import CarrierReceipt
 from actors.senders.book import OUTCOME_NAMES, MessageBook
-from actors.senders.reports import Delivery
+from actors.senders.reports import Delivery, Item
 from actors.store.ledger import ResultsRow
 from engine import commands, limits
 from engine.lanes.queue import QueuedMessage
@@ -27,6 +27,9 @@ LEFT: Final = (Reason.SENT, Reason.UNKNOWN_OUTCOME)
 _LAST: Final = frozenset({Reason.UNDELIVERED, Reason.READ})
 _NEVER_CAME: Final = frozenset({Reason.UNDELIVERED, Reason.EXPIRED})
 _LAST_OF_SMS: Final = _LAST | {Reason.DELIVERED}
+_NO_WORDS: Final = ("", "")
+# What shards are told, by shard; it goes to the reporter at once for all of a batch.
+_News = defaultdict[int, list[Item]]
 
 
 class _Early(Struct, gc=False):
@@ -68,6 +71,7 @@ class LaneReceipts:
         self._counts = counts
         self._undelivered = undelivered
         self._open: dict[int, None] = {}  # batches whose results are not told, oldest first
+        self._newest = 0  # the newest that was opened
         self._early: dict[str, list[_Early]] = {}  # by the name of their message
         self._waiting = 0  # receipts in it
         self.configure(channel)
@@ -82,15 +86,17 @@ class LaneReceipts:
             return
         delivery = Delivery(len(receipts))
         alone = (delivery,)
-        tell, wait = self._tell, self._wait
+        news: _News = defaultdict(list)
         for receipt in receipts:
-            if not tell(receipt, alone):
-                wait(receipt, alone)
+            if not self._tell(receipt, alone, news):
+                self._wait(receipt, alone)
+        self._book.reporter.add_all(news)
         await delivery.done
 
     def begin(self, batch: int) -> None:
         """A batch is about to be given away: its receipts may come from now on."""
         self._open[batch] = None
+        self._newest = batch
 
     def told(
         self, messages: Sequence[QueuedMessage], row: ResultsRow, at_ms: int, carrier: str
@@ -105,41 +111,35 @@ class LaneReceipts:
             at_ms: When the submit returned.
             carrier: The lane's carrier.
         """
-        book, early = self._book, self._early
-        add, receipt_of = book.reporter.add, commands.receipt
-        words, no_words = row.words, ("", "")
+        book, early, words = self._book, self._early, row.words
+        news: _News = defaultdict(list)
         results = zip(messages, row.reasons, row.provider_ids, strict=True)
         for at, (message, reason, provider_id) in enumerate(results):
             if reason not in LEFT:
                 continue
-            code, detail = words.get(at, no_words) if words else no_words
+            code, detail = words.get(at, _NO_WORDS) if words else _NO_WORDS
             reference = provider_id or message.id
-            waited = early.pop(reference, None)
+            waited: Sequence[_Early] = early.pop(reference, ())
             more: Sequence[commands.Outcome] = ()
             deliveries: Sequence[Delivery] = ()
             final = False
-            if waited is not None:
-                self._waiting -= len(waited)
-                # Without the carrier's id each has to be told apart, since a receipt brings it.
-                if provider_id:
-                    more, deliveries, final = self._together(waited)
-                    if any(each[0] in _NEVER_CAME for each in more):
-                        self._undelivered(message.id)
-            add(
-                message.shard,
-                receipt_of(
-                    message.key, message.id, reason, at_ms, True, carrier, message.lane, code,
-                    detail, provider_id, more,
-                ),
-                deliveries,
+            # Without the carrier's id each has to be told apart, since a receipt brings it.
+            if waited and provider_id:
+                more, deliveries, final = self._together(message.id, waited)
+            command = commands.receipt(
+                message.key, message.id, reason, at_ms, True, carrier, message.lane, code, detail,
+                provider_id, more,
             )  # fmt: skip
+            news[message.shard].append((command, deliveries))
             if not final:
                 ref = (message.shard, message.key, message.id, message.lane, carrier)
                 book.remember(self._lane_key, reference, ref)
-            if waited is not None and len(waited) > len(more):
+            if waited:
+                self._waiting -= len(waited)
                 for each in waited[len(more) :]:
-                    if not self._tell(each.receipt, each.deliveries):
+                    if not self._tell(each.receipt, each.deliveries, news):
                         self._wait(each.receipt, each.deliveries)
+        book.reporter.add_all(news)
         for left in LEFT:
             if count := row.reasons.count(left):
                 book.outcomes[left] += count
@@ -148,19 +148,21 @@ class LaneReceipts:
         """The results of a batch are told: a receipt that waited for it at most waits no more."""
         del self._open[batch]
         oldest = next(iter(self._open), None)
+        news: _News = defaultdict(list)
         while self._early:
             first = next(iter(self._early))
             if oldest is not None and self._early[first][0].newest >= oldest:
-                return
-            waited = self._early.pop(first)
-            self._waiting -= len(waited)
-            for each in waited:
+                break
+            gone = self._early.pop(first)
+            self._waiting -= len(gone)
+            for each in gone:
                 # One that names our id as well is found by it after an unknown outcome.
-                if not self._tell(each.receipt, each.deliveries):
+                if not self._tell(each.receipt, each.deliveries, news):
                     self._let_go(each.deliveries)
+        self._book.reporter.add_all(news)
 
     def _together(
-        self, waited: Sequence[_Early]
+        self, message_id: str, waited: Sequence[_Early]
     ) -> tuple[Sequence[commands.Outcome], Sequence[Delivery], bool]:
         """What early receipts of a message tell, up to the last word, and as much as one may.
 
@@ -168,17 +170,13 @@ class LaneReceipts:
             What they tell, the batches of receipts that they are of, and whether the last word is
             among it.
         """
-        if len(waited) == 1:
-            receipt = waited[0].receipt
-            reason = receipt.reason
-            self._counts[OUTCOME_NAMES[reason]] += 1
-            told = [(reason, receipt.at_ms, receipt.code, receipt.detail)]
-            return told, waited[0].deliveries, reason in self._last
         more: list[commands.Outcome] = []
         deliveries: Sequence[Delivery] = ()
         for each in waited:
             receipt = each.receipt
             reason = receipt.reason
+            if reason in _NEVER_CAME:
+                self._undelivered(message_id)
             more.append((reason, receipt.at_ms, receipt.code, receipt.detail))
             deliveries = (*deliveries, *each.deliveries) if deliveries else each.deliveries
             self._counts[OUTCOME_NAMES[reason]] += 1
@@ -193,7 +191,7 @@ class LaneReceipts:
         if not self._open or self._waiting >= limits.EARLY_RECEIPTS:
             self._let_go(deliveries)
             return
-        early = _Early(next(reversed(self._open)), receipt, deliveries)
+        early = _Early(self._newest, receipt, deliveries)
         self._waiting += 1
         name = receipt.provider_id or receipt.reference
         waited = self._early.get(name)
@@ -202,7 +200,7 @@ class LaneReceipts:
         else:
             waited.append(early)
 
-    def _tell(self, receipt: CarrierReceipt, deliveries: tuple[Delivery]) -> bool:
+    def _tell(self, receipt: CarrierReceipt, deliveries: tuple[Delivery], news: _News) -> bool:
         """Tells the shard of the message that a receipt is about; False if none is known."""
         provider_id, reason = receipt.provider_id, receipt.reason
         book, last = self._book, reason in self._last
@@ -217,14 +215,11 @@ class LaneReceipts:
         if reason in _NEVER_CAME:
             self._undelivered(message_id)
         self._counts[OUTCOME_NAMES[reason]] += 1
-        book.reporter.add(
-            shard,
-            commands.receipt(
-                key, message_id, reason, receipt.at_ms, False, carrier, lane, receipt.code,
-                receipt.detail, provider_id,
-            ),
-            deliveries,
+        command = commands.receipt(
+            key, message_id, reason, receipt.at_ms, False, carrier, lane, receipt.code,
+            receipt.detail, provider_id,
         )  # fmt: skip
+        news[shard].append((command, deliveries))
         return True
 
     def _let_go(self, deliveries: tuple[Delivery]) -> None:

@@ -8,7 +8,8 @@ that comes twice changes nothing. Nothing leaves a queue before its shard has jo
 import asyncio
 import logging
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from itertools import islice
 from typing import Final
 
 from engine import commands, limits
@@ -40,9 +41,9 @@ class Delivery:
             self.done.set_result(None)
 
 
-# A command, about its size, and the carrier's batches of receipts that it is of. A plain tuple,
-# since one is made for each message: a named one costs many times as much to make.
-_Item = tuple[commands.Command, int, Sequence[Delivery]]
+Item = tuple[commands.Command, Sequence[Delivery]]
+"""A `commands.receipt`, and the carrier's batches of receipts that it tells of, one for each."""
+# A plain tuple, since one is made for each message: a named one costs many times as much to make.
 
 
 class Reporter:
@@ -56,7 +57,7 @@ class Reporter:
     def __init__(self, report: Report, settled: Callable[[list[str]], object]) -> None:
         self._report = report
         self._settled = settled
-        self._queues: dict[int, deque[_Item]] = {}
+        self._queues: dict[int, deque[Item]] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._waiting = 0
         self._idle = asyncio.Event()
@@ -67,29 +68,22 @@ class Reporter:
     def __len__(self) -> int:
         return self._waiting
 
-    def add(
-        self, shard: int, command: commands.Command, deliveries: Sequence[Delivery] = ()
-    ) -> None:
-        """Queues a receipt for the shard of its message. Cost: 0.5 µs.
+    def add(self, shard: int, command: commands.Command) -> None:
+        """Queues a receipt for the shard of its message."""
+        self.add_all({shard: [(command, ())]})
 
-        Args:
-            shard: The shard.
-            command: `commands.receipt`.
-            deliveries: The carrier's batches of receipts of which it tells, one for each receipt.
-        """
-        queue = self._queues.get(shard)
-        if queue is None:
-            queue = self._queues[shard] = deque()
-        size = _COMMAND_BYTES + len(command[1]) + len(command[9])
-        more = command[11]
-        if more:
-            size += _OUTCOME_BYTES * len(more) + sum([len(outcome[3]) for outcome in more])
-        queue.append((command, size, deliveries))
-        self._waiting += 1
-        if shard not in self._tasks:
-            self._idle.clear()
-            task = asyncio.get_running_loop().create_task(self._run(shard), name=f"report {shard}")
-            self._tasks[shard] = task
+    def add_all(self, news: Mapping[int, Collection[Item]]) -> None:
+        """Queues receipts, by the shards of their messages. Cost: 0.1 µs each."""
+        for shard, items in news.items():
+            queue = self._queues.get(shard)
+            if queue is None:
+                queue = self._queues[shard] = deque()
+            queue.extend(items)
+            self._waiting += len(items)
+            if shard not in self._tasks:
+                self._idle.clear()
+                loop = asyncio.get_running_loop()
+                self._tasks[shard] = loop.create_task(self._run(shard), name=f"report {shard}")
 
     async def idle(self) -> None:
         """Returns when every receipt is journaled."""
@@ -136,33 +130,39 @@ class Reporter:
             if not self._tasks:
                 self._idle.set()
 
-    def _take_results(self, items: list[_Item], results: bytes) -> list[_Item]:
+    def _take_results(self, items: list[Item], results: bytes) -> list[Item]:
         """Lets go of what is journaled; what has to be told again."""
         if len(results) != len(items):
             return items
-        later: list[_Item] = []
+        later: list[Item] = []
         if len(results.translate(None, _LATER)) < len(results):
             answers = list(zip(items, results, strict=True))
             later = [item for item, result in answers if result in _LATER]
             items = [item for item, result in answers if result not in _LATER]
-        receipts = Counter([delivery for item in items for delivery in item[2]])
+        receipts = Counter([delivery for item in items for delivery in item[1]])
         for delivery, told in receipts.items():
             delivery.told(told)
         self._waiting -= len(items)
         self.told += len(items)
-        settled: list[str] = [command[2] for command, _, _ in items if command[5]]
+        settled: list[str] = [command[2] for command, _ in items if command[5]]
         if settled:
             self._settled(settled)
         return later
 
 
-def _take(queue: deque[_Item]) -> tuple[list[_Item], int]:
-    items: list[_Item] = []
+def _take(queue: deque[Item]) -> tuple[list[Item], int]:
+    """The next call's items, and about how large they are."""
+    items: list[Item] = []
     size = 0
-    while queue and len(items) < limits.CALL_COMMANDS:
-        longer = size + queue[0][1]
+    for item in islice(queue, limits.CALL_COMMANDS):
+        command = item[0]
+        longer = size + _COMMAND_BYTES + len(command[1]) + len(command[9])
+        for outcome in command[11]:
+            longer += _OUTCOME_BYTES + len(outcome[3])
         if items and longer > limits.CALL_BYTES:
             break
         size = longer
-        items.append(queue.popleft())
+        items.append(item)
+    for _ in items:
+        queue.popleft()
     return items, size

@@ -20,7 +20,6 @@ from typing import Any, Final
 import msgpack
 from msgspec.msgpack import Decoder
 
-from actors.carriers import registry
 from actors.carriers.base import Callback, CallbackReply
 from actors.clock import Clock
 from actors.codes import Codes
@@ -29,7 +28,9 @@ from actors.senders.correspondents import Correspondents
 from actors.senders.inbound import InboundDesk
 from actors.senders.lane import LaneRunner
 from actors.senders.lane_shared import Shared
+from actors.senders.lanes import Lanes
 from actors.senders.ledger_writer import LedgerWriter
+from actors.senders.offers import OfferDesk
 from actors.senders.reports import Report, Reporter
 from actors.senders.screen import Screen
 from actors.store.errors import StoreError
@@ -37,20 +38,12 @@ from actors.store.ledger import Ledger
 from engine import limits
 from engine.errors import DenreiError
 from engine.fraud import Figures, FraudGuard
-from engine.issues import DefinitionError
-from engine.lanes.definition import Lane, lane_from
+from engine.lanes.definition import Lane
 from engine.lanes.meters import Meters
-from engine.lanes.queue import QueuedMessage, rooms
-from engine.lanes.rates import Use
-from engine.messages.message import SMS, TRANSACTIONAL
 from engine.packing import pack
 from engine.reasons import Reason
 
-# An offer is unpacked straight into what waits in a lane's queue.
-_OFFERS: Final = Decoder(list[tuple[int, int, int, list[QueuedMessage], dict[str, int]]])
-_CANCELS: Final = Decoder(list[tuple[int, int, list[str | QueuedMessage]]])
 _callback: Final = Decoder(Callback).decode
-_QUEUED: Final = Reason.QUEUED  # a member is found slowly, and this is asked of each message
 _CONNECT_S: Final = 2.0  # how long a call-back waits for a lane that has just begun
 _log = logging.getLogger("denrei.sender")
 
@@ -80,13 +73,10 @@ class SenderCore:
         directory: Path | None = None,
     ) -> None:
         self.name = name
-        self._event_time = event_time
         self._clock = clock
         now_ms = clock.now_ms()
         state = ledger.load(now_ms)
         self.incarnation = str(state.incarnation)
-        self._epochs = state.epochs
-        self._uses: dict[str, list[Use]] = state.uses
         self._writer = LedgerWriter(ledger, clock, fail)
         self._book = MessageBook(self._writer, shards)
         self._book.reporter = Reporter(report, self._settled)
@@ -98,10 +88,7 @@ class SenderCore:
         path = ledger.path.with_suffix(".correspondents")
         self._correspondents = Correspondents(path, ledger.hash)
         self._inbound = InboundDesk(report, shards, clock, self._correspondents)
-        self._is_mine = is_mine
-        self._listening: set[str] = set()
-        self._callbacks = 0
-        self._shared = Shared(
+        shared = Shared(
             clock,
             self._writer,
             self._book,
@@ -118,12 +105,11 @@ class SenderCore:
             allow=carrier_allow,
             directory=directory,
         )
-        self._definitions: dict[str, dict[str, Lane]] = {}
-        self._versions: dict[str, int] = {}
-        self._lanes: dict[str, LaneRunner] = {}
-        self._draining = False
-        self._rooms = rooms(limits.SENDER_QUEUE_MESSAGES)
-        self.counts = dict.fromkeys(("offered", "admitted", "duplicate", "full", "stale"), 0)
+        self._lanes = Lanes(shared, state.uses, is_mine)
+        self._offers = OfferDesk(
+            state.epochs, event_time, clock, self._writer, self._book, self._lanes, self._inbound
+        )
+        self._callbacks = 0
         for each in self._book.recover(state, now_ms):
             self._book.tell(each, now_ms)
 
@@ -206,47 +192,8 @@ class SenderCore:
         Durability: None: the shard's outbox keeps the message until its last word.
         Cost: 3 µs a message.
         """
-        answers = [await self._take(*part) for part in _OFFERS.decode(batch)]
-        packed: bytes = msgpack.packb([self.incarnation, answers])
+        packed: bytes = msgpack.packb([self.incarnation, await self._offers.take(batch)])
         return packed
-
-    async def _take(
-        self,
-        shard: int,
-        epoch: int,
-        shard_now_ms: int,
-        messages: list[QueuedMessage],
-        versions: dict[str, int],
-    ) -> tuple[str, bytes, int]:
-        """One shard's messages; see `offer`."""
-        known_epoch = self._epochs.get(shard, -1)
-        if epoch < known_epoch:
-            self.counts["stale"] += 1
-            return "stale_epoch", b"", 0
-        for workspace in {message.workspace for message in messages}:
-            if self._versions.get(workspace, -1) < versions.get(workspace, 0):
-                return "need_lanes", b"", 0
-        if epoch > known_epoch:
-            self._epochs[shard] = epoch
-            await self._writer.epoch(shard, epoch)
-            if epoch < self._epochs[shard]:  # a newer owner came meanwhile
-                self.counts["stale"] += 1
-                return "stale_epoch", b"", 0
-        now_ms = self._clock.now_ms()
-        admissions = bytearray()
-        touched: dict[str, LaneRunner] = {}
-        for message in messages:
-            message.shard = shard
-            # The two clocks may show different times: what is carried over is the remaining time.
-            since_ms = message.created_ms if self._event_time else shard_now_ms
-            message.expires_ms += now_ms - since_ms
-            admissions.append(self._admit(message, touched))
-        for runner in touched.values():
-            runner.wake()
-        self.counts["offered"] += len(messages)
-        full = admissions.count(Reason.QUEUE_FULL)
-        self.counts["full"] += full
-        return "ok", bytes(admissions), limits.OFFER_PAUSE_MS if full else 0
 
     async def configure(self, workspace: str, version: int, lanes: bytes) -> None:
         """Takes the lanes of a workspace; an older version than the known one changes nothing.
@@ -257,37 +204,11 @@ class SenderCore:
             lanes: msgpack `{name: body}`, all lanes that are defined; and the workspace's guard as
                 `guard/default`, if it has one.
         """
-        if version < self._versions.get(workspace, -1):
+        if version < self._lanes.version(workspace):
             return
-        defined: dict[str, Lane] = {}
         bodies = msgpack.unpackb(lanes)
         self._screen.configure(workspace, bodies.pop("guard/default", None))
-        for name, body in bodies.items():
-            try:
-                defined[name] = lane_from(body)
-            except DefinitionError:
-                _log.exception("lane %s/%s is not used", workspace, name)
-        self._versions[workspace] = version
-        self._definitions[workspace] = defined
-        for key, runner in list(self._lanes.items()):
-            if key.partition("/")[0] == workspace:
-                lane = defined.get(runner.lane.name)
-                if lane is None:
-                    runner.remove()
-                else:
-                    runner.configure(lane)
-        self._listen(workspace, defined)
-
-    def _listen(self, workspace: str, defined: dict[str, Lane]) -> None:
-        """Connects the lanes whose carriers may bring messages of people."""
-        for key in [key for key in self._listening if key.partition("/")[0] == workspace]:
-            self._listening.discard(key)
-        for name, lane in defined.items():
-            if registry.listens(lane) and self._is_mine(workspace, lane):
-                key = f"{workspace}/{name}"
-                self._listening.add(key)
-                if key not in self._lanes:
-                    self._new_lane(key)
+        self._lanes.configure(workspace, version, bodies)
 
     async def callback(self, lane_key: str, request: bytes) -> bytes:
         """Brings what a carrier sent by HTTP to its lane's adapter.
@@ -301,10 +222,10 @@ class SenderCore:
 
         Durability: What the request told is journaled if the reply is a 2xx.
         """
-        runner = self._lanes.get(lane_key) or self._new_lane(lane_key)
+        runner = self._lanes.find(lane_key)
         if runner is None:
             return b""
-        if self._callbacks >= limits.HTTP_REQUESTS or self._draining:
+        if self._callbacks >= limits.HTTP_REQUESTS or self._offers.draining:
             return pack(CallbackReply(503, "try again\n"))
         self._callbacks += 1
         try:
@@ -336,10 +257,7 @@ class SenderCore:
             batch: msgpack `[[shard, epoch, messages], …]`; each message an id, or the whole offer,
                 so that one that is not here yet is refused when it comes.
         """
-        for shard, epoch, messages in _CANCELS.decode(batch):
-            if epoch >= self._epochs.get(shard, -1):
-                for message in messages:
-                    self._cancel(message, shard)
+        self._offers.cancel(batch)
 
     async def feedback(self, batch: bytes) -> None:
         """Tells the fraud guard what became of codes, and what people say of numbers.
@@ -370,11 +288,11 @@ class SenderCore:
         Returns:
             True if everything was told and written in time.
         """
-        self._draining = True
+        self._offers.draining = True
         told = False
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
-                await asyncio.gather(*(runner.land() for runner in self._lanes.values()))
+                await asyncio.gather(*(runner.land() for runner in self._lanes.running.values()))
                 await self._book.reporter.idle()
                 self._writer.fraud(self._screen.snapshot())
                 with contextlib.suppress(StoreError):
@@ -384,13 +302,13 @@ class SenderCore:
 
     async def tidy(self) -> None:
         """Forgets what is old of what was sent; to be called once in a while."""
-        if not self._draining:
+        if not self._offers.draining:
             with contextlib.suppress(StoreError):  # who waits for the ledger has been told
                 await self._writer.tidy()
 
     async def close(self) -> None:
         """Ends everything; `drain` first, or it is as if the process had died."""
-        await asyncio.gather(*(runner.stop() for runner in self._lanes.values()))
+        await asyncio.gather(*(runner.stop() for runner in self._lanes.running.values()))
         await self._book.reporter.stop()
         await self._correspondents.close()
         await self._writer.close()
@@ -405,66 +323,11 @@ class SenderCore:
             "receipts_waiting": len(self._book.reporter),
             "receipts_told": self._book.reporter.told,
             "commits": self._writer.commits,
-            "counts": {**self.counts, **self._inbound.counts},
+            "counts": {**self._offers.counts, **self._inbound.counts},
             "outcomes": {Reason(each).name: n for each, n in self._book.outcomes.items()},
             "blocks": self._screen.blocks(self._clock.now_ms()),
-            "lanes": [runner.status() for runner in self._lanes.values()],
+            "lanes": [runner.status() for runner in self._lanes.running.values()],
         }
-
-    def _admit(self, message: QueuedMessage, touched: dict[str, LaneRunner]) -> Reason:
-        book = self._book
-        if book.known(message.id):
-            self.counts["duplicate"] += 1
-            return Reason.DUPLICATE
-        rooms, held = self._rooms, len(book.held)
-        if self._draining or (held >= rooms[-1] and held >= rooms[message.level]):
-            return Reason.QUEUE_FULL
-        key = f"{message.workspace}/{message.lane}"
-        runner = self._lanes.get(key) or self._new_lane(key)
-        if runner is None or not runner.defined:
-            book.hold(message)
-            why = f"lane '{message.lane}' is not defined"
-            book.finish(message, Reason.NO_ROUTE, self._clock.now_ms(), detail=why)
-            return Reason.QUEUED
-        if not message.last and runner.away is not None:
-            book.hold(message)
-            book.finish(message, runner.away[0], self._clock.now_ms(), detail=runner.away[1])
-            return Reason.QUEUED
-        if message.channel == SMS:
-            message.units = runner.parts(message.body)
-        if message.resend_unknown and message.purpose != TRANSACTIONAL:
-            message.resend_unknown = False  # a code is not sent twice, nor is marketing
-        reason = runner.queue.put(message)
-        if reason is _QUEUED:
-            book.hold(message)
-            touched[key] = runner
-            self.counts["admitted"] += 1
-            if key in self._listening:
-                self._inbound.met(message)
-        return reason
-
-    def _new_lane(self, key: str) -> LaneRunner | None:
-        workspace, _, name = key.partition("/")
-        lane = self._definitions.get(workspace, {}).get(name)
-        if lane is None or len(self._lanes) >= limits.LANES:
-            return None
-        runner = self._lanes[key] = LaneRunner(key, lane, self._uses.pop(key, ()), self._shared)
-        return runner
-
-    def _cancel(self, offer: str | QueuedMessage, shard: int) -> None:
-        now_ms = self._clock.now_ms()
-        id_ = offer if isinstance(offer, str) else offer.id
-        held = self._book.held.get(id_)
-        if held is not None:
-            runner = self._lanes.get(f"{held.workspace}/{held.lane}")
-            if runner is not None and runner.cancel(id_) is not None:
-                self._book.finish(held, Reason.CANCELLED, now_ms, code=held.code)
-        elif not isinstance(offer, str) and not self._book.known(id_):
-            doubt = id_ in self._book.open
-            offer.shard = shard
-            self._book.hold(offer)
-            reason = Reason.UNKNOWN_OUTCOME if doubt else Reason.CANCELLED
-            self._book.finish(offer, reason, now_ms)
 
     def _settled(self, message_ids: list[str]) -> None:
         self._book.settled(message_ids, self._clock.now_ms())

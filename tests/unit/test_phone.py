@@ -1,6 +1,7 @@
 """Numbers as people write them, and the shortcut against the library."""
 
 import random
+import re
 
 import phonenumbers
 import pytest
@@ -72,9 +73,46 @@ def test_the_shortcut_says_what_the_library_says_of_random_numbers() -> None:
     assert valid > 1_000
 
 
+def test_numbers_of_one_block_are_told_apart_where_the_library_does() -> None:
+    phones, dice, kinds = Phones(), random.Random(12), set()
+    for region in sorted(phonenumbers.SUPPORTED_REGIONS):
+        for kind in phonenumbers.PhoneNumberType.values():
+            number = phonenumbers.example_number_for_type(region, kind)
+            if number is None or not dice.randrange(3):
+                continue
+            e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+            block = [f"{e164[:-4]}{dice.randrange(10_000):04}" for _ in range(5)]
+            found = [phones.read(written) for written in block]
+            assert found == [_parse(written) for written in block], block
+            kinds.add(len({phone.kind for phone in found}))
+    assert kinds >= {1, 2}
+
+
+def test_no_pattern_of_the_library_says_what_a_number_must_not_be() -> None:
+    """What the shortcut finds out about whole blocks rests on that."""
+    known = re.compile(r"(\\d|\[[0-9-]+\]|\{\d+(,\d+)?\}|[0-9]|\(\?:|\(|[|)?$])*")
+    checked = 0
+    for code, regions in phonenumbers.COUNTRY_CODE_TO_REGION_CODE.items():
+        for region in regions:
+            data = phonenumbers.PhoneMetadata.metadata_for_region_or_calling_code(code, region)
+            assert data is not None
+            kinds = [data.general_desc, data.fixed_line, data.mobile, data.premium_rate]
+            kinds += [data.toll_free, data.shared_cost, data.voip, data.personal_number]
+            kinds += [data.pager, data.uan, data.voicemail]
+            patterns = [kind.national_number_pattern for kind in kinds if kind is not None]
+            patterns += [data.leading_digits, data.national_prefix_for_parsing]
+            for pattern in filter(None, patterns):
+                assert known.fullmatch(pattern), (region, pattern)
+                checked += 1
+    assert checked > 1_000
+
+
 def test_it_keeps_no_more_than_its_capacity() -> None:
     phones = Phones(capacity=10)
     for last in range(100):
         phones.read(f"+120255501{last:02d}")
-    assert len(phones._known) == 10
+        phones.read(f"+120255{100 + last}0123")
+        assert len(phones._known) <= 10
+        assert len(phones._blocks) <= 10
+    assert len(phones._known) >= 5
     assert phones.read("+12025550199").reason is Reason.ACCEPTED

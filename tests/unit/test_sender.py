@@ -105,7 +105,7 @@ class Bench:
         ]
 
     def carrier(self, lane: str = "w/main") -> SandboxCarrier:
-        carrier = self.core._lanes[lane].carrier
+        carrier = self.core._lanes.running[lane].carrier
         assert isinstance(carrier, SandboxCarrier)
         return carrier
 
@@ -248,7 +248,7 @@ def test_throttling_pauses_the_lane_and_failures_back_off_until_they_are_final(
         assert all(told[f"{number:032x}"][REASON] == Reason.SENT for number in range(25))
         assert {told[f"{n:032x}"][REASON] for n in (100, 101)} == {Reason.CARRIER_UNAVAILABLE}
         assert told[f"{100:032x}"][CODE] == "8"
-        assert bench.core._lanes["w/bad"].counts["retries"] == 8  # five attempts each
+        assert bench.core._lanes.running["w/bad"].counts["retries"] == 8  # five attempts each
 
     run(tmp_path, scenario)
 
@@ -313,11 +313,11 @@ def test_unknown_outcomes_are_final_unless_the_message_may_be_sent_again(tmp_pat
         late = {each[REASON] for each in bench.told(settle=False).values()}
         assert late == {Reason.DELIVERED}
         assert not any(each[MORE] for each in bench.receipts), "each brings the carrier's id"
-        assert "receipts_unmatched" not in bench.core._lanes["w/main"].counts
+        assert "receipts_unmatched" not in bench.core._lanes.running["w/main"].counts
         await bench.offer(bench.message(99, resend=True, purpose="transactional"))
         await bench.until(lambda: len(bench.told()) == 51, step_ms=100)
         assert bench.told()[f"{99:032x}"][REASON] == Reason.UNKNOWN_OUTCOME
-        assert bench.core._lanes["w/main"].counts["retries"] == 4
+        assert bench.core._lanes.running["w/main"].counts["retries"] == 4
 
     run(tmp_path, scenario)
 
@@ -414,7 +414,7 @@ def test_receipts_that_are_early_late_twice_or_foreign(tmp_path: Path) -> None:
             assert order == [Reason.SENT, Reason.DELIVERED]
         assert 300 < len(bench.receipts) < 600, "the early ones are told with the submit"
         await bench.until(
-            lambda: bench.core._lanes["w/main"].counts.get("receipts_unmatched", 0) > 50,
+            lambda: bench.core._lanes.running["w/main"].counts.get("receipts_unmatched", 0) > 50,
             step_ms=100,
         )
 
@@ -429,7 +429,7 @@ def test_what_is_early_is_told_in_one_command_and_what_comes_after_it_is_not_los
     async def scenario(bench: Bench) -> None:
         await bench.lanes(main={"channel": "push", "options": {"receipts": False}})
         await bench.offer(bench.message(1, channel="push", to="token"))
-        lane = bench.core._lanes["w/main"]
+        lane = bench.core._lanes.running["w/main"]
         await bench.until(lambda: lane.carrier is not None and bench.carrier().seen.units == 1)
 
         def receipt(reason: Reason, detail: str = "") -> CarrierReceipt:
@@ -469,7 +469,7 @@ def test_no_more_receipts_wait_for_a_result_than_the_limit_says(
     async def scenario(bench: Bench) -> None:
         await bench.lanes(main={"options": {"receipts": False}})
         await bench.offer(bench.message(1))
-        lane = bench.core._lanes["w/main"]
+        lane = bench.core._lanes.running["w/main"]
         await bench.until(lambda: lane.carrier is not None and bench.carrier().seen.units == 1)
         same = [CarrierReceipt(f"sb-{1:032x}", Reason.SENT, at) for at in range(5)]
         await lane._receipts.take(same)
@@ -485,7 +485,7 @@ def test_more_early_receipts_than_a_history_holds_follow_in_commands_of_their_ow
     async def scenario(bench: Bench) -> None:
         await bench.lanes(main={"options": {"receipts": False}})
         await bench.offer(bench.message(1))
-        lane = bench.core._lanes["w/main"]
+        lane = bench.core._lanes.running["w/main"]
         await bench.until(lambda: lane.carrier is not None and bench.carrier().seen.units == 1)
         name, count = f"{1:032x}", limits.MESSAGE_HISTORY + 2
         many = [CarrierReceipt(f"sb-{name}", Reason.SENT, at) for at in range(count)]
@@ -527,13 +527,13 @@ def test_a_restart_tells_what_is_unknown_and_keeps_windows_and_late_receipts(
         again = [bench.message(7), bench.message(8, resend=True, **receipts), bench.message(3)]
         _, admissions = await bench.offer(*again)
         assert sorted(admissions) == [Reason.DUPLICATE, Reason.DUPLICATE, Reason.QUEUED]
-        (limit,) = bench.core._lanes["w/main"].status()["limits"]
+        (limit,) = bench.core._lanes.running["w/main"].status()["limits"]
         assert limit[1] >= 6
         await bench.until(lambda: len(bench.told()) == 7, step_ms=100)
         assert bench.told()[f"{8:032x}"][REASON] == Reason.SENT
         # What the old process gave away is found by the new one's carrier.
         late = CarrierReceipt(f"sb-{2:032x}", Reason.DELIVERED, bench.clock.now_ms())
-        await bench.core._lanes["w/main"]._receipts.take([late])
+        await bench.core._lanes.running["w/main"]._receipts.take([late])
         assert bench.told(settle=False)[f"{2:032x}"][REASON] == Reason.DELIVERED
 
     run(tmp_path, scenario)
@@ -595,7 +595,7 @@ def test_newsletters_leave_room_for_receipts_and_both_for_codes(
         of_class = [admissions[at : at + capacity] for at in range(0, 4 * capacity, capacity)]
         assert [each.count(Reason.QUEUED) for each in of_class] == [16, 2, 2, 0]
         assert [each.count(Reason.QUEUE_FULL) for each in of_class] == [4, 18, 18, 20]
-        assert bench.core.counts["full"] == 60
+        assert bench.core._offers.counts["full"] == 60
 
     run(tmp_path, scenario)
 
@@ -624,7 +624,7 @@ def test_what_was_in_flight_when_its_lane_was_deleted_is_not_tried_again(tmp_pat
         await bench.until(lambda: bool(bench.told()), step_ms=50)
         receipt = bench.told()[f"{1:032x}"]
         assert (receipt[REASON], receipt[DETAIL]) == (Reason.NO_ROUTE, "lane 'main' was deleted")
-        assert bench.core._lanes["w/main"].counts["retries"] == 0
+        assert bench.core._lanes.running["w/main"].counts["retries"] == 0
 
     run(tmp_path, scenario)
 

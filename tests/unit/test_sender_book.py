@@ -71,3 +71,16 @@ def test_ids_of_messages_in_parts_are_handed_out_once_to_their_lane() -> None:
     assert book.take_in_parts("w/main") == ["1,2", "4,5,6"]
     assert book.take_in_parts("w/main") == []
     assert book.take_in_parts("w/other") == ["1,2"]
+
+
+def test_the_oldest_references_make_room_and_the_newest_are_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limits, "SENT_IDS", 128)
+    book = book_after_a_restart(closed=0)
+    for number in range(200):
+        book.remember("w/main", f"p{number}", (0, "k", f"m{number}", "main", "sandbox"))
+    found = [book.find("w/main", f"p{number}", last=True) for number in range(200)]
+    kept = [number for number, ref in enumerate(found) if ref is not None]
+    assert kept == list(range(200 - len(kept), 200))
+    assert 125 <= len(kept) <= 128

@@ -57,7 +57,7 @@ def test_a_late_receipt_names_the_attempt_that_it_is_of_also_after_a_restart(
         await bench.until(lambda: len(bench.receipts) == 2)
         bench.receipts.clear()
         for lane, name in (("one", ID), ("two", f"{ID}.1")):
-            receipts = bench.core._lanes[f"w/{lane}"]._receipts
+            receipts = bench.core._lanes.running[f"w/{lane}"]._receipts
             told = CarrierReceipt(f"sb-{name}", Reason.DELIVERED, bench.clock.now_ms())
             await receipts.take([told])
         assert [each[MESSAGE_ID] for each in bench.receipts] == [ID, f"{ID}.1"]
@@ -82,8 +82,8 @@ def test_a_cancel_meets_the_attempt_that_it_names(tmp_path: Path) -> None:
 def test_a_token_of_another_workspace_is_no_receipt_of_this_ones_lane(tmp_path: Path) -> None:
     async def scenario(bench: Bench) -> None:
         await bench.lanes(one={})
-        bench.core._new_lane("w/one")
-        receipts = bench.core._lanes["w/one"]._receipts
+        bench.core._lanes.find("w/one")
+        receipts = bench.core._lanes.running["w/one"]._receipts
         at_ms = bench.clock.now_ms()
         for key in ("other/user/u1", "w2/user/u1", "w/user/u1"):
             await receipts.take([CarrierReceipt("", Reason.COMPLAINED, at_ms, "", "", ID, key)])

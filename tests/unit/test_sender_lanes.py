@@ -36,8 +36,8 @@ class Watched:
 
 async def watched(bench: Bench, lane: str = "main") -> Watched:
     """The carrier of a lane, which the first message makes."""
-    bench.core._new_lane(f"w/{lane}")
-    await bench.until(lambda: bench.core._lanes[f"w/{lane}"].carrier is not None)
+    bench.core._lanes.find(f"w/{lane}")
+    await bench.until(lambda: bench.core._lanes.running[f"w/{lane}"].carrier is not None)
     return Watched(bench, lane)
 
 
@@ -79,7 +79,7 @@ def test_who_waits_for_a_recipient_can_be_cancelled_expires_and_goes_by_purpose(
             bench.message(4, to=to),
         )  # fmt: skip
         await bench.until(lambda: len(bench.told()) == 1)
-        bench.core._cancel(f"{2:032x}", 0)
+        bench.core._offers.cancel_one(f"{2:032x}", 0)
         await bench.offer(bench.message(5, to=to, purpose="otp"))
         await bench.until(lambda: len(bench.told()) == 5, step_ms=100)
         told = {int(name, 16): Reason(each[REASON]).name for name, each in bench.told().items()}
@@ -262,7 +262,7 @@ def test_what_finds_no_room_is_rerouted_if_it_can_be_and_fails_if_it_shall(
         assert late[REASON] == Reason.LANE_CAPPED
         assert late[DETAIL] == "the limit of 3 a day (UTC) is reached"
         # Those that have no other route wait for the next day.
-        waiting = sum(bench.core._lanes["w/over"].queue.depths().values())
+        waiting = sum(bench.core._lanes.running["w/over"].queue.depths().values())
         assert (rerouted, waiting) == (2, 2)
 
     run_at(tmp_path, scenario, at("2025-06-02T22:00", "UTC"))
@@ -386,7 +386,7 @@ def test_what_waited_with_another_route_takes_it_when_the_circuit_opens(tmp_path
         await bench.until(lambda: len(bench.told()) == 2_500, step_ms=10)
         reasons = {each[REASON] for each in bench.told().values()}
         assert reasons == {Reason.CARRIER_UNAVAILABLE}
-        assert len(bench.core._lanes["w/main"]._aside) == 0
+        assert len(bench.core._lanes.running["w/main"]._aside) == 0
         codes = Counter(each[CODE] for each in bench.told().values())
         assert codes["8"] <= 10, "few were asked of the carrier"
 

@@ -48,7 +48,7 @@ def test_what_expires_at_its_carrier_never_arrived(
         await bench.offer(bench.message(1, purpose="otp", to="+12025550123"))
         await bench.until(lambda: bool(bench.outcomes(Reason.SENT)))
         receipt = CarrierReceipt(f"sb-{1:032x}", reason, bench.clock.now_ms())
-        await bench.core._lanes["w/main"]._receipts.take([receipt])
+        await bench.core._lanes.running["w/main"]._receipts.take([receipt])
         told = [("w", "+12025550123", "undelivered")]
         assert heard == (told if reason is Reason.EXPIRED else [])
 
