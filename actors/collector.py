@@ -18,10 +18,15 @@ from typing import Final
 _SWITCH_S: Final = 0.001
 
 
-def tune_interpreter() -> None:
-    """Sets the interpreter of an actor's process up for one busy loop and long-lived state."""
+def tune_interpreter(young: int = 5_000) -> None:
+    """Sets the interpreter of an actor's process up for one busy loop and long-lived state.
+
+    Args:
+        young: How many more objects there are than at the last pass of the collector when it makes
+            another one. A sender's messages come and go by the ten thousand, and have no cycles.
+    """
     sys.setswitchinterval(_SWITCH_S)
-    gc.set_threshold(5_000, 20, 100)
+    gc.set_threshold(young, 20, 100)
     gc.collect()
     gc.freeze()
 

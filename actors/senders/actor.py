@@ -134,7 +134,7 @@ class SenderProcess:
             codes=await asyncio.to_thread(Codes, Path(settings["store"])),
             secret=identity.key if identity else b"",
         )
-        tune_interpreter()
+        tune_interpreter(young=50_000)
         self._wire = await listen(settings["store"], self._name, (self.offer,))
         loop = asyncio.get_running_loop()
         self._beside = loop.create_task(self._every_second(core))
