@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from actors.filling_pace import Slices, rest_after_s
+from actors.filling_pace import Slices, WorkPace
 from actors.past import Past
 from engine import commands, limits
 from engine.errors import Unavailable
@@ -150,11 +150,10 @@ class Filling:
 
     async def _evaluate(self, index: int, runner: "ShardRunner", wanted: Versions) -> bool:
         """Evaluates whoever is not yet; False if the definitions have changed meanwhile."""
-        now = asyncio.get_running_loop().time
-        progress, slices = self._progress[index], Slices(runner)
+        progress, slices, pace = self._progress[index], Slices(runner), WorkPace()
         after = ""
         while _versions(runner) == wanted:
-            began_s = now()
+            pace.resumed()
             entities = runner.shard.scan(after, limits.REFRESH_ENTITIES)
             if not entities:
                 return True
@@ -165,7 +164,7 @@ class Filling:
                 if entity.program_version < wanted.get(entity.workspace, 0)
                 and entity.key != catalog_key(entity.workspace)
             ]
-            await asyncio.sleep(rest_after_s(now() - began_s))
+            await asyncio.sleep(pace.rest_s())
             while stale:
                 batch = stale[: slices.people]
                 await slices.admit(batch)

@@ -9,14 +9,14 @@ it again, which does no harm.
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from actors.filling_pace import Slices, ThreadPace
+from actors.filling_pace import Slices, WorkPace
 from actors.store.base import Entry
 from engine import commands, limits
 from engine.commands import Command
@@ -44,6 +44,7 @@ class _Wanted:
         news: The computed traits that are not, by the version that brought them.
         versions: All versions of the workspace's definitions.
         parts: The slots, in parts whose people are told again together.
+        upto: The last entry to read: what comes after it the windows and traits see for themselves.
     """
 
     workspace: str
@@ -51,6 +52,7 @@ class _Wanted:
     news: list[New]
     versions: list[Version]
     parts: list[range]
+    upto: int
 
     @property
     def readings(self) -> int:
@@ -76,7 +78,7 @@ class Past:
         self._shards = shards
         self._thread = thread
         self._stopping = threading.Event()
-        self._pace = ThreadPace()
+        self._pace = WorkPace()
 
     def stop(self) -> None:
         """Ends a reading that is under way."""
@@ -129,7 +131,7 @@ class Past:
         news = [self._new(workspace, v, traits) for v in versions if v.version in brought]
         slots = slots_of(runner.shard.index, self._shards)
         parts = list(_in_parts(slots, runner.shard.entities))
-        return _Wanted(workspace, windows, news, versions, parts)
+        return _Wanted(workspace, windows, news, versions, parts, runner.shard.seq)
 
     def _new(self, workspace: str, since: Version, traits: list[ComputedTrait]) -> New:
         documents = self._runner.shard.programs[workspace].documents
@@ -169,7 +171,7 @@ class Past:
         left = slots if wanted.windows else range(0)
         while left:
             history = History(wanted.workspace, wanted.windows, left, limits.FILL_TIMES)
-            self._read(partial(_read_into, history), done, wanted.readings)
+            self._read(wanted, partial(_read_into, history), done)
             left = range(history.slots.stop, slots.stop)
             yield from history.found()
             del history  # here, in the thread: it may be large
@@ -179,27 +181,36 @@ class Past:
                 place = self._runner.shard.index, self._shards
                 told = Retelling(wanted.workspace, new, wanted.versions, place, part)
                 told.secret = self._runner.shard.secret
-                self._read(partial(_tell, told), done, wanted.readings)
+                self._read(wanted, partial(_tell, told), done)
                 yield from told.found()
                 del told
                 done += 1
         self.read = 1.0
 
-    def _read(self, take: Callable[[Entry], bool], done: int, readings: int) -> None:
-        """Reads what is kept, as long as it is asked for, and rests between."""
-        last, first = self._runner.store.last_seq, 0
+    def _read(self, wanted: _Wanted, take: Callable[[Entry], Iterable[bool]], done: int) -> None:
+        """Reads what is kept, as long as it is asked for, and rests between.
+
+        Args:
+            wanted: What is to be filled.
+            take: Takes an entry in, piece by piece; says of each whether to go on.
+            done: How many readings were before.
+        """
+        first = 0
         self._pace.resumed()
         for entry in self._runner.store.history():
-            if self._stopping.is_set():
-                raise Unavailable("the host is closing")
             first = first or entry.seq
-            if not take(entry):
+            if entry.seq > wanted.upto:
                 return
-            if rest_s := self._pace.rest_s():
-                read = (entry.seq - first) / max(1, last - first)
-                self.read = (done + min(1.0, read)) / readings
-                self._stopping.wait(rest_s)
-                self._pace.resumed()
+            for goes_on in take(entry):
+                if self._stopping.is_set():
+                    raise Unavailable("the host is closing")
+                if not goes_on:
+                    return
+                if rest_s := self._pace.rest_s():
+                    read = (entry.seq - first) / max(1, wanted.upto - first)
+                    self.read = (done + read) / wanted.readings
+                    self._stopping.wait(rest_s)
+                    self._pace.resumed()
 
 
 def _label(window: Window) -> str:
@@ -236,10 +247,10 @@ def _some(found: Iterator[Command], people: int) -> list[Command]:
     return batch
 
 
-def _read_into(history: History, entry: Entry) -> bool:
-    history.read(entry.now_ms, entry.mode, entry.payload)
-    return True
+def _read_into(history: History, entry: Entry) -> Iterator[bool]:
+    for _ in history.read_in_pieces(entry.now_ms, entry.mode, entry.payload):
+        yield True
 
 
-def _tell(told: Retelling, entry: Entry) -> bool:
-    return told.read(entry.seq, entry.now_ms, entry.mode, entry.payload)
+def _tell(told: Retelling, entry: Entry) -> Iterator[bool]:
+    yield told.read(entry.seq, entry.now_ms, entry.mode, entry.payload)

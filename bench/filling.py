@@ -1,40 +1,41 @@
 """Filling under load: `make bench-filling`.
 
-People and a past of events first, until the archive has most of them. Then an open loop at a share
-of the rate that was just reached, and in the middle of it new definitions are applied. Compared is
-the latency of acknowledgements before and after the filling with the one in it, so each ratio is of
-one minute and one load. Each case is another sort of definitions; each round has a new instance.
+People and a past of events first. Then an open loop at a share of the rate that was just reached,
+and in the middle of it new definitions are applied. Compared is the latency of acknowledgements
+before and after the filling with the one in it, so each ratio is of one minute and one load. Each
+case is another sort of definitions; each round has a new instance.
 
 A batch counts where it was due: in the filling from the moment of the apply until every shard says
-that it is filled; before it after a few seconds to settle, and after it likewise.
+that it is filled; before it after a few seconds to settle, and after it likewise. A filling that is
+not done when the longest time is over counts with what it did until then, goes on without the load,
+and the next case begins when it is done.
 """
 
 import argparse
 import json
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from actors.store.archive import ShardArchive
 from actors.store.identity import read_identity
-from actors.store.reader import JournalReader
 from bench.measured import DEFINITIONS, MeasuredInstance
-from engine import commands
 
 PEOPLE = 100_000
 PAST = 500_000
 SHARE = 0.5
 BATCH = 100
 ROUNDS = 3
-SETTLE_S = 4.0
-NORMAL_S = 10.0  # before, and as long after
-LONGEST_S = 150.0
+BEGIN_S = 12.0  # until a load writes as many rows as it always will: a round of checkpoints
+SETTLE_S = 2.0  # after a filling
+NORMAL_S = 6.0  # before, and as long after
+LONGEST_S = 60.0
 LOOK_S = 0.25
-ARCHIVING_S = 25.0
-ARCHIVING_LOOKS = 5  # with a small --past there may be nothing to archive
+UNLOADED_S = 300.0  # until a filling is done that had not the time to, at most
 OUT = Path(__file__).parent / "filling.json"
 
 _BOUGHT = (
@@ -72,6 +73,9 @@ _NAMED = {
 }  # fmt: skip
 
 
+USUAL = ("events", "changed")
+
+
 class Case(NamedTuple):
     """What one filling did.
 
@@ -80,9 +84,9 @@ class Case(NamedTuple):
         rate: Events a second of the load beside it.
         normal: Milliseconds until acknowledgement of the batches before it and after it, ascending.
         filling: The same of those in it.
-        seconds: How long it took.
+        seconds: How long it took, or was looked at.
+        done: Which part of the people was done with by then; 1 if it ended.
         kept: How many commands the journals and archives held.
-        people: How many people are in its segment (of twenty, in the first).
     """
 
     name: str
@@ -90,8 +94,8 @@ class Case(NamedTuple):
     normal: list[float]
     filling: list[float]
     seconds: float
+    done: float
     kept: float
-    people: int
 
     def figures(self) -> dict[str, float]:
         """What is told of it."""
@@ -102,10 +106,12 @@ class Case(NamedTuple):
             "p99_normal_ms": p99[0],
             "p99_filling_ms": p99[1],
             "p99_ratio": p99[1] / p99[0],
+            "worst_normal_ms": self.normal[-1],
             "worst_filling_ms": self.filling[-1],
             "seconds": self.seconds,
-            "commands_per_s": self.kept / self.seconds,
-            "people_per_s": PEOPLE / self.seconds,
+            "done": self.done,
+            "commands_before": self.kept,
+            "people_per_s": PEOPLE * self.done / self.seconds,
         }
 
 
@@ -115,7 +121,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--past", type=int, default=PAST, help="events before the first filling")
     parser.add_argument("--share", type=float, default=SHARE, help="of the rate reached")
-    parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
+    parser.add_argument("--cases", nargs="+", choices=CASES, default=list(USUAL))
     parser.add_argument("--out", type=Path, default=OUT)
     args = parser.parse_args()
     found: dict[str, list[dict[str, float]]] = {name: [] for name in args.cases}
@@ -130,64 +136,70 @@ def main() -> int:
     return 0
 
 
-def one_round(run: str, past: int, share: float, names: list[str]) -> list[Case]:
+def one_round(run: str, past: int, share: float, names: list[str]) -> Iterator[Case]:
     """All cases, one after the other, on one instance."""
     directory = Path(tempfile.mkdtemp(prefix="denrei-bench-"))
     with MeasuredInstance(directory, None, [DEFINITIONS.read_text()]) as engine:
         engine.load("profiles", f"p{run}", PEOPLE, PEOPLE)
         loaded = engine.load("shop", f"past{run}", past, PEOPLE, batch=BATCH)
-        archived, all_ = wait_for_archive(directory)
         reached = loaded["events_per_s"]
+        kept, entries = engine.shard_total("commands"), engine.shard_total("entries")
         print(
-            f"  {all_:,} commands, {archived:,} of them archived; {reached:,.0f} events/s reached"
+            f"  {kept:,.0f} commands in {entries:,.0f} entries, {archived(directory):,} of them"
+            f" archived; {reached:,.0f} events/s reached",
+            flush=True,
         )
-        rate = reached * share
-        return [one_case(engine, directory, name, f"{run}{name}", rate) for name in names]
+        for name in names:
+            yield one_case(engine, directory, name, f"{run}{name}", reached * share)
 
 
 def one_case(engine: MeasuredInstance, directory: Path, name: str, run: str, rate: float) -> Case:
     """The load, and in its middle the definitions."""
     trace, until = directory / "trace.json", directory / "until"
     until.unlink(missing_ok=True)
+    seconds = BEGIN_S + SETTLE_S + 2 * NORMAL_S + LONGEST_S + 5.0
     load = engine.start_load(
-        "shop", run, events=int(rate * LONGEST_S), users=PEOPLE, rate=rate, batch=BATCH,
+        "shop", run, events=int(rate * seconds), users=PEOPLE, rate=rate, batch=BATCH,
         trace=trace, until=until,
     )  # fmt: skip
     assert load.stdout is not None
     load.stdout.readline()  # it begins now
     began = time.perf_counter()
-    look_until(engine, "vip", began + SETTLE_S + NORMAL_S)
+    look_until(engine, "vip", began + BEGIN_S + NORMAL_S)
     kept = engine.shard_total("commands")
     applied = time.perf_counter()
     engine.apply(CASES[name])
-    filled = look_until_filled(engine, _NAMED[name], load)
-    look_until(engine, "vip", filled + SETTLE_S + NORMAL_S)
+    ended, done = look_until_filled(engine, _NAMED[name], applied + LONGEST_S)
+    if done == 1:
+        look_until(engine, "vip", ended + SETTLE_S + NORMAL_S)
     until.touch()
     load.communicate(timeout=120)
+    wait_until(lambda: engine.segment(_NAMED[name]).filled, UNLOADED_S)
     batches = [(due, late * 1e3) for due, late in json.loads(trace.read_text())]
     normal = [
         late
         for due, late in batches
-        if began + SETTLE_S <= due < applied or due >= filled + SETTLE_S
+        if began + BEGIN_S <= due < applied or (done == 1 and due >= ended + SETTLE_S)
     ]
-    filling = [late for due, late in batches if applied <= due < filled]
-    people = engine.members(_NAMED[name])
-    return Case(name, rate, sorted(normal), sorted(filling), filled - applied, kept, people)
+    filling = [late for due, late in batches if applied <= due < ended]
+    return Case(name, rate, sorted(normal), sorted(filling), ended - applied, done, kept)
 
 
-def look_until_filled(
-    engine: MeasuredInstance, segment: str, load: "subprocess.Popen[str]"
-) -> float:
-    """Asks until a filling has begun and ended; gives the moment."""
+def look_until_filled(engine: MeasuredInstance, segment: str, moment: float) -> tuple[float, float]:
+    """Asks until a filling has begun and ended, or a moment has come.
+
+    Returns:
+        When it ended, or now; and which part of the people is done with.
+    """
     began = False
-    while load.poll() is None:
+    while True:
         time.sleep(LOOK_S)
-        filled = engine.segment(segment).filled
-        if began and filled:
-            return time.perf_counter()
-        began = began or not filled
-    msg = f"the filling took longer than the load, {LONGEST_S:.0f} s"
-    raise RuntimeError(msg)
+        told, now = engine.segment(segment), time.perf_counter()
+        if began and told.filled:
+            return now, 1.0
+        if now >= moment:
+            return now, 0.99 * told.evaluated / max(1, told.entities)
+        began = began or not told.filled
 
 
 def look_until(engine: MeasuredInstance, segment: str, moment: float) -> None:
@@ -197,33 +209,18 @@ def look_until(engine: MeasuredInstance, segment: str, moment: float) -> None:
         engine.segment(segment)
 
 
-def wait_for_archive(directory: Path) -> tuple[int, int]:
-    """Waits until no more goes into the archive; gives what it holds, and what all that is kept is.
-
-    A host archives a file of each shard every 10 s, as far as checkpoints have come, and those go
-    round in 15 s. What does not fill a file stays in the journal, and is read from there.
-    """
-    before = 0
-    for _ in range(ARCHIVING_LOOKS):
-        time.sleep(ARCHIVING_S)
-        archived = sum(reader.archive.last_seq for reader in _readers(directory))
-        if archived and archived == before:
-            break
-        before = archived
-    inside = kept = 0
-    for reader in _readers(directory):
-        last = reader.archive.last_seq
-        for entry in reader.entries():
-            number = sum(len(chunk) for chunk in commands.unpack_payload(entry.payload))
-            kept += number
-            inside += number if entry.seq <= last else 0
-    return inside, kept
+def wait_until(is_so: Callable[[], bool], longest_s: float) -> None:
+    """Asks now and then, until it is so or the time is over."""
+    until = time.perf_counter() + longest_s
+    while not is_so() and time.perf_counter() < until:
+        time.sleep(LOOK_S)
 
 
-def _readers(directory: Path) -> list[JournalReader]:
+def archived(directory: Path) -> int:
+    """How many entries are archived: in files of 4 MB; the rest is read from the journals."""
     identity = read_identity(directory)
     assert identity is not None
-    return [JournalReader(directory, shard) for shard in range(identity.shards)]
+    return sum(ShardArchive(directory, identity, n).last_seq for n in range(identity.shards))
 
 
 def at(values: list[float], part: float) -> float:

@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import itertools
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -205,7 +206,7 @@ async def test_a_segment_that_looks_further_back_gets_its_past(tmp_path: Path) -
 async def test_a_reading_says_how_far_it_is_and_holds_up_no_archiving(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("actors.filling_pace.ThreadPace.rest_s", lambda _: 0.000_01)
+    monkeypatch.setattr("actors.filling_pace.WorkPace.rest_s", lambda _: 0.000_01)
     engine, go_on = engine_of(tmp_path), threading.Event()
     async with engine:
         await orders(engine, 0)
@@ -229,4 +230,30 @@ async def test_a_reading_says_how_far_it_is_and_holds_up_no_archiving(
             go_on.set()
         await filled(engine)
         assert all(one["read"] == 1 for one in await told(engine))
+    assert not engine.failures
+
+
+async def test_a_reading_ends_where_it_began_though_the_journal_grows_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = engine_of(tmp_path)
+    async with engine:
+        await orders(engine, 0)
+        for runner in engine.hosts["shard-host-0"].runners.values():
+            history = runner.store.history
+
+            def grows(history: Callable[[], Iterator[Entry]] = history) -> Iterator[Entry]:
+                seq = 0
+                for entry in history():
+                    seq = entry.seq
+                    yield entry
+                for more in itertools.count(seq + 1):
+                    yield Entry(more, 1, 1, 0, b"")
+
+            monkeypatch.setattr(runner.store, "history", grows)
+        await engine.apply(DEFINITIONS)
+        await filled(engine)
+        person = await engine.query("profile", "default/user/u1", workspace="default")
+        assert person["traits"]["revenue"] == 16
+        assert "buyers" in person["segments"]
     assert not engine.failures
