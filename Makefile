@@ -52,7 +52,7 @@ bench-timers: $(STAMP) ## A million expiries and parked runs, beside a recomputa
 	@$(BIN)/python -m bench.timers
 
 .PHONY: bench-filling
-bench-filling: $(STAMP) ## What filling new segments does to acknowledgements (about 20 minutes)
+bench-filling: $(STAMP) ## What filling new segments does to acknowledgements (about 10 minutes)
 	@$(BIN)/python -m bench.filling
 
 .PHONY: bench-smpp
@@ -62,6 +62,21 @@ bench-smpp: $(STAMP) $(PEERS) ## Text messages over one SMPP bind: on the wire, 
 .PHONY: bench-pumping
 bench-pumping: $(STAMP) ## The fraud guard beside two others, on seeds it was not tuned on (some minutes)
 	@$(BIN)/python -m bench.pumping
+
+# The newest wheel there is in dist/, or none; asked when it is needed, after it was built.
+WHEEL = $$(ls -t dist/denrei-*.whl | head -n 1)
+
+.PHONY: wheel
+wheel: $(STAMP) ## Builds the wheel into dist/, its fraud guard compiled where there is a C compiler
+	@$(BIN)/python deploy/wheel.py
+
+.PHONY: test-wheel
+test-wheel: wheel ## Whether the wheel's compiled guard says the same as the sources (2 minutes)
+	@$(BIN)/python -m bench.pumping.same "$(WHEEL)"
+
+.PHONY: bench-guard
+bench-guard: wheel ## What a check of the fraud guard costs, interpreted and compiled (2 minutes)
+	@$(BIN)/python -m bench.pumping --cost --wheel "$(WHEEL)"
 
 .PHONY: soak
 soak: $(STAMP) ## The crash test for longer: KILLS=300 SEEDS='1 2 3'
@@ -85,8 +100,8 @@ lock: ## Makes requirements.lock from pyproject.toml; needs uv
 		--extra dev -o requirements.lock pyproject.toml
 
 .PHONY: clean
-clean: ## Removes .venv and caches; keeps every store
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+clean: ## Removes .venv, dist and caches; keeps every store
+	rm -rf .venv dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	rm -rf tests/peers/.installed tests/peers/node_modules tests/peers/debian
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -8,7 +8,7 @@ page each. Keys above all that were known when a round began, such as ids that a
 come with its last piece.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from itertools import chain, islice
 from math import ceil
 from typing import Final

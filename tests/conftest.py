@@ -1,8 +1,8 @@
 """What tests share: one running instance, since starting one takes seconds, and the processors.
 
 `make test` runs pytest in several processes. All tests that run instances are in one of them, one
-after the other: two would fight for two cores, and time-outs are made for one. The others go file by
-file to whoever is free.
+after the other: two would fight for two cores, and time-outs are made for one. The others go file
+by file to whoever is free.
 """
 
 import os

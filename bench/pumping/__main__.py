@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from bench.pumping.attacks import ATTACKS
 from bench.pumping.rules import RULES
 from bench.pumping.run import Score, run
 from bench.pumping.scenarios import HONEST, sends, words
+from bench.pumping.unpacked import running, unpacked
 
 TUNING_SEEDS = range(1, 101)
 TEST_SEEDS = range(1_001, 1_101)
@@ -48,6 +50,15 @@ def line(rule: str, scores: list[Score]) -> dict[str, str]:
     }
 
 
+def costs(wheel: Path | None) -> None:
+    """What the guard of the sources costs, and then that of a wheel, in a process of its own."""
+    cost.report()
+    if wheel is not None:
+        with unpacked(wheel) as folder:
+            command = [*running(folder), "-m", "bench.pumping", "--cost"]
+            subprocess.run(command, check=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.pumping")
     parser.add_argument("--seeds", type=int, default=3, help="how many")
@@ -55,10 +66,11 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", help="names of scenarios")
     parser.add_argument("--rules", nargs="*", default=list(RULES))
     parser.add_argument("--cost", action="store_true", help="measure a check instead")
+    parser.add_argument("--wheel", type=Path, help="with --cost: beside it that of a wheel's guard")
     parser.add_argument("--out", type=Path, help="writes the lines as JSON")
     options = parser.parse_args()
     if options.cost:
-        cost.report()
+        costs(options.wheel)
         return
     seeds = (TUNING_SEEDS if options.tune else TEST_SEEDS)[: options.seeds]
     print(f"seeds {seeds[0]} to {seeds[-1]}; means with 95 % intervals; last day of four")

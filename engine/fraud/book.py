@@ -31,7 +31,8 @@ _LATE_MS: Final = 1_800_000  # so long a code can still be verified, and be take
 _FOLLOWS: Final = 0.7  # what a number is worth that follows closely on the one before
 _BATCH: Final = 4  # verified codes that the wide nodes are told of at once
 _CREDIT: Final = 1.2  # what a code under way may say, about
-_LEASTS: Final = (0.0, 0.0, 0.0, -1.2, -3.0)  # so far a walk may fall if few codes are under way
+# So far a walk may fall if few codes are under way.
+_LEASTS: Final[tuple[float, ...]] = (0.0, 0.0, 0.0, -1.2, -3.0)
 
 
 class Book(Nodes):

@@ -77,6 +77,9 @@ class Calm:
         for area in scope.areas:
             if area.block is not None or area.walk > _HIGH:
                 return False
+        for area in scope.beside:
+            if area.block is not None:
+                return False
         opened = scope.opened
         if not opened or (now_ms < scope.calm_ms and len(opened) <= scope.calm_out):
             return True

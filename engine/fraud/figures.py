@@ -12,10 +12,10 @@ DAY_MS: Final = 24 * HOUR_MS
 
 # Ages at which a code that is not verified yet counts as more evidence. A message waits for its
 # code until the last of them.
-STAGES_MS: Final = (10_000, 25_000, 60_000, 150_000, 480_000)
+STAGES_MS: Final[tuple[int, ...]] = (10_000, 25_000, 60_000, 150_000, 480_000)
 # A lognormal time-to-verify with a median of 25 s, at these ages: what is believed of a workspace
 # until it has shown its own.
-FIRST_GUESS: Final = (0.155, 0.5, 0.834, 0.977, 0.999)
+FIRST_GUESS: Final[tuple[float, ...]] = (0.155, 0.5, 0.834, 0.977, 0.999)
 # Verified codes (fading) after which a prefix is known to be of real people.
 PROVEN: Final = 0.5
 

@@ -276,6 +276,8 @@ class FraudGuard:
         Raises:
             ValueError: It is of a format that this version does not know.
         """
+        books: Any  # another thing in each format, and the same name
+        snapped: Any
         version, books, snapped, rest = snapshot or [FORMAT, {}, [], b""]
         repeats: list[Any] = []
         if version == FORMAT:
@@ -344,7 +346,7 @@ def _leave(look: Look, sources: list[str]) -> None:
     code = book.send(
         e164, look.b5, look.b4, look.scope, sources, now_ms, not look.proof, look.explained()
     )  # fmt: skip
-    for nodes in (code.leaves, code.scope.areas):
+    for nodes in (code.leaves, code.scope.areas, look.beside):
         for node in nodes:
             block = node.block
             if block is not None and block.until_ms <= now_ms and not block.blind:

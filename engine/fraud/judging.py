@@ -16,6 +16,7 @@ _SURE: Final = 2.2  # log odds that are 90 %
 _FAR: Final = -1.0  # log odds below which nothing needs to be asked for a moment
 _FEW: Final = 7  # codes under way in a class from which on they may be a crowd
 _MANY: Final = 1_000.0  # people a day of a class whom a gate would harm
+_UNWELL: Final = 0.7  # health of a network below which its people ask again and again
 _FRIENDS: Final = 2  # codes that a number is let pass since it was verified
 _Found = tuple[float, Node, bool]
 
@@ -139,7 +140,7 @@ class Judge:
         now_ms = look.now_ms
         worst: Block | None = None
         where: Node | None = None
-        for nodes in (look.leaves, look.gates):
+        for nodes in (look.leaves, look.gates, look.beside):
             for node in nodes:
                 block = node.block
                 if block is None or not self._counts(block, look):
@@ -231,8 +232,17 @@ class Judge:
         return self._hold(look, b4, Block(False, True, "prefix_velocity", told, 95))
 
     def _repeated(self, look: Look) -> Verdict:
+        """More codes to one number than are believed.
+
+        Where few codes arrive at present people ask again, and one more would not arrive either.
+        Another channel helps them; nothing is held against them.
+        """
         repeats, within = look.book.repeats, span(self._figures.number_ms)
         told = f"more than {repeats.codes} one-time codes to one number within {within}"
+        if look.book.well(look.scope, look.now_ms) < _UNWELL:
+            why = f"{told}, in a network that delivers few at present"
+            until_ms = look.now_ms + self._figures.number_ms // repeats.codes
+            return Verdict(CHALLENGE, "repeated_number", why, until_ms, look.strict.challenge)
         repeats.levels.pop(look.e164)
         node = look.book.number(look.e164, look.now_ms)
         return self._hold(look, node, Block(False, True, "repeated_number", told, 95))

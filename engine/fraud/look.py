@@ -23,6 +23,7 @@ ODD_KINDS: Final = {
 }
 _NEW_COUNTRY: Final = 1.0
 _NEW_COUNTRIES: Final = "new countries"
+_SMALL: Final = 0.1  # of the verified codes of a country that shares its code
 _CLASSES: Final = (
     "proven prefixes", "prefixes beside proven ones", "prefixes without history",
     "unproven prefixes",
@@ -36,13 +37,14 @@ class Look:
         proof: 0 if somebody of its block of 10,000 was verified, 1 if beside it, else 2.
         scope: Its wide nodes; `region`: its country's.
         gates: Its classes.
+        beside: Blocked classes of a country that shares its code, which count here as well.
         b5: Its block of 100,000 numbers; b4 to b2: the smaller ones. None if never seen.
         leaves: Its narrow nodes that are known, the narrowest prefix first.
     """
 
     __slots__ = (
-        "b2", "b3", "b4", "b5", "book", "e164", "gates", "leaves", "now_ms", "place", "proof",
-        "region", "scope", "strict", "workspace",
+        "b2", "b3", "b4", "b5", "beside", "book", "e164", "gates", "leaves", "now_ms", "place",
+        "proof", "region", "scope", "strict", "workspace",
     )  # fmt: skip
 
     def __init__(
@@ -57,6 +59,7 @@ class Look:
         self.scope = scope
         self.region = scope.region
         self.gates: list[Area] = scope.areas
+        self.beside = _beside(book, scope)
         self.proof = proof
         self.b5 = b5
         self.b4 = b4
@@ -114,13 +117,26 @@ class Look:
         return f"{_CLASSES[int(proof)]} of {area}"
 
 
+def _beside(book: Book, scope: Scope) -> list[Area]:
+    """Blocked classes of a country that shares this one's code, if this one is small beside it.
+
+    Fraud over many prefixes of Britain is in some of Jersey too, and these have too little traffic
+    to show it by themselves. What happens in Jersey is not held against Britain.
+    """
+    gates = [gate for gate in scope.beside if gate.block is not None]
+    main = book.areas.get(gates[0].name[:-2]) if gates else None
+    return gates if main is not None and scope.region.heard < _SMALL * main.heard else []
+
+
 def sources_of(facts: Mapping[str, str]) -> list[str]:
     """The names of the nodes of whoever asks."""
-    return [
-        kind + value[: limits.FRAUD_FACT_CHARS]
-        for kind, value in (("ip ", facts.get("ip")), ("device ", facts.get("device")))
-        if value
-    ]
+    found: list[str] = []
+    ip, device = facts.get("ip"), facts.get("device")
+    if ip:
+        found.append("ip " + ip[: limits.FRAUD_FACT_CHARS])
+    if device:
+        found.append("device " + device[: limits.FRAUD_FACT_CHARS])
+    return found
 
 
 def abroad(facts: Mapping[str, str], region: str) -> str:
@@ -142,4 +158,5 @@ def scope_of(book: Book, place: Place, region: Area, proof: int, away: str, now_
             usual = False
     if away:
         names.append(away)
-    return book.scope(names, place.network, region, proof if usual else 3, now_ms)
+    beside = [f"{place.main}/{proof}", f"{place.main}/3"] if proof and place.main else []
+    return book.scope(names, place.network, region, proof if usual else 3, now_ms, beside)

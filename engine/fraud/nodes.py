@@ -103,7 +103,10 @@ class Nodes:
             area = self.areas.setdefault(name, Area(name, now_ms))
         return area
 
-    def scope(self, names: list[str], network: str, region: Area, proof: int, now_ms: int) -> Scope:
+    def scope(
+        self, names: list[str], network: str, region: Area, proof: int, now_ms: int,
+        beside: list[str],
+    ) -> Scope:  # fmt: skip
         """The wide nodes of a message, made if they are new.
 
         Args:
@@ -112,13 +115,15 @@ class Nodes:
             region: Its country.
             proof: Its class if they are those of its class and network and no others, else 3.
             now_ms: The time.
+            beside: The same classes of the country that shares its code, or none.
         """
         kind = network if proof < 3 else "|".join((network, *names))
         scope = self.scopes[proof].get(kind)
         if scope is None:
             areas = [self.area(name, now_ms) for name in names]
             wide = (self.area(network, now_ms), region, self.root)
-            scope = Scope(areas, *wide, self.delays_of(region))
+            others = [self.area(name, now_ms) for name in beside]
+            scope = Scope(areas, *wide, self.delays_of(region), others)
             if len(self.scopes[proof]) < limits.FRAUD_AREAS:
                 self.scopes[proof][kind] = scope
                 for area in areas:

@@ -31,6 +31,8 @@ class Place(NamedTuple):
         classes: Keys of the country's three classes of prefixes; see `engine.fraud.guard`.
         unproven: The key of the last two of them together.
         network_class: The key of the network's unproven prefixes.
+        main: The country that has the same code for the most part, if it is another one: GB for
+            Jersey.
     """
 
     region: str
@@ -38,6 +40,7 @@ class Place(NamedTuple):
     classes: tuple[str, str, str]
     unproven: str
     network_class: str
+    main: str
 
 
 class Places:
@@ -80,7 +83,8 @@ class Places:
             return place
         network = f"{region} {name}"
         classes = (f"{region}/0", f"{region}/1", f"{region}/2")
-        place = Place(region, network, classes, f"{region}/3", f"{network}/2")
+        main = "" if regions[0] == region or len(regions) == 1 else regions[0]
+        place = Place(region, network, classes, f"{region}/3", f"{network}/2", main)
         self._made.put((region, name), place)
         return place
 
