@@ -116,7 +116,7 @@ class RayLink(HostLink):
     async def offer(self, batch: bytes) -> bytes:
         """See `SenderLink`."""
         wire = await self._directory.wire(self._name)
-        if wire is not None:
+        if wire is not None and len(batch) <= limits.WIRE_FRAME_BYTES:
             return await wire.call(OFFER, batch, limits.CALL_TIMEOUT_S)
         reply: bytes = await self._call("offer", self._directory.compressor.compress(batch))
         return reply
@@ -144,7 +144,7 @@ class RayLink(HostLink):
 
     async def _pass(self, place: int, method: str, call: bytes) -> bytes:
         wire = await self._directory.wire(self._name)
-        if wire is not None:
+        if wire is not None and len(call) <= limits.WIRE_FRAME_BYTES:
             return await wire.call(place, call, limits.CALL_TIMEOUT_S)
         reply: bytes = await self._call(method, call)
         return reply

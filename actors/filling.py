@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from actors.filling_ease import LOOK_S, Ease
 from actors.filling_pace import Slices, WorkPace
 from actors.past import Past
 from engine import commands, limits
@@ -69,7 +70,12 @@ class Filling:
         self._runners = runners
         # Not the archive's thread: a reading may take long, and rests most of the time.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="past")
-        self._past = {index: Past(run, shards, self._thread) for index, run in runners.items()}
+        self._ease = Ease([runner.stats for runner in runners.values()])
+        self._past = {
+            index: Past(runner, shards, self._thread, self._ease)
+            for index, runner in runners.items()
+        }
+        self._is_filling = False
         self._between = between
         self._progress = {index: _Progress() for index in runners}
 
@@ -78,16 +84,32 @@ class Filling:
 
         It also begins anew after a start, for a crash may have ended it before.
         """
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._look())
+            while True:
+                await asyncio.sleep(limits.REFRESH_PAUSE_S)
+                self._between()
+                for index, runner in self._runners.items():
+                    with contextlib.suppress(Unavailable):  # then it begins again, later
+                        await self._bring_up(index, runner)
+
+    async def _look(self) -> None:
+        """Tells what the host feels of a filling."""
         while True:
-            await asyncio.sleep(limits.REFRESH_PAUSE_S)
-            self._between()
-            for index, runner in self._runners.items():
-                wanted = _versions(runner)
-                with contextlib.suppress(Unavailable):  # then it begins again, later
-                    if wanted != self._progress[index].done:
-                        await self._fill(index, runner, wanted)
-                    else:
-                        await self._try_again(index, wanted)
+            self._ease.look(self._is_filling)
+            await asyncio.sleep(LOOK_S)
+
+    async def _bring_up(self, index: int, runner: "ShardRunner") -> None:
+        """Fills a shard if it is to be filled."""
+        wanted = _versions(runner)
+        try:
+            if wanted != self._progress[index].done:
+                self._is_filling = True
+                await self._fill(index, runner, wanted)
+            else:
+                await self._try_again(index, wanted)
+        finally:
+            self._is_filling = False
 
     def stop(self) -> None:
         """Ends what is under way in the thread; the task is the owner's to cancel."""
@@ -144,13 +166,15 @@ class Filling:
         now = asyncio.get_running_loop().time()
         for workspace, trouble in list(self._progress[index].troubles.items()):
             if workspace in wanted and now >= trouble.again_s:
+                self._is_filling = True
                 await self._fill_past(index, workspace)
 
     # --- everybody --------------------------------------------------------------------------
 
     async def _evaluate(self, index: int, runner: "ShardRunner", wanted: Versions) -> bool:
         """Evaluates whoever is not yet; False if the definitions have changed meanwhile."""
-        progress, slices, pace = self._progress[index], Slices(runner), WorkPace()
+        progress = self._progress[index]
+        slices, pace = Slices(runner, self._ease), WorkPace(self._ease)
         after = ""
         while _versions(runner) == wanted:
             pace.resumed()

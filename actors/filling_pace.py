@@ -14,7 +14,8 @@ rest ever longer, until a filling stood still.
 
 What a filling does besides (a thread reads the past, the loop looks for whom it has to evaluate) is
 measured by the processor's time, and rests likewise (`WorkPace`): four times as long, longer as it
-could not run, for somebody else did, and eleven times as long at most.
+could not run, for somebody else did, and eleven times as long at most. All rests are longer as long
+as others feel the filling (`actors.filling_ease`).
 
 All this decides only when commands are given to a shard, and never what they are.
 """
@@ -25,6 +26,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
+from actors.filling_ease import LOOK_S, Ease
 from actors.runner_stats import RunnerStats
 from engine import commands, limits
 from engine.errors import Overloaded
@@ -128,10 +130,12 @@ class Slices:
 
     Args:
         runner: The shard.
+        ease: Of the host.
     """
 
-    def __init__(self, runner: "ShardRunner") -> None:
+    def __init__(self, runner: "ShardRunner", ease: Ease) -> None:
         self._runner = runner
+        self._ease = ease
         self._pace = Pace()
         self._cost = Cost(runner.stats)
 
@@ -151,6 +155,7 @@ class Slices:
         now = asyncio.get_running_loop().time
         chunk = commands.pack_chunk(batch)
         while True:
+            await self._ease.may_go_on.wait()
             began_s = now()
             self._cost.begins()
             try:
@@ -159,23 +164,33 @@ class Slices:
                 await asyncio.sleep(_FULL_S)
                 continue
             person_s = self._cost.ended(len(batch))
-            await asyncio.sleep(self._pace.rest_s(len(batch), now() - began_s, person_s))
+            took_s = now() - began_s
+            self._ease.own(took_s)
+            rest_s = self._pace.rest_s(len(batch), took_s, person_s)
+            await asyncio.sleep(self._ease.factor * rest_s)
             return
 
 
 class WorkPace:
-    """When some work of one thread should rest: asked in that thread, between two pieces of it."""
+    """When some work of one thread should rest: asked in that thread, between two pieces of it.
 
-    def __init__(self) -> None:
+    Args:
+        ease: Of the host.
+    """
+
+    def __init__(self, ease: Ease) -> None:
+        self._ease = ease
         self._begin()
 
     def rest_s(self) -> float:
         """How long to rest now; mostly 0. The work goes on when the caller says `resumed`."""
+        if not self._ease.may_go_on.is_set():
+            return LOOK_S
         took_s = time.perf_counter() - self._began_s
         if took_s < _WORK_S:
             return 0.0
         own_s = time.thread_time() - self._cpu_s
-        return rest_after_s(own_s, took_s - own_s)
+        return self._ease.factor * rest_after_s(own_s, took_s - own_s)
 
     def resumed(self) -> None:
         """The rest is over."""

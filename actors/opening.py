@@ -66,9 +66,11 @@ class Opening(Generic[Opened]):
             await self.get()
         return self._error, os.getpid()
 
-    def stop(self) -> Opened | None:
-        """Gives what was opened, to be closed, and opens nothing any more."""
+    async def stop(self) -> Opened | None:
+        """Gives what was opened, or is just being opened, to be closed; opens nothing any more."""
         self._stopped = True
+        if self._task is not None:
+            await asyncio.shield(self._task)
         opened, self.now = self.now, None
         return opened
 

@@ -16,6 +16,7 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
+from actors.filling_ease import Ease
 from actors.filling_pace import Slices, WorkPace
 from actors.store.base import Entry
 from engine import commands, limits
@@ -67,18 +68,20 @@ class Past:
         runner: The shard.
         shards: How many there are.
         thread: Where it reads.
+        ease: Of the host.
 
     Attributes:
         read: Which part of the past is read, from 0 to 1.
     """
 
-    def __init__(self, runner: "ShardRunner", shards: int, thread: Executor) -> None:
+    def __init__(self, runner: "ShardRunner", shards: int, thread: Executor, ease: Ease) -> None:
         self.read = 1.0
         self._runner = runner
         self._shards = shards
         self._thread = thread
         self._stopping = threading.Event()
-        self._pace = WorkPace()
+        self._ease = ease
+        self._pace = WorkPace(ease)
 
     def stop(self) -> None:
         """Ends a reading that is under way."""
@@ -99,7 +102,7 @@ class Past:
         """
         labels = sorted(self._labels(workspace))
         wanted = self._wanted(workspace)
-        slices = Slices(self._runner)
+        slices = Slices(self._runner, self._ease)
         people = 0
         self.read = 0.0
         try:

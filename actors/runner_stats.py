@@ -9,7 +9,12 @@ from engine.shard import Effects
 
 @dataclass(slots=True)
 class RunnerStats:
-    """Counts since the start; what a recovery replayed is in `replayed` alone."""
+    """Counts since the start; what a recovery replayed is in `replayed` alone.
+
+    Attributes:
+        chunks: How many were acknowledged, and
+        took_s: how long they took together, from when they came in.
+    """
 
     commands: int = 0
     entries: int = 0
@@ -20,6 +25,8 @@ class RunnerStats:
     replayed: int = 0
     recovery_s: float = 0.0
     refused: int = 0
+    chunks: int = 0
+    took_s: float = 0.0
     entered: dict[str, int] = field(default_factory=dict)
     left: dict[str, int] = field(default_factory=dict)
     outcomes: dict[int, int] = field(default_factory=dict)

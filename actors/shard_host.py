@@ -72,7 +72,7 @@ class ShardHostProcess:
 
     async def stop(self) -> None:
         """Drains, checkpoints and closes all shards."""
-        host = self._host.stop()
+        host = await self._host.stop()
         if host is None:
             return
         if self._wire is not None:

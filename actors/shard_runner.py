@@ -33,6 +33,10 @@ from engine.shard import Effects, Shard
 logger = logging.getLogger(__name__)
 
 
+_Asked = tuple[int, "asyncio.Future[bytes]", float]
+"""How many commands a chunk holds, who waits for their results, and since when."""
+
+
 class ShardRunner:
     """One shard at work; see the module's text.
 
@@ -74,7 +78,7 @@ class ShardRunner:
         self._dispatch = dispatch
         self._fail = fail
         self._making_state = making_state or nullcontext()
-        self._waiting: deque[tuple[bytes, int, asyncio.Future[bytes]]] = deque()
+        self._waiting: deque[tuple[bytes, _Asked]] = deque()
         self._pace = CheckpointPace()
         self._definitions: list[DefinitionRow] = []
         self._erasures = Erasures()
@@ -170,7 +174,7 @@ class ShardRunner:
             self.stats.refused += count
             raise Overloaded(1_000, f"the outbox of shard {self.shard.index} is full")
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self._waiting.append((chunk, count, future))
+        self._waiting.append((chunk, (count, future, perf_counter())))
         self.queued_bytes += len(chunk)
         self._wake.set()
         return future
@@ -205,8 +209,8 @@ class ShardRunner:
     # --- the pipeline -----------------------------------------------------------------------
 
     async def _run(self) -> None:
-        applying: tuple[Entry, list[tuple[int, asyncio.Future[bytes]]]] | None = None
-        futures: list[tuple[int, asyncio.Future[bytes]]] = []
+        applying: tuple[Entry, list[_Asked]] | None = None
+        futures: list[_Asked] = []
         try:
             while True:
                 if self._wipe is not None:
@@ -236,8 +240,8 @@ class ShardRunner:
                     self._wake.clear()
         except Exception as error:
             unknown = Unavailable(f"shard {self.shard.index} failed; the outcome is unknown")
-            waiting = [(count, future) for _, count, future in self._waiting]
-            for _, future in (*(applying[1] if applying else ()), *futures, *waiting):
+            waiting = [asked for _, asked in self._waiting]
+            for _, future, _ in (*(applying[1] if applying else ()), *futures, *waiting):
                 if not future.done():
                     future.set_exception(unknown)
                     future.exception()  # whoever waited may be gone
@@ -251,7 +255,7 @@ class ShardRunner:
         if not future.done():
             future.set_result(None)
 
-    def _next_entry(self) -> tuple[Entry | None, list[tuple[int, asyncio.Future[bytes]]]]:
+    def _next_entry(self) -> tuple[Entry | None, list[_Asked]]:
         """What waits, as one entry; a tick if only a timer is due; nothing otherwise."""
         clock, shard = self._clock, self.shard
         # Not before the entry that is still on its way: a recovery may begin at this one.
@@ -275,11 +279,11 @@ class ShardRunner:
         waiting = self._waiting
         commands_taken = 0
         while waiting and size < limits.ENTRY_BYTES and commands_taken < limits.ENTRY_COMMANDS:
-            chunk, count, future = waiting.popleft()
-            commands_taken += count
+            chunk, asked = waiting.popleft()
+            commands_taken += asked[0]
             size += len(chunk)
-            futures.append((count, future))
-            if count:
+            futures.append(asked)
+            if asked[0]:
                 chunks.append(chunk)
         self.queued_bytes -= size
         if not futures and not late:
@@ -330,18 +334,21 @@ class ShardRunner:
         self.stats.rows += len(rows)
         self._pace.passed(self.shard.oldest_needed)
 
-    def _apply(self, entry: Entry, futures: list[tuple[int, "asyncio.Future[bytes]"]]) -> None:
+    def _apply(self, entry: Entry, futures: "list[_Asked]") -> None:
         started = perf_counter()
         effects = self._play(entry)
         if effects.installed:
             self._log_faults()
         results, at = bytes(effects.results), 0
-        for count, future in futures:
+        now = perf_counter()
+        for count, future, since in futures:
             if not future.done():
                 future.set_result(results[at : at + count])
             at += count
+            self.stats.took_s += now - since
+        self.stats.chunks += len(futures)
         assert at == len(results), "each command of an entry has one result"
-        self.stats.take(effects, perf_counter() - started)
+        self.stats.take(effects, now - started)
         self._dispatch(self, effects)
 
     def _play(self, entry: Entry) -> Effects:

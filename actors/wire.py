@@ -17,6 +17,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import stat
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from struct import Struct
@@ -31,6 +32,16 @@ Method = Callable[[bytes], Awaitable[bytes]]
 _HEAD: Final = Struct("<IQB")  # length of the body, number, kind
 _ANSWER: Final = 0
 _ERROR: Final = 1
+
+
+def _is_private(directory: Path) -> bool:
+    """Whether a directory is this user's alone: who could write to it could put a socket there."""
+    try:
+        found = directory.lstat()
+    except OSError:
+        return False
+    private = not stat.S_IMODE(found.st_mode) & 0o077
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and private
 
 
 def socket_path(store: str, name: str) -> Path | None:
@@ -103,9 +114,14 @@ class _Frames(asyncio.Protocol):
         del read[:at]
 
     def send(self, number: int, kind: int, body: bytes) -> None:
-        """Sends a frame; what goes to a wire that broke is lost, as its other end is."""
+        """Sends a frame; what goes to a wire that broke is lost, as its other end is.
+
+        A wire whose other end reads nothing any more is cut.
+        """
         if self._transport is not None:
             self._transport.writelines((_HEAD.pack(len(body), number, kind), body))
+            if self._transport.get_write_buffer_size() > limits.WIRE_WAITING_BYTES:
+                self.cut()
 
     def cut(self) -> None:
         """Ends the wire at once."""
@@ -135,9 +151,14 @@ class WireServer:
         Raises:
             OSError: It can't listen there.
         """
-        self._path.parent.mkdir(mode=0o700, exist_ok=True)
+        directory = self._path.parent
+        directory.mkdir(mode=0o700, exist_ok=True)
+        if not _is_private(directory):
+            msg = f"{directory} is not a directory of this user alone (mode 0700)"
+            raise PermissionError(msg)
         new = self._path.with_suffix(f".{os.getpid()}")
-        new.unlink(missing_ok=True)
+        for left in directory.glob(f"{self._path.stem}.[0-9]*"):  # by one killed while it began
+            left.unlink(missing_ok=True)
         loop = asyncio.get_running_loop()
         self._server = await loop.create_unix_server(self._wire, str(new))
         new.chmod(0o600)
@@ -165,6 +186,9 @@ class WireServer:
         return wire
 
     def _take(self, wire: _Frames, number: int, kind: int, body: bytes) -> None:
+        if len(self._tasks) >= limits.WIRE_CALLS:
+            wire.send(number, _ERROR, b"too many calls are under way")
+            return
         task = asyncio.get_running_loop().create_task(self._answer(wire, number, kind, body))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -172,6 +196,9 @@ class WireServer:
     async def _answer(self, wire: _Frames, number: int, kind: int, body: bytes) -> None:
         try:
             answer = await self._methods[kind](body)
+        except asyncio.CancelledError:
+            wire.send(number, _ERROR, b"the call was cancelled")
+            raise
         except Exception as error:
             wire.send(number, _ERROR, f"{type(error).__name__}: {error}".encode())
         else:
@@ -196,7 +223,7 @@ class Wire:
         """Whether the other end can be called now; connects if need be."""
         if self._frames is None:
             async with self._opening:
-                if self._frames is None:
+                if self._frames is None and _is_private(self._path.parent):
                     loop = asyncio.get_running_loop()
                     with contextlib.suppress(OSError):
                         _, frames = await loop.create_unix_connection(self._new, str(self._path))
@@ -225,8 +252,8 @@ class Wire:
         number = self._number = self._number + 1
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._waiting[number] = future
-        frames.send(number, method, body)
         try:
+            frames.send(number, method, body)
             async with asyncio.timeout(timeout_s):
                 return await future
         except TimeoutError:

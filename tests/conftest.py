@@ -28,6 +28,8 @@ _WITH_INSTANCES = {"cluster", "crash", "end_to_end"}
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Says which tests stay together when pytest runs in several processes."""
     for item in items:
+        if not item.path.is_relative_to(_HERE):
+            continue
         folder, *rest = item.path.relative_to(_HERE).parts
         group = "instances" if folder in _WITH_INSTANCES else "/".join((folder, *rest))
         item.add_marker(pytest.mark.xdist_group("carriers" if folder == "carriers" else group))

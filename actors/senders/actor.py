@@ -94,7 +94,7 @@ class SenderProcess:
 
     async def stop(self) -> None:
         """Drains and closes; what waits is offered again to the next incarnation."""
-        core = self._core.stop()
+        core = await self._core.stop()
         if self._wire is not None:
             await self._wire.cut()
         if core is not None:

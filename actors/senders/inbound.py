@@ -42,7 +42,7 @@ class InboundDesk:
     """See the module's text.
 
     Args:
-        report: The way to the shards; see `sender_reports`.
+        report: The way to the shards; see `reports`.
         shards: How many there are.
         clock: The node's clock.
         known: To whom addresses belong.

@@ -1,7 +1,7 @@
 """What a lane's carrier tells after the submit: whom a receipt is about, and those that come early.
 
 A carrier may tell of a delivery before the result of the submit is synced; a quick one nearly
-always does. Nobody may hear of it by then, because the result comes first (see `sender_lane`). So
+always does. Nobody may hear of it by then, because the result comes first (see `lane_flight`). So
 an early receipt waits for its message, and both are told in one command: it says what two would
 have said, and costs half of it on the way and in the shard.
 """

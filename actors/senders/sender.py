@@ -4,8 +4,8 @@ A lane lives in exactly one sender, so its limits need no agreement with anybody
 here without being written at its admission: its shard keeps it in its outbox until it has the last
 word, and offers it again when this sender's incarnation changes. What must be written before it
 happens is in the ledger: that an id is about to be given to a carrier. So after any crash an id is
-either still to be sent, or has its last word, or is an unknown outcome; see `sender_book`,
-`sender_lane`, `store/ledger`.
+either still to be sent, or has its last word, or is an unknown outcome; see `book`,
+`lane`, `store/ledger`.
 
 `SenderCore` knows nothing of Ray. Its clock, its way to the shards, and its seed are handed in.
 """
@@ -140,7 +140,7 @@ class SenderCore:
             name: Its name, such as `sender-sms-1`; its ledger is `<name>.ledger` in `directory`.
             directory: Where the ledger is; made if it is missing.
             clock: The clock that carriers live by; not one that events move.
-            report: The way to the shards; see `sender_reports`.
+            report: The way to the shards; see `reports`.
             shards: How many shards there are.
             seed: For jitter and for carriers that simulate.
             fail: Called when the ledger cannot be written any more, or a lane has ended by a
@@ -266,7 +266,7 @@ class SenderCore:
             batch: msgpack `[[workspace, e164, what, id], …]`; see `FraudGuard.outcome` for `what`.
                 What has an id counts once.
 
-        Durability: With the guard's next snapshot; see `sender_screen`.
+        Durability: With the guard's next snapshot; see `screen`.
         """
         self._screen.feedback(msgpack.unpackb(batch), self._clock.now_ms())
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from actors.filling_ease import Ease
 from actors.filling_pace import Cost, Pace, Slices, rest_after_s
 from actors.runner_stats import RunnerStats
 from engine import commands, limits
@@ -194,5 +195,5 @@ async def test_a_full_queue_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("actors.filling_pace._FULL_S", 0.0)
     runner = FullRunner(3)
     batch = [commands.refresh("w/user/ann"), commands.refresh("w/user/bob")]
-    await Slices(runner).admit(batch)  # type: ignore[arg-type]
+    await Slices(runner, Ease([])).admit(batch)  # type: ignore[arg-type]
     assert list(runner.admitted) == [batch]

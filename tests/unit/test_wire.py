@@ -2,16 +2,20 @@
 
 import asyncio
 import os
+import socket
 import stat
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from struct import pack
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from actors.directory import RayDirectory
+from actors.settings import Settings
 from actors.wire import Wire, WireServer, _Frames, listen, socket_path
 from engine import limits
 
@@ -184,3 +188,101 @@ async def test_a_frame_that_is_too_long_ends_the_wire(served: Served) -> None:
         await ended.wait()
     assert await served.wire.call(ECHO, b"ab", 10) == b"ba"  # others do not feel it
     await served.server.cut()
+
+
+async def test_where_others_could_put_a_socket_nobody_listens_and_nobody_calls(
+    served: Served,
+) -> None:
+    served.path.parent.chmod(0o770)
+    assert not await Wire(served.path).open()
+    await served.server.cut()
+    with pytest.raises(PermissionError):
+        await served.server.start()
+    served.path.parent.rmdir()
+    elsewhere = served.path.parent.with_name("elsewhere")
+    elsewhere.mkdir(mode=0o700)
+    served.path.parent.symlink_to(elsewhere)
+    assert await listen(str(served.path.parent.parent), "one", ()) is None
+
+
+async def test_what_a_killed_beginning_left_is_swept(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir(mode=0o700)
+    for name in ("one.4711", "another.4711"):
+        (tmp_path / "run" / name).touch()
+    server = WireServer(tmp_path / "run" / "one.sock", ())
+    await server.start()
+    assert sorted(os.listdir(tmp_path / "run")) == ["another.4711", "one.sock"]
+    await server.cut()
+
+
+async def test_past_the_bound_of_calls_at_once_there_is_an_answer(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "WIRE_CALLS", 2)
+    waiting = [asyncio.ensure_future(served.wire.call(SLOW, b"one", 10)) for _ in range(2)]
+    await until(lambda: len(served.calls) == 2)
+    with pytest.raises(ConnectionError, match="too many calls"):
+        await served.wire.call(ECHO, b"ab", 10)
+    served.go_on.set()
+    assert await asyncio.gather(*waiting) == [b"at last one"] * 2
+    await served.server.cut()
+
+
+async def test_an_end_that_reads_nothing_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "WIRE_WAITING_BYTES", 1_000_000)
+    (tmp_path / "run").mkdir(mode=0o700)
+    path = tmp_path / "run" / "frozen.sock"
+    taken: list[socket.socket] = []
+    with socket.socket(socket.AF_UNIX) as frozen:
+        frozen.bind(str(path))
+        frozen.listen()
+        wire = Wire(path)
+        assert await wire.open()
+        taken.append(frozen.accept()[0])
+        calls = [asyncio.ensure_future(wire.call(ECHO, bytes(300_000), 60)) for _ in range(10)]
+        results = await asyncio.gather(*calls, return_exceptions=True)
+    assert all(isinstance(result, ConnectionError) for result in results)
+    taken[0].close()
+
+
+async def test_a_link_takes_the_wire_if_there_is_one_and_ray_if_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    async def by_ray(_: bytes) -> bytes:
+        return b"by Ray"
+
+    async def by_wire(_: bytes) -> bytes:
+        return b"by wire"
+
+    def actor(name: str) -> object:
+        asked.append(name)
+        method = SimpleNamespace(remote=by_ray)
+        return SimpleNamespace(submit=method, query=method, offer=method)
+
+    directory = RayDirectory(Settings(store=tmp_path).plain(4))
+    monkeypatch.setattr(directory, "handle", actor)
+    host, sender = directory.link("shard-host-0"), directory.link("sender-sms-1")
+
+    async def call() -> list[bytes]:
+        return [await host.submit(b"a"), await host.query(b"a"), await sender.offer(b"a")]
+
+    assert await call() == [b"by Ray"] * 3
+    servers = [
+        await listen(str(tmp_path), "shard-host-0", (by_wire, by_wire)),
+        await listen(str(tmp_path), "sender-sms-1", (by_wire,)),
+    ]
+    assert await call() == [b"by wire"] * 3
+    with monkeypatch.context() as patch:
+        patch.setattr(limits, "WIRE_FRAME_BYTES", 0)
+        assert await call() == [b"by Ray"] * 3  # what is too long for a frame
+    for server in servers:
+        assert server is not None
+        await server.cut()
+    wires = [wire for wire in directory._wires.values() if wire is not None]
+    await until(lambda: all(wire._frames is None for wire in wires))
+    assert await call() == [b"by Ray"] * 3
+    assert asked == ["shard-host-0", "shard-host-0", "sender-sms-1"] * 3
