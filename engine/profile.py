@@ -165,6 +165,25 @@ def settle_rest(act: Activation) -> None:
         settle(act, touched)
 
 
+def catch_up(act: Activation, is_event: bool = False) -> None:
+    """As `refresh`, for somebody who was in line with an older version.
+
+    Where only segments came since, these alone are evaluated: a new segment should not cost as much
+    as all that there are, for in the first seconds everybody who does something pays it.
+    """
+    entity, program = act.entity, act.program
+    is_profile = entity.kind in PROFILES and "merged_into" not in entity.state
+    before = entity.program_version
+    added = program.added_since(before) if before > 0 and is_profile else None
+    if added is None or is_gone(entity):
+        refresh(act, is_event)
+        return
+    entity.program_version = program.version
+    held.refresh(entity, program.index.held, act.now)
+    if added:
+        settle(act, added)
+
+
 def refresh(act: Activation, is_event: bool = False) -> None:
     """Brings an entity's segments and windows in line with the definitions of now.
 

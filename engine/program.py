@@ -82,6 +82,28 @@ class Program:
     journeys: Mapping[tuple[str, int], Journey] = field(default_factory=dict)
     listened: Mapping[str, tuple[Journey, ...]] = field(default_factory=dict)
     journey_index: JourneyIndex = field(default_factory=JourneyIndex)
+    _added: dict[int, tuple[Segment, ...] | None] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def added_since(self, version: int) -> tuple[Segment, ...] | None:
+        """The segments that came after a version, if nothing else that concerns people did.
+
+        Returns:
+            They, each after those that it reads; None if something was changed, deleted, or is of
+            another kind, and whoever is as old as that has to be looked at as a whole.
+        """
+        if version not in self._added:
+            new = [
+                (label, history)
+                for label, history in self.documents.items()
+                if history[-1][0] > version and label[0] not in _OF_SENDING
+            ]
+            only_added = all(kind == SEGMENT and len(history) == 1 for (kind, _), history in new)
+            names = {name for (_, name), _ in new}
+            added = [each for name, each in self.segments.items() if name in names]
+            self._added[version] = tuple(added) if only_added else None
+        return self._added[version]
 
     def for_senders(self) -> dict[str, Body]:
         """What senders have to know: lanes by name, and the guard, if there is one, as `guard/…`.
@@ -95,6 +117,7 @@ class Program:
         }
 
 
+_OF_SENDING: Final = frozenset({LANE, ROUTE, TEMPLATE, GUARD})  # which nobody is evaluated by
 EMPTY: Final = Program()
 
 

@@ -195,7 +195,7 @@ class Shard:
                 if entity.program_version == act.program.version or entity.error:
                     result = handler(act, command)
                 else:
-                    profile.refresh(act, operation == commands.EVENT)
+                    profile.catch_up(act, operation == commands.EVENT)
                     result = handler(act, command)
                     profile.settle_rest(act)
                 if act.follow_ups:
@@ -314,7 +314,7 @@ class Shard:
             if entity.program_version != program.version:
                 # Nothing was due between these definitions and now, so nothing is too late.
                 act.now = min(self.now, entity.due_ms or self.now)
-                profile.refresh(act)
+                profile.catch_up(act)
                 if act.follow_ups:
                     follow_up(act)
             while timers:

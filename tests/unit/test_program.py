@@ -3,10 +3,13 @@
 from typing import Any
 
 import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 from journey_helpers import SMS_LANE, Town
 
 from actors.queries import ask
-from engine import limits
+from engine import limits, profile
 from engine.issues import DefinitionError
 from engine.program import EMPTY, Body, Program, advance
 
@@ -166,3 +169,54 @@ def test_whoever_tells_senders_of_lanes_tells_them_of_the_guard() -> None:
     assert sorted(told) == ["guard/default", "sms-main"]
     town.define("", ("guard", "default"))
     assert sorted(ask(town.shard, "lanes", {"workspace": ""})["w"][1]) == ["sms-main"]
+
+
+def test_what_was_added_since_a_version_is_told_only_if_nothing_else_concerns_people() -> None:
+    bought = {"event": "Bought", "at_least": 1, "within": "30d"}
+    steps = [
+        [segment("z", bought), journey("j", "Go")],
+        [segment("a", {"segment": "z"}), segment("m", {"trait": "plan", "is": "pro"})],
+        [("lane", "sms-main", yaml.safe_load(SMS_LANE))],
+        [segment("b", {"trait": "plan", "is": "free"})],
+    ]
+    program = EMPTY
+    for version, changes in enumerate(steps, 1):
+        program = advance(program, version, changes)
+    told = {version: program.added_since(version) for version in range(5)}
+    assert told[0] is None, "a journey came, too"
+    assert [names(told[version]) for version in (1, 2, 3, 4)] == [["a", "b", "m"], ["b"], ["b"], []]
+    for change in (segment("b", bought), ("segment", "b", None), journey("k"), journey("j", "No")):
+        changed = advance(program, 5, [change])
+        assert changed.added_since(4) is None
+        assert changed.added_since(5) == ()
+    again = advance(advance(program, 5, [("segment", "b", None)]), 6, [steps[3][0]])
+    assert again.added_since(4) is None, "it was another one"
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 40)), min_size=1, max_size=25))
+def test_who_catches_up_with_new_segments_is_as_who_is_evaluated_anew(
+    deeds: list[tuple[int, int]],
+) -> None:
+    def live(by_parts: bool) -> list[bytes]:
+        town = Town("segment: a\nwhen: {event: Bought, at_least: 2, within: 10d}")
+        with pytest.MonkeyPatch.context() as patch:
+            if not by_parts:
+                patch.setattr(profile, "catch_up", profile.refresh)
+            for number, (what, hours) in enumerate(deeds):
+                if number == len(deeds) // 3:
+                    town.define(
+                        "segment: b\nwhen: {event: Bought, at_least: 1, within: 3d}\n---\n"
+                        "segment: c\nwhen: {all: [{segment: a}, {trait: plan, is: pro}]}"
+                    )
+                if number == len(deeds) * 2 // 3:
+                    town.define("segment: d\nwhen: {not: {segment: b}}")
+                town.now += hours * 3_600_000
+                user = "ann" if what % 2 else "bob"
+                if what < 4:
+                    town.track("Bought", user)
+                else:
+                    town.identify(user, plan="pro" if hours % 2 else "free")
+        names_ = [user for user in ("ann", "bob") if town.shard.peek(f"w/user/{user}") is not None]
+        return [town.person(user).pack() for user in names_]
+
+    assert live(by_parts=True) == live(by_parts=False)
