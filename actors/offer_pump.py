@@ -5,7 +5,7 @@ carried it has returned. So whatever comes in the meantime is added to what wait
 events loses it.
 
 A call carries the offers of all shards of the host, because it costs the same however little it
-carries: some milliseconds of CPU over both ends, as much as the sender needs for a thousand
+carries, by Ray some milliseconds of CPU over both ends, as much as the sender needs for a thousand
 messages. Each shard has its epoch, its time and its lanes' versions in it, and an answer of its
 own. For the same reason a call that had little to carry is followed by a rest as long as the call:
 on a busy machine calls take long, and twice as much is gathered; on an idle one the rest is over
