@@ -1,8 +1,9 @@
 """What shards offer to a sender, and what they take back.
 
 Every message gets one byte for an answer, and each shard an answer of its own. Nothing is written
-here but the newest epoch of a shard, before anything of it is taken: a sender that has seen a newer
-owner refuses the older one, also after a restart.
+here but the newest epoch of a shard. The ledger has it before anything of it leaves, since what
+leaves is written after it: a sender that has seen a newer owner refuses the older one, also after a
+restart.
 """
 
 from collections.abc import Sequence
