@@ -1,5 +1,6 @@
 """Erasing, suppressing, exporting and consents over the contract, and what the files still hold."""
 
+import asyncio
 import json
 import sqlite3
 from pathlib import Path
@@ -34,6 +35,10 @@ async def meet_ann(client: Client) -> None:
     said = p.SetConsentsRequest.Consent(channel="sms", topic="all", status="subscribed")
     request = p.SetConsentsRequest(name="users/ann", consents=[said], by="the shop's page")
     assert (await client.profiles.SetConsents(request)).outcome == Reason.ACCEPTED
+    visitor = {"type": "anonymous", "id": "visitor", "state": "merged"}
+    async with asyncio.timeout(60):  # the visitor lives in another shard, and hears of it later
+        while visitor not in (await export(client))["identifiers"]:
+            await asyncio.sleep(0)
 
 
 async def export(client: Client, name: str = "users/ann") -> dict[str, Any]:
