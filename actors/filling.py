@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from actors.filling_ease import LOOK_S, Ease
 from actors.filling_pace import Slices, WorkPace
 from actors.past import Past
+from actors.past_reading import PastReader
 from engine import commands, limits
 from engine.errors import Unavailable
 from engine.slots import catalog_key
@@ -62,17 +63,28 @@ class Filling:
         runners: The shards of the host.
         shards: How many there are in all.
         between: Called after each slice, on the loop.
+        elsewhere: See `Past`, for a shard.
     """
 
     def __init__(
-        self, runners: Mapping[int, "ShardRunner"], shards: int, between: Callable[[], None]
+        self,
+        runners: Mapping[int, "ShardRunner"],
+        shards: int,
+        between: Callable[[], None],
+        elsewhere: Callable[[int], PastReader] | None = None,
     ) -> None:
         self._runners = runners
-        # Not the archive's thread: a reading may take long, and rests most of the time.
+        # Not the archive's thread: a reading may take long.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="past")
         self._ease = Ease([runner.stats for runner in runners.values()])
         self._past = {
-            index: Past(runner, shards, self._thread, self._ease)
+            index: Past(
+                runner,
+                shards,
+                self._thread,
+                self._ease,
+                None if elsewhere is None else elsewhere(index),
+            )
             for index, runner in runners.items()
         }
         self._is_filling = False
@@ -112,7 +124,7 @@ class Filling:
             self._is_filling = False
 
     def stop(self) -> None:
-        """Ends what is under way in the thread; the task is the owner's to cancel."""
+        """Ends readings that are under way; the task is the owner's to cancel."""
         for past in self._past.values():
             past.stop()
         self._thread.shutdown(wait=True, cancel_futures=True)

@@ -18,6 +18,7 @@ from actors import host_protocol, queries
 from actors.clock import Clock
 from actors.dispatch import Dispatcher
 from actors.filling import Filling
+from actors.past_reading import PastReader
 from actors.shard_runner import ShardRunner
 from actors.store.base import ShardStore
 from actors.sweeping import Sweeping
@@ -40,6 +41,7 @@ class Host:
         hot_entities: See `Shard`.
         make_shard: See `ShardRunner`.
         making_state: See `ShardRunner`.
+        past: See `Filling`'s `elsewhere`.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Host:
         hot_entities: int = limits.HOT_ENTITIES,
         make_shard: type[Shard] = Shard,
         making_state: AbstractContextManager[object] | None = None,
+        past: Callable[[int], PastReader] | None = None,
     ) -> None:
         self.name = name
         self.clock = clock
@@ -82,7 +85,7 @@ class Host:
         self._feed_lines: list[list[Any]] = []
         self._watched_until = 0.0
         self._feed_news = asyncio.Event()
-        self._filling = Filling(self.runners, shards, self.collect_feed)
+        self._filling = Filling(self.runners, shards, self.collect_feed, past)
         self._sweeping = Sweeping(self.runners)
         self._refreshing: asyncio.Task[None] | None = None
         self._forgetting: asyncio.Task[None] | None = None

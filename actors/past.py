@@ -1,64 +1,36 @@
 """The past of new windows and computed traits: read from the archive and journal, beside the work.
 
-A thread reads, and rests most of the time; what it finds goes to the shard as commands, a few
-people at a time (`actors.filling_pace`), so an event never waits long for either. All that grows
-with the number of people is done in the thread, down to forgetting it. When everything is in, a
-command says so to an entity of the shard (`engine.history.marker_key`); a crash before that begins
-it again, which does no harm.
+Another process reads (`actors.past_process`; a past so short that to start one would cost more is
+read in a thread), and what it finds goes to the shard as commands, a few people at a time
+(`actors.filling_pace`), so an event never waits long for either. When everything is in, a command
+says so to an entity of the shard (`engine.history.marker_key`); a crash before that begins it
+again, which does no harm.
 """
 
 import asyncio
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import contextlib
+from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from actors.filling_ease import Ease
-from actors.filling_pace import Slices, WorkPace
-from actors.store.base import Entry
+from actors.filling_pace import Slices
+from actors.past_reading import PastReader, Wanted, some
+from actors.past_thread import PastThread
 from engine import commands, limits
 from engine.commands import Command
 from engine.computed.definition import ComputedTrait
-from engine.computed.retelling import New, Retelling, Version
+from engine.computed.retelling import New, Version
 from engine.conditions.windows import Window
 from engine.definition_kinds import TRAIT
 from engine.errors import Unavailable
-from engine.history import FILLED, History, can_be_filled, marker_key
-from engine.slots import slots_of
+from engine.history import FILLED, can_be_filled, marker_key
 
 if TYPE_CHECKING:
     from actors.shard_runner import ShardRunner
 
 _BACK: Final = "\x1f\x1f"  # before how far back a window was filled, in what is remembered of it
-
-
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    """What is to be filled.
-
-    Attributes:
-        workspace: Whose.
-        windows: The windows that are not.
-        news: The computed traits that are not, by the version that brought them.
-        versions: All versions of the workspace's definitions.
-        parts: The slots, in parts whose people are told again together.
-        upto: The last entry to read: what comes after it the windows and traits see for themselves.
-    """
-
-    workspace: str
-    windows: list[Window]
-    news: list[New]
-    versions: list[Version]
-    parts: list[range]
-    upto: int
-
-    @property
-    def readings(self) -> int:
-        """How often all will be read, if no window has too much in it."""
-        return bool(self.windows) + len(self.news) * len(self.parts)
 
 
 class Past:
@@ -67,25 +39,34 @@ class Past:
     Args:
         runner: The shard.
         shards: How many there are.
-        thread: Where it reads.
+        thread: Where the reader is waited for.
         ease: Of the host.
+        elsewhere: Reads a long past, if there is another process to do it.
 
     Attributes:
         read: Which part of the past is read, from 0 to 1.
     """
 
-    def __init__(self, runner: "ShardRunner", shards: int, thread: Executor, ease: Ease) -> None:
+    def __init__(
+        self,
+        runner: "ShardRunner",
+        shards: int,
+        thread: Executor,
+        ease: Ease,
+        elsewhere: PastReader | None = None,
+    ) -> None:
         self.read = 1.0
         self._runner = runner
         self._shards = shards
         self._thread = thread
-        self._stopping = threading.Event()
         self._ease = ease
-        self._pace = WorkPace(ease)
+        self._here: PastReader = PastThread(runner, ease)
+        self._elsewhere = elsewhere or self._here
 
     def stop(self) -> None:
         """Ends a reading that is under way."""
-        self._stopping.set()
+        self._here.stop()
+        self._elsewhere.stop()
 
     def is_missing(self, workspace: str) -> bool:
         """Whether a window or trait of a workspace is not filled, or one that was is gone."""
@@ -105,36 +86,61 @@ class Past:
         slices = Slices(self._runner, self._ease)
         people = 0
         self.read = 0.0
+        found = self._found(wanted)
         try:
-            found = self._found(wanted)
-            while batch := await self._beside(partial(_some, found, slices.people)):
+            while batch := await self._beside(found, slices.people):
                 await slices.admit(batch)
                 people += len(batch)
             marker = marker_key(workspace, self._runner.shard.index, self._shards)
             await slices.admit([commands.filled(marker, labels)])
         finally:
             self.read = 1.0
+            with contextlib.suppress(RuntimeError):  # there is no thread any more, nor a reading
+                self._thread.submit(found.close)
         return people
+
+    def _found(self, wanted: Wanted) -> Generator[Command]:
+        if wanted.readings:
+            is_short = wanted.upto <= limits.FILL_ENTRIES_HERE
+            reader = self._here if is_short else self._elsewhere
+            yield from reader.found(wanted, self._tell)
+
+    async def _beside(self, found: Iterator[Command], people: int) -> list[Command]:
+        return await asyncio.get_running_loop().run_in_executor(
+            self._thread, partial(some, found, people)
+        )
+
+    def _tell(self, read: float) -> None:
+        self.read = read
 
     # --- what is wanted, and what is there --------------------------------------------------
 
-    def _wanted(self, workspace: str) -> _Wanted:
+    def _wanted(self, workspace: str) -> Wanted:
         runner, filled = self._runner, self._filled(workspace)
+        shard = runner.shard
         windows = [
-            window
+            window.name
             for window in self._windows(workspace).values()
             if can_be_filled(window) and not _reaches(filled, window)
         ]
         traits = [one for label, one in self._traits(workspace).items() if label not in filled]
         rows = [row for row in runner.store.definitions() if row.workspace == workspace]
         versions = [Version(row.version, row.seq, row.documents) for row in rows]
-        if not {trait.since for trait in traits} <= {one.version for one in versions}:
+        program = shard.programs.get(workspace)
+        if program is not None and program.version not in {each.version for each in versions}:
             raise Unavailable(f"the definitions of {workspace} are not stored yet")
         brought = {trait.since for trait in traits}
         news = [self._new(workspace, v, traits) for v in versions if v.version in brought]
-        slots = slots_of(runner.shard.index, self._shards)
-        parts = list(_in_parts(slots, runner.shard.entities))
-        return _Wanted(workspace, windows, news, versions, parts, runner.shard.seq)
+        return Wanted(
+            workspace,
+            tuple(windows),
+            tuple(news),
+            tuple(versions),
+            (shard.index, self._shards),
+            shard.entities,
+            shard.seq,
+            shard.secret,
+        )
 
     def _new(self, workspace: str, since: Version, traits: list[ComputedTrait]) -> New:
         documents = self._runner.shard.programs[workspace].documents
@@ -162,59 +168,6 @@ class Past:
         marker = self._runner.shard.peek(key)
         return set(marker.state.get(FILLED, ())) if marker else set()
 
-    # --- in the thread ----------------------------------------------------------------------
-
-    async def _beside(self, work: Callable[[], list[Command]]) -> list[Command]:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
-
-    def _found(self, wanted: _Wanted) -> Iterator[Command]:
-        """A `commands.fill` for each person of whom something is found; reads as it is asked."""
-        done = 0
-        slots = slots_of(self._runner.shard.index, self._shards)
-        left = slots if wanted.windows else range(0)
-        while left:
-            history = History(wanted.workspace, wanted.windows, left, limits.FILL_TIMES)
-            self._read(wanted, partial(_read_into, history), done)
-            left = range(history.slots.stop, slots.stop)
-            yield from history.found()
-            del history  # here, in the thread: it may be large
-            done = int(not left)
-        for new in wanted.news:
-            for part in wanted.parts:
-                place = self._runner.shard.index, self._shards
-                told = Retelling(wanted.workspace, new, wanted.versions, place, part)
-                told.secret = self._runner.shard.secret
-                self._read(wanted, partial(_tell, told), done)
-                yield from told.found()
-                del told
-                done += 1
-        self.read = 1.0
-
-    def _read(self, wanted: _Wanted, take: Callable[[Entry], Iterable[bool]], done: int) -> None:
-        """Reads what is kept, as long as it is asked for, and rests between.
-
-        Args:
-            wanted: What is to be filled.
-            take: Takes an entry in, piece by piece; says of each whether to go on.
-            done: How many readings were before.
-        """
-        first = 0
-        self._pace.resumed()
-        for entry in self._runner.store.history():
-            first = first or entry.seq
-            if entry.seq > wanted.upto:
-                return
-            for goes_on in take(entry):
-                if self._stopping.is_set():
-                    raise Unavailable("the host is closing")
-                if not goes_on:
-                    return
-                if rest_s := self._pace.rest_s():
-                    read = (entry.seq - first) / max(1, wanted.upto - first)
-                    self.read = (done + read) / wanted.readings
-                    self._stopping.wait(rest_s)
-                    self._pace.resumed()
-
 
 def _label(window: Window) -> str:
     """What is remembered of a window: its name, and how far back it was filled if not for ever."""
@@ -229,31 +182,3 @@ def _reaches(filled: set[str], window: Window) -> bool:
     return bool(window.horizon_ms) and any(
         name == window.name and int(back) >= window.horizon_ms for name, sep, back in backs if sep
     )
-
-
-def _in_parts(slots: range, entities: int) -> Iterator[range]:
-    """Slots in so many parts that not too many people are in one."""
-    parts = min(len(slots), -(-max(entities, 1) // limits.FILL_TOLD))
-    for part in range(parts):
-        yield slots[part * len(slots) // parts : (part + 1) * len(slots) // parts]
-
-
-def _some(found: Iterator[Command], people: int) -> list[Command]:
-    """The next few people; fewer if much was found of them, none if it was all."""
-    batch: list[Command] = []
-    size = 0
-    for command in islice(found, people):
-        batch.append(command)
-        size += len(command[2]) + len(command[3])
-        if size >= limits.FILL_BYTES:
-            break
-    return batch
-
-
-def _read_into(history: History, entry: Entry) -> Iterator[bool]:
-    for _ in history.read_in_pieces(entry.now_ms, entry.mode, entry.payload):
-        yield True
-
-
-def _tell(told: Retelling, entry: Entry) -> Iterator[bool]:
-    yield told.read(entry.seq, entry.now_ms, entry.mode, entry.payload)

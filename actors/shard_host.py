@@ -8,6 +8,7 @@ the new one apart.
 import asyncio
 import logging
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from actors.dispatch import Dispatcher
 from actors.host import Host
 from actors.metrics import HostMetrics
 from actors.opening import Opening
+from actors.past_process import PastProcess
 from actors.router import Router
 from actors.store.archive import ArchivePolicy
 from actors.store.base import ShardStore
@@ -97,6 +99,7 @@ class ShardHostProcess:
             host = Host(
                 self._name, stores, settings["shards"], clock, dispatcher, self._fail,
                 settings["hot_entities"], self.make_shard, self._freezes,
+                partial(PastProcess, Path(settings["store"])),
             )  # fmt: skip
             tables = TableFiles(Path(settings["store"]))
             for runner in host.runners.values():

@@ -21,7 +21,7 @@ from bench.measured import MeasuredInstance
 ROUNDS = 3
 EVENTS = 300_000
 USERS = 100_000
-MESSAGES = 60_000
+MESSAGES = 100_000
 RECOVERY_PROFILES = 100_000
 OUT = Path(__file__).parent / "out.json"
 

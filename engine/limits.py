@@ -226,6 +226,7 @@ FILL_TIMES: Final = 2_000_000  # of the past that one reading of the archive hol
 FILL_TOLD: Final = 50_000  # people whose past is told again in memory at one time
 FILL_PEOPLE: Final = 100  # who are evaluated, or whose past is put in, in one step; at most
 FILL_BYTES: Final = 64 * 1024  # of what was found that one step puts in
+FILL_ENTRIES_HERE: Final = 500  # the longest past that a host reads itself
 FILL_AGAIN_S: Final = 60.0  # after how long the past is read again that could not be read,
 FILL_LONGEST_S: Final = 3_600.0  # and after how long at most: each time it is twice as long
 REFRESH_PAUSE_S: Final = 0.5  # how often new definitions are looked for

@@ -1,0 +1,238 @@
+"""The past, read by a real process beside a host of this one, on real stores."""
+
+import asyncio
+import functools
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgpack
+import psutil
+import pytest
+
+from actors import checkpoint_pace
+from actors.host import Host
+from actors.past_main import Pace
+from actors.past_process import PastProcess
+from actors.past_reading import Wanted
+from actors.store.archive import ArchivePolicy
+from actors.store.errors import StoreError
+from engine import commands, limits
+from engine.commands import Command
+from engine.computed.retelling import New, Version
+from engine.errors import Unavailable
+from engine.reasons import Reason
+from tests.support import local_engine
+from tests.support.local_engine import LocalEngine
+
+PEOPLE = 20
+DEFINITIONS = """
+trait: revenue
+compute: {sum: {event: Order Completed, property: total}}
+---
+segment: buyers
+when: {event: Order Completed, at_least: 3}
+---
+segment: rich
+when: {trait: revenue, at_least: 16}
+"""
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Hosts with the real reader, and checkpoints that never rest."""
+    monkeypatch.setattr(checkpoint_pace, "ROUND_S", 0.02)
+    monkeypatch.setattr(checkpoint_pace, "_WAKE_S", 0.0)
+    monkeypatch.setattr(limits, "REFRESH_PAUSE_S", 0.005)
+    monkeypatch.setattr(limits, "FILL_ENTRIES_HERE", 0)
+    monkeypatch.setattr(limits, "FILL_AGAIN_S", 0.01)
+    monkeypatch.setattr(limits, "FILL_LONGEST_S", 0.01)
+    past = functools.partial(PastProcess, tmp_path)
+    monkeypatch.setattr(local_engine, "Host", functools.partial(Host, past=past))
+
+
+def engine_of(directory: Path) -> LocalEngine:
+    engine = LocalEngine(directory, shards=2)
+    engine.store.policy = ArchivePolicy(file_entries=3)
+    return engine
+
+
+async def four_orders_each(engine: LocalEngine) -> None:
+    """The same whenever it is called."""
+    for at in range(4):
+        batch: list[Command] = [
+            commands.event(
+                f"default/user/u{n}", f"m{at}-{n}", commands.TRACK, "Order Completed", 1,
+                msgpack.packb({"total": 4}),
+            )
+            for n in range(PEOPLE)
+        ]  # fmt: skip
+        assert set(await engine.submit(batch)) <= {Reason.ACCEPTED, Reason.DUPLICATE}
+
+
+async def archived(engine: LocalEngine) -> None:
+    while not sum(
+        [await runner.archive() for h in engine.hosts.values() for runner in h.runners.values()]
+    ):
+        await four_orders_each(engine)
+
+
+async def told(engine: LocalEngine) -> list[dict[str, object]]:
+    await asyncio.sleep(0.02)  # others are to work, too
+    args = {"workspace": "default", "segment": "rich"}
+    return await engine.router.broadcast("segment", args)
+
+
+async def until_filled(engine: LocalEngine) -> None:
+    while not all(one["filled"] and not one["error"] for one in await told(engine)):
+        pass
+
+
+async def everybody_has_their_past(engine: LocalEngine) -> None:
+    for n in range(PEOPLE):
+        person = await engine.query("profile", f"default/user/u{n}", workspace="default")
+        assert person["traits"]["revenue"] == 16, n
+        assert {"rich", "buyers"} <= set(person["segments"])
+
+
+def readers() -> list[psutil.Process]:
+    """The readers that this process has started."""
+    return [
+        child
+        for child in psutil.Process().children()
+        if child.status() != psutil.STATUS_ZOMBIE and "actors.past_main" in child.cmdline()
+    ]
+
+
+async def test_everybody_gets_their_past_and_no_reader_is_left(tmp_path: Path) -> None:
+    engine = engine_of(tmp_path)
+    async with engine:
+        await four_orders_each(engine)
+        await archived(engine)
+        await engine.apply(DEFINITIONS)
+        await until_filled(engine)
+        await everybody_has_their_past(engine)
+        assert all(one["read"] == 1 for one in await told(engine))
+    assert not engine.failures
+    assert not readers()
+
+
+async def test_a_reader_stands_back_and_is_replaced_when_it_is_killed(tmp_path: Path) -> None:
+    engine, killed = engine_of(tmp_path), 0
+    async with engine:
+        await four_orders_each(engine)
+        await engine.apply(DEFINITIONS)
+        while killed < 2:
+            for reader in readers():
+                if reader.nice() == 10:
+                    reader.kill()
+                    killed += 1
+            await told(engine)
+        while not any("ended with -9" in str(one["error"]) for one in await told(engine)):
+            pass
+        await until_filled(engine)
+        await everybody_has_their_past(engine)
+    assert not engine.failures
+
+
+async def test_a_damaged_archive_is_told_in_words_and_tried_again(tmp_path: Path) -> None:
+    engine = engine_of(tmp_path)
+    async with engine:
+        await four_orders_each(engine)
+        await archived(engine)
+        good = {path: path.read_bytes() for path in sorted(tmp_path.rglob("*.zst"))}
+        for path, data in good.items():
+            path.write_bytes(data[:-20])
+        await engine.apply(DEFINITIONS)
+        while not any("cannot be decompressed" in str(one["error"]) for one in await told(engine)):
+            pass
+        for path, data in good.items():
+            path.write_bytes(data)
+        await until_filled(engine)
+        await everybody_has_their_past(engine)
+    assert not engine.failures
+
+
+async def test_a_host_that_stops_takes_its_reader_along(tmp_path: Path) -> None:
+    engine = engine_of(tmp_path)
+    async with engine:
+        await four_orders_each(engine)
+        await engine.apply(DEFINITIONS)
+        while not readers():
+            await told(engine)
+        await engine.crash_host()
+        assert not readers()
+        await engine.start_host()
+        await until_filled(engine)
+        await everybody_has_their_past(engine)
+    assert not engine.failures
+
+
+def some_wanted() -> Wanted:
+    since = Version(2, 9, b"\x90")
+    news = New(
+        since, {"revenue": {"sum": {"event": "Paid", "property": "total"}}}, {"revenue": "x"}
+    )
+    return Wanted("w", ("a", "b"), (news,), (Version(1, 1, b"\x90"), since), (0, 2), 7, 11, b"s")
+
+
+def test_what_is_wanted_survives_the_way_to_a_process() -> None:
+    wanted = some_wanted()
+    assert Wanted.unpack(wanted.pack()) == wanted
+    assert wanted.readings == 2
+
+
+def test_a_store_that_is_not_there_is_told_as_such(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="holds no store"):
+        list(PastProcess(tmp_path / "no", 0).found(some_wanted(), print))
+
+
+def test_a_reader_that_was_stopped_before_it_began_reads_nothing(tmp_path: Path) -> None:
+    reader = PastProcess(tmp_path, 0)
+    reader.stop()
+    with pytest.raises(Unavailable, match="closing"):
+        list(reader.found(some_wanted(), print))
+    assert not readers()
+
+
+@pytest.fixture
+def orphan(tmp_path: Path) -> Iterator[psutil.Process]:
+    """A reader whose host was killed (-9) while it waited to be told what to read."""
+    code = (
+        "import subprocess, sys, time\n"
+        "reader = subprocess.Popen([sys.executable, '-m', 'actors.past_main', sys.argv[1], '0'],"
+        " stdin=subprocess.PIPE, stdout=subprocess.PIPE)\n"
+        "print(reader.pid, flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    host = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
+    assert host.stdout is not None
+    reader = psutil.Process(int(host.stdout.readline()))
+    host.send_signal(signal.SIGKILL)
+    host.wait()
+    host.stdout.close()
+    yield reader
+    if reader.is_running():
+        reader.kill()
+
+
+def test_a_reader_does_not_outlive_its_host(orphan: psutil.Process) -> None:
+    orphan.wait(timeout=60)
+
+
+def test_a_reader_rests_when_it_had_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s, cpu_s, slept = 0.0, 0.0, list[float]()
+    monkeypatch.setattr(time, "perf_counter", lambda: now_s)
+    monkeypatch.setattr(time, "thread_time", lambda: cpu_s)
+    monkeypatch.setattr(time, "sleep", slept.append)
+    pace = Pace()
+    for took_s, own_s in ((0.001, 0.001), (0.1, 0.1), (0.11, 0.1), (0.5, 0.1)):
+        now_s += took_s
+        cpu_s += own_s
+        pace.rest()
+    assert slept == pytest.approx([0.0, 0.05, 0.4])
