@@ -170,6 +170,7 @@ def receipt(
     detail: str = "",
     provider_id: str = "",
     more: Sequence[Outcome] = (),
+    took_ms: int = UNKNOWN,
 ) -> Command:
     """What became of a message, told by a sender.
 
@@ -187,10 +188,13 @@ def receipt(
         detail: Words for a person, with the evidence if it was blocked.
         provider_id: The carrier's id of the message.
         more: What became of it after that, in order, as if each had come in a receipt of its own.
+        took_ms: If the reason is the carrier's answer: how long before that it was given the
+            message, as if SENDING had come in a receipt of its own at that time. UNKNOWN: the
+            reason is no such answer, or SENDING was told.
     """
     return (
         RECEIPT, key, message_id, reason, at_ms, settle, carrier, lane, code, detail, provider_id,
-        more,
+        more, took_ms,
     )  # fmt: skip
 
 

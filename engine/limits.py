@@ -297,6 +297,8 @@ SUBMIT_MESSAGES: Final = 512
 SENT_IDS: Final = 500_000
 SENT_IDS_MS: Final = 3_600_000
 LANE_IN_FLIGHT_MESSAGES: Final = 4 * SUBMIT_MESSAGES
+SENDING_UNTOLD_MS: Final = 2_000  # how long a carrier has a message before its shard is told so
+ATTEMPT_RECEIPTS: Final = 50_000  # waiting in a sender; past it no attempts are told, only ends
 EARLY_RECEIPTS: Final = 8 * LANE_IN_FLIGHT_MESSAGES  # of a lane: waiting for their message's result
 SANDBOX_UNTOLD: Final = 8 * LANE_IN_FLIGHT_MESSAGES  # receipts told and not yet journaled
 PHONE_NUMBERS: Final = 100_000  # read numbers whose reading is kept
@@ -376,6 +378,9 @@ FRAUD_BLOCKS: Final = 20_000  # that stand or have stood lately
 FRAUD_SNAPSHOT_NODES: Final = 5_000  # the newest that a restart knows
 FRAUD_SAFE: Final = 1_000  # numbers and prefixes on a safe list
 FRAUD_FACT_CHARS: Final = 100  # of an address or a device
+FRAUD_DELAY_MS: Final = 24 * 3_600_000  # how long a message may wait to be looked at again
+FRAUD_DELAY_LEAST_MS: Final = 60_000
+FRAUD_DELAYED: Final = 10_000  # messages of a sender that wait so; past it they are challenged
 
 # In a store, for each open file: what SQLite may keep in memory, of the disk, and read at a time.
 STORE_CACHE_BYTES: Final = 16 * 1024 * 1024

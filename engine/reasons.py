@@ -86,6 +86,7 @@ class Reason(IntEnum):
 
     # More of a message's life.
     SCHEDULED = 130
+    SENDING = 131
     REVOKED = 132
     PARTIALLY_DELIVERED = 136
 
@@ -96,5 +97,6 @@ class Reason(IntEnum):
     # What the fraud guard has against a message, beside FRAUD_BLOCKED.
     FRAUD_CHALLENGED = 146
     FRAUD_SHADOWED = 147
+    FRAUD_DELAYED = 148
 
     COMPLAINED = 151

@@ -109,6 +109,7 @@ class MessageBook:
         carrier: str = "",
         code: str = "",
         detail: str = "",
+        took_ms: int = commands.UNKNOWN,
     ) -> None:
         """The last word on a held message: its shard is told, then it is settled.
 
@@ -119,12 +120,14 @@ class MessageBook:
             carrier: The carrier that was asked.
             code: The carrier's own code.
             detail: Words for a person.
+            took_ms: See `commands.receipt`.
         """
         self.outcomes[reason] += 1
         self.reporter.add(
             message.shard,
             commands.receipt(
                 message.key, message.id, reason, at_ms, True, carrier, message.lane, code, detail,
+                took_ms=took_ms,
             ),
         )  # fmt: skip
 

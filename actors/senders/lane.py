@@ -28,7 +28,8 @@ from actors.senders.lane_health import LaneHealth
 from actors.senders.lane_overflow import Overflow
 from actors.senders.lane_shared import Shared
 from actors.senders.receipts import LaneReceipts
-from engine import backoff, limits
+from actors.senders.screen_looks import SecondLook
+from engine import backoff, commands, limits
 from engine.lanes.definition import Lane
 from engine.lanes.lane_limits import LaneLimits
 from engine.lanes.queue import LaneQueue, QueuedMessage
@@ -74,6 +75,7 @@ class LaneRunner:
         self._shared = shared
         self._health = LaneHealth(lane, f"{shared.seed}{key}", self.limits.slow)
         self._aside = Aside()
+        self._delayed = Aside()  # by the fraud guard; they have no place in the queue
         self._turns: Turns | None = None
         self._contender = Contender(self.workspace, self.queue.busy, self._hindered, self.wake)
         self._overflow = Overflow(self.queue, self._aside, self._health, self.counts, self._finish)
@@ -121,14 +123,18 @@ class LaneRunner:
     def cancel(self, message_id: str) -> QueuedMessage | None:
         """Takes a message back that has not left; None if it has, or is not here."""
         message = self._shared.book.held.get(message_id)
+        self._shared.screen.looks.end(message_id)
         if message is not None and self.queue.cancel(message):
             return message
-        return self._aside.cancel(message_id)
+        return self._aside.cancel(message_id) or self._delayed.cancel(message_id)
 
     def remove(self) -> None:
         """The lane is defined no more: what waits in it has no route."""
         self.defined = False
-        for message in self.queue.clear() + self._aside.pull(lambda _: True):
+        waiting = self.queue.clear()
+        for aside in (self._aside, self._delayed):
+            waiting += aside.pull(lambda _: True)
+        for message in waiting:
             self._finish_removed(message)
         self._leave_turns()
 
@@ -159,6 +165,7 @@ class LaneRunner:
             "waiting": self.queue.depths(),
             "retrying": self._aside.timed,
             "waiting_for_value": len(self._aside) - self._aside.timed,
+            "delayed": len(self._delayed),
             "in_flight": self._flight.messages,
             "limits": [list(each) for each in self.limits.used(now_ms)],
             "values": self.limits.values(),
@@ -213,6 +220,9 @@ class LaneRunner:
                 for message in self._aside.due(now_ms):
                     self.queue.put_back(message)
                 self.queue.outside = len(self._aside)
+            if len(self._delayed):
+                for message in self._delayed.due(now_ms):
+                    self._look_again(message)
             if self.carrier is None:
                 self._refuse_all()
                 return None
@@ -251,7 +261,8 @@ class LaneRunner:
 
     def _give(self, carrier: Carrier, taken: list[QueuedMessage], now_ms: int) -> None:
         """Sends off a batch: what the guard lets through."""
-        messages = self._shared.screen.pass_through(taken, self.lane, now_ms, self._finish)
+        screen = self._shared.screen
+        messages = screen.pass_through(taken, self.lane, now_ms, self._finish, self._delay)
         if len(messages) < len(taken) and self.limits.keyed:
             passed = {message.id for message in messages}
             for message in taken:
@@ -267,7 +278,7 @@ class LaneRunner:
             self._expire(each)
         if message is None:
             self._leave_turns()
-            return self._aside.next_ms()
+            return _earliest(self._aside.next_ms(), self._delayed.next_ms())
         if message.units > self.limits.largest:
             self.queue.cancel(message)
             why = f"its {message.units} segments can never fit into the limit of"
@@ -291,8 +302,9 @@ class LaneRunner:
             late = self._aside.pull(lambda message: message.expires_ms <= now_ms)
             for message in self.queue.expire(now_ms) + late:
                 self._expire(message)
-        ends = (until_ms, self._aside.next_ms(), self._swept_ms + _SWEEP_MS)
-        return min(at_ms for at_ms in ends if at_ms is not None)
+        next_ms = _earliest(until_ms, self._aside.next_ms(), self._delayed.next_ms())
+        sweep_ms = self._swept_ms + _SWEEP_MS
+        return sweep_ms if next_ms is None else min(next_ms, sweep_ms)
 
     # Limits that do not let a message wait in front of the lane.
 
@@ -309,6 +321,25 @@ class LaneRunner:
         if limit.waits or not self._overflow.at_limit(message, limit, blocked.ready_ms):
             self._aside.behind(message, blocked)
         return False
+
+    # Messages that the fraud guard looks at twice.
+
+    def _delay(self, message: QueuedMessage, look: SecondLook) -> None:
+        """Lets a message wait for another look; its shard is told why, again after a restart."""
+        self.counts["fraud_delayed"] += 1
+        self._delayed.until(message, min(look.until_ms, message.expires_ms))
+        told = commands.receipt(
+            message.key, message.id, Reason.FRAUD_DELAYED, look.since_ms, False, "", message.lane,
+            look.code, look.why,
+        )  # fmt: skip
+        self._shared.book.reporter.add(message.shard, told)
+
+    def _look_again(self, message: QueuedMessage) -> None:
+        """It has waited: it goes on, and the guard looks at it when it is about to leave."""
+        if message.last or self.away is None:
+            self.queue.put_back(message)
+        else:
+            self._finish(message, self.away[0], message.code, self.away[1])
 
     def _undelivered(self, message_id: str) -> None:
         """A receipt says that a message never came: a code that did not says nothing of fraud."""
@@ -389,6 +420,7 @@ class LaneRunner:
 
     def _finish(self, message: QueuedMessage, reason: Reason, code: str, detail: str) -> None:
         now_ms = self._shared.clock.now_ms()
+        self._shared.screen.looks.end(message.id)
         self.counts[OUTCOME_NAMES[reason]] += 1
         self._shared.book.finish(message, reason, now_ms, self.lane.carrier, code, detail)
 
@@ -401,3 +433,8 @@ class LaneRunner:
         if error is not None:
             _log.error("lane %s ends", self.key, exc_info=error)
             self._shared.fail(error)
+
+
+def _earliest(*times_ms: int | None) -> int | None:
+    """The first of some times, if there is any."""
+    return min((at_ms for at_ms in times_ms if at_ms is not None), default=None)

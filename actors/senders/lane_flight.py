@@ -2,11 +2,15 @@
 
 The order of the steps is the law, see `lane`: the ledger has a batch's ids, synced, before the
 carrier gets it, and its results before anybody is told of them.
+
+The one thing that is told before is that the carrier has a message, if its answer is long in
+coming (`limits.SENDING_UNTOLD_MS`). It is no last word, so a crash after it takes nothing back.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from actors.carriers.base import Carrier, SubmitResult
 from actors.senders.lane_health import LaneHealth
@@ -15,6 +19,7 @@ from actors.senders.receipts import LEFT, LaneReceipts
 from actors.senders.submit import results_row, submit, waits_ms
 from actors.store.errors import StoreError
 from actors.store.ledger import BatchRow, ResultsRow
+from engine import commands, limits
 from engine.lanes.circuit import State
 from engine.lanes.definition import Lane
 from engine.lanes.lane_limits import LaneLimits, Reservation
@@ -27,7 +32,9 @@ _log = logging.getLogger("denrei.sender")
 
 
 class _Batch:
-    __slots__ = ("carrier", "id", "lane", "messages", "probe", "reservation")
+    __slots__ = (
+        "carrier", "given_ms", "id", "is_told", "lane", "messages", "probe", "reservation",
+    )  # fmt: skip
 
     def __init__(
         self, id_: int, messages: list[QueuedMessage], reservation: Reservation, probe: bool,
@@ -39,6 +46,8 @@ class _Batch:
         self.probe = probe
         self.carrier = carrier
         self.lane = lane
+        self.given_ms = 0  # when the carrier was given it
+        self.is_told = False  # whether the shards know that
 
 
 class Flight:
@@ -130,7 +139,13 @@ class Flight:
         except StoreError:
             self._limits.release(batch.reservation, shared.clock.now_ms())
             return  # The writer has told the owner, which exits.
-        results = await submit(batch.carrier, batch.lane, batch.messages, shared.codes)
+        batch.given_ms = shared.clock.now_ms()
+        long_ms = batch.given_ms + limits.SENDING_UNTOLD_MS
+        long = shared.clock.call_at(long_ms, partial(self._tell_given, batch))
+        try:
+            results = await submit(batch.carrier, batch.lane, batch.messages, shared.codes)
+        finally:
+            long.cancel()
         returned_ms = shared.clock.now_ms()
         self._limits.stamp(batch.reservation, returned_ms)
         shared.writer.stamp(batch.id, returned_ms)
@@ -147,18 +162,28 @@ class Flight:
             return
         self._tell(batch, row, results, returned_ms)
 
+    def _tell_given(self, batch: _Batch) -> None:
+        """The carrier has had a batch for a while: its shards are told."""
+        carrier = batch.lane.carrier
+        batch.is_told = self._receipts.sending(batch.messages, batch.given_ms, carrier)
+
     def _tell(
         self, batch: _Batch, row: ResultsRow, results: Sequence[SubmitResult], at_ms: int
     ) -> None:
         """The results are synced: tells the shards, and lines up what is tried again."""
         carrier = batch.lane.carrier
-        self._receipts.told(batch.messages, row, at_ms, carrier)
+        took_ms = commands.UNKNOWN if batch.is_told else at_ms - batch.given_ms
+        self._receipts.told(batch.messages, row, at_ms, carrier, took_ms)
+        if Reason.QUEUED in row.reasons:
+            self._receipts.refused(batch.messages, row, at_ms, carrier, took_ms)
         for at, reason in enumerate(row.reasons):
             if reason == Reason.QUEUED:
                 self._again(batch.messages[at], at_ms, waits_ms(results[at]))
             elif reason not in LEFT:
                 code, detail = row.words.get(at, ("", ""))
-                self._shared.book.finish(batch.messages[at], reason, at_ms, carrier, code, detail)
+                self._shared.book.finish(
+                    batch.messages[at], reason, at_ms, carrier, code, detail, took_ms
+                )
         self._receipts.end(batch.id)
 
     def _landed_task(self, task: "asyncio.Task[None]") -> None:

@@ -63,6 +63,15 @@ class LedgerWriter:
         self._work.blocks.append((name, body))
         self._soon()
 
+    def look(self, message_id: str, body: list[Any] | None) -> None:
+        """A message waits for another look of the fraud guard; written at once, not waited for.
+
+        Without a body it waits no more; that goes with the next write.
+        """
+        self._work.looks[message_id] = body
+        if body is not None:
+            self._soon()
+
     def stamp(self, batch: int, returned_ms: int) -> None:
         """When a batch's submit returned; goes with the next write."""
         self._work.returned.append((batch, returned_ms))

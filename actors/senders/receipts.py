@@ -1,9 +1,14 @@
-"""What a lane's carrier tells after the submit: whom a receipt is about, and those that come early.
+"""What a lane tells of what its carrier was given: the answers, and the receipts after them.
 
 A carrier may tell of a delivery before the result of the submit is synced; a quick one nearly
 always does. Nobody may hear of it by then, because the result comes first (see `lane_flight`). So
 an early receipt waits for its message, and both are told in one command: it says what two would
 have said, and costs half of it on the way and in the shard.
+
+For the same reason the time at which the carrier was given a message comes with its answer. Only if
+that is long in coming, the shard is told SENDING first. A message that the carrier refused for now
+is told THROTTLED, since it waits again. Such news of attempts is let go while too much waits to be
+told: of each message the last word is kept, and the next attempt tells anew.
 """
 
 from collections import defaultdict
@@ -98,8 +103,66 @@ class LaneReceipts:
         self._open[batch] = None
         self._newest = batch
 
+    def sending(self, messages: Sequence[QueuedMessage], at_ms: int, carrier: str) -> bool:
+        """Tells of messages that the carrier has had for a while; see `_tell_attempts`.
+
+        Args:
+            messages: The batch.
+            at_ms: When the carrier was given it.
+            carrier: The lane's carrier.
+        """
+        return self._tell_attempts(
+            [
+                (each.shard, commands.receipt(
+                    each.key, each.id, Reason.SENDING, at_ms, False, carrier, each.lane
+                ))
+                for each in messages
+            ]
+        )  # fmt: skip
+
+    def refused(
+        self,
+        messages: Sequence[QueuedMessage],
+        row: ResultsRow,
+        at_ms: int,
+        carrier: str,
+        took_ms: int,
+    ) -> None:
+        """Tells of the messages of a batch that wait again, since they were refused for now.
+
+        Args: As for `told`.
+        """
+        words = row.words
+        self._tell_attempts(
+            [
+                (each.shard, commands.receipt(
+                    each.key, each.id, Reason.THROTTLED, at_ms, False, carrier, each.lane,
+                    *words.get(at, _NO_WORDS), took_ms=took_ms,
+                ))
+                for at, each in enumerate(messages)
+                if row.reasons[at] == Reason.QUEUED
+            ]
+        )  # fmt: skip
+
+    def _tell_attempts(self, told: Sequence[tuple[int, commands.Command]]) -> bool:
+        """Tells shards of attempts; False if there is no room, so that they are let go."""
+        reporter = self._book.reporter
+        if len(reporter) + len(told) > limits.ATTEMPT_RECEIPTS:
+            self._counts["attempts_untold"] += len(told)
+            return False
+        news: _News = defaultdict(list)
+        for shard, command in told:
+            news[shard].append((command, ()))
+        reporter.add_all(news)
+        return True
+
     def told(
-        self, messages: Sequence[QueuedMessage], row: ResultsRow, at_ms: int, carrier: str
+        self,
+        messages: Sequence[QueuedMessage],
+        row: ResultsRow,
+        at_ms: int,
+        carrier: str,
+        took_ms: int,
     ) -> None:
         """Tells of the messages of a batch that have left, or may have.
 
@@ -110,6 +173,7 @@ class LaneReceipts:
             row: Its results, synced.
             at_ms: When the submit returned.
             carrier: The lane's carrier.
+            took_ms: How long the submit took; UNKNOWN if SENDING was told.
         """
         book, early, words = self._book, self._early, row.words
         news: _News = defaultdict(list)
@@ -128,7 +192,7 @@ class LaneReceipts:
                 more, deliveries, final = self._together(message.id, waited)
             command = commands.receipt(
                 message.key, message.id, reason, at_ms, True, carrier, message.lane, code, detail,
-                provider_id, more,
+                provider_id, more, took_ms,
             )  # fmt: skip
             news[message.shard].append((command, deliveries))
             if not final:

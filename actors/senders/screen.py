@@ -15,13 +15,14 @@ it from secrets that are there before anything is written.
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from actors.senders.ledger_writer import LedgerWriter
+from actors.senders.screen_looks import SecondLooks, Wait
 from engine import limits
 from engine.fraud import PAID_PHONE_CHANNELS, FraudGuard, Verdict
-from engine.fraud.blocks import BLOCK, CHALLENGE, SHADOW
+from engine.fraud.blocks import BLOCK, CHALLENGE, DELAY, SHADOW, span
 from engine.fraud.guard import NO_FACTS
 from engine.fraud.policy import guard_from
 from engine.issues import DefinitionError
@@ -50,9 +51,21 @@ class Screen:
     Args:
         guard: The fraud guard of this sender.
         writer: The ledger, which keeps what the guard knows.
+        looks: What it knew of messages that wait to be looked at again.
+        now_ms: The time.
+
+    Attributes:
+        looks: The messages that wait so.
     """
 
-    def __init__(self, guard: FraudGuard, writer: LedgerWriter) -> None:
+    def __init__(
+        self,
+        guard: FraudGuard,
+        writer: LedgerWriter,
+        looks: Mapping[str, list[Any]] | None = None,
+        now_ms: int = 0,
+    ) -> None:
+        self.looks = SecondLooks(writer, looks, now_ms)
         self._guard = guard
         self._phones = Phones()
         self._writer = writer
@@ -71,9 +84,14 @@ class Screen:
             _log.exception("the guard of %s is not used", workspace)
 
     def pass_through(
-        self, messages: list[QueuedMessage], lane: Lane, now_ms: int, finish: Finish
+        self,
+        messages: list[QueuedMessage],
+        lane: Lane,
+        now_ms: int,
+        finish: Finish,
+        wait: Wait | None = None,
     ) -> list[QueuedMessage]:
-        """Those that may leave; the others are finished with their reason.
+        """Those that may leave; the others are finished with their reason, or wait.
 
         Cost: 0.3 µs a message to a known number; see `Phones.read` and `FraudGuard.check`.
         """
@@ -81,6 +99,7 @@ class Screen:
             return messages
         stopped: set[str] = set()
         read, check, good = self._phones.read, self._guard.check, Reason.ACCEPTED
+        looks = self.looks
         for message in messages:
             if message.attempt:
                 continue
@@ -90,13 +109,27 @@ class Screen:
                 finish(message, phone.reason, "", phone.why)
                 continue
             message.to = phone.e164
+            look = looks.of(message)
+            if look is not None and wait is not None and now_ms < look.until_ms:
+                stopped.add(message.id)  # a restart found it waiting
+                wait(message, look)
+                continue
             verdict = check(
                 message.workspace, message.channel, message.purpose, phone.e164, now_ms,
                 message.facts or NO_FACTS, phone.kind, follows=message.hop > 0,
+                leave_by_ms=looks.leave_by_ms(message, now_ms) if wait is not None else 0,
             )  # fmt: skip
+            if look is not None:
+                looks.end(message.id)
             if verdict is not None:
                 stopped.add(message.id)
-                finish(message, _REASONS[verdict.action], verdict.code, in_words(verdict))
+                words = in_words(verdict)
+                if verdict.action == DELAY and wait is not None:
+                    wait(message, looks.begin(message, verdict, words, now_ms))
+                    continue
+                if look is not None:
+                    words += f"; it had waited {span(look.until_ms - look.since_ms)}"
+                finish(message, _REASONS[verdict.action], verdict.code, words)
             elif message.purpose == OTP:
                 self._code(message.id, message.workspace, phone.e164, now_ms)
         self._keep(now_ms)

@@ -84,7 +84,7 @@ class SenderCore:
         _seal(guard, ledger)
         guard.restore(state.fraud, state.blocks)
         _seal(guard, ledger)  # a snapshot from before there was a secret brings none
-        self._screen = Screen(guard, self._writer)
+        self._screen = Screen(guard, self._writer, state.looks, now_ms)
         path = ledger.path.with_suffix(".correspondents")
         self._correspondents = Correspondents(path, ledger.hash)
         self._inbound = InboundDesk(report, shards, clock, self._correspondents)

@@ -26,7 +26,7 @@ from typing import Any, Final, NamedTuple
 import apsw
 import msgpack
 
-from actors.store import ledger_draws
+from actors.store import ledger_draws, ledger_looks
 from actors.store.address_hash import AddressHash, new_secret
 from actors.store.connection import open_connection, store_errors, transaction
 from actors.store.errors import ForeignStore
@@ -149,6 +149,7 @@ class LedgerState:
         unclosed: The batches that are not closed.
         uses: What each lane has sent; what has no return time comes with `now`.
         draws: The same for limits that lanes share or that count by value: by meter and value.
+        looks: The messages that wait for the guard to look at them again, by id.
     """
 
     incarnation: int
@@ -160,6 +161,7 @@ class LedgerState:
     unclosed: list[int]
     uses: dict[str, list[Use]]
     draws: dict[str, dict[str, list[Use]]]
+    looks: dict[str, list[Any]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -172,6 +174,7 @@ class LedgerWork:
     closed: list[int] = field(default_factory=list)
     epochs: dict[int, int] = field(default_factory=dict)
     blocks: list[tuple[str, list[Any]]] = field(default_factory=list)
+    looks: dict[str, list[Any] | None] = field(default_factory=dict)
     learnt: dict[str, list[Use]] = field(default_factory=dict)
     fraud: list[Any] | None = None
 
@@ -208,7 +211,9 @@ class Ledger:
             raise
         try:
             with store_errors(path, "open"):
-                self._connection.execute(_SCHEMA + ledger_draws.SCHEMA).fetchall()
+                self._connection.execute(
+                    _SCHEMA + ledger_draws.SCHEMA + ledger_looks.SCHEMA
+                ).fetchall()
                 self.hash = self._check(owner, secret)
         except BaseException:
             self.close()
@@ -240,6 +245,7 @@ class Ledger:
                 unclosed=[id_ for (id_,) in self._rows("SELECT id FROM batch WHERE NOT closed")],
                 uses=self._uses(now_ms),
                 draws=ledger_draws.read(self._rows, now_ms),
+                looks=ledger_looks.read(self._rows),
             )  # fmt: skip
             self._kept = self._first("SELECT coalesce(sum(messages), 0) FROM batch")
         return state
@@ -283,6 +289,8 @@ class Ledger:
             if work.blocks:
                 rows_ = [(name, pack(body)) for name, body in work.blocks]
                 many("INSERT OR REPLACE INTO fraud_block VALUES (?, ?)", rows_)
+            if work.looks:
+                ledger_looks.write(many, work.looks)
             if work.fraud is not None:
                 self._put_state("fraud", work.fraud)
             kept = self._kept + sum(len(batch.ids) for batch in work.batches)

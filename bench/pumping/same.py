@@ -41,7 +41,12 @@ _GUARD: Final = {
     "purposes": {"transactional": {"weight": 1.0, "action": "shadow"}},
 }
 _SHOWN: Final = 20
-_TESTS: Final = ("test_fraud.py", "test_fraud_parts.py", "test_fraud_neighbours.py")
+_TESTS: Final = (
+    "test_fraud.py",
+    "test_fraud_parts.py",
+    "test_fraud_neighbours.py",
+    "test_fraud_seasons.py",
+)
 
 
 def lines(name: str) -> Iterator[str]:

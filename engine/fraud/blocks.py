@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 BLOCK: Final = "block"
 CHALLENGE: Final = "challenge"
 SHADOW: Final = "shadow"
+DELAY: Final = "delay"
 ALLOW: Final = "allow"
 
 
@@ -21,10 +22,10 @@ class Verdict(NamedTuple):
     """Why a message is not sent as it was asked for.
 
     Attributes:
-        action: `block`, `challenge` or `shadow`.
+        action: `block`, `challenge`, `shadow`; or `delay`: a challenge, looked at again first.
         code: What was found, such as `unverified_prefix`.
         why: In words and numbers, for the message's history.
-        until_ms: When it may be otherwise.
+        until_ms: When it may be otherwise; of a delay: when to look again.
         score: 0 to 100: how sure the guard is that this is fraud.
     """
 

@@ -121,7 +121,8 @@ class Book(Nodes):
         if sources:
             self._ask(code, sources, now_ms)
         last = b4.last
-        if last is not None and last[:-2] == number[:-2] and last != number:
+        # It is of the same block of 10,000: two digits more tell whether of the same 100.
+        if last is not None and last[-3] == number[-3] and last[-4] == number[-4]:
             self._follow(code, last)
         b4.last = number
         if len(self.codes) >= self._room:
@@ -158,7 +159,7 @@ class Book(Nodes):
         for name in sources:
             source = nodes.get(name)
             if source is None:
-                first = seen.young.get(name) or seen.get(name)
+                first = seen.young.get(name) or seen.old.get(name)
                 if first is None or first.state == GONE:
                     seen.young[name] = code
                     continue
@@ -191,7 +192,8 @@ class Book(Nodes):
 
     def _follow(self, code: Code, last: str) -> None:
         """Numbers of a block that follow each other closely are odd."""
-        if -3 <= int(last[-2:]) - int(code.number[-2:]) <= 3:
+        number = code.number
+        if last != number and -3 <= int(last[-2:]) - int(number[-2:]) <= 3:
             for node in code.leaves[1:]:
                 node.walk = min(self.figures.walk_top, node.walk + _FOLLOWS)
                 node.calm_ms = 0
@@ -300,10 +302,7 @@ class Book(Nodes):
         b4.good += 1.0
         opened = b4.opened
         if opened:
-            if opened[-1] == key:
-                del opened[-1]
-            else:
-                remove(opened, key)
+            remove(opened, key)
         if opened or b4.walk or b4.slow:
             least = _least(b4, len(opened))
             b4.walk = max(least, b4.walk + self._leaf_good)
@@ -318,13 +317,8 @@ class Book(Nodes):
                 remove(node.opened, key)
                 least = _least(node, len(node.opened))
                 node.walk = max(least, node.walk + self._leaf_good)
-        opened = scope.opened
-        if opened:
-            if opened[-1] == key:
-                del opened[-1]
-                scope.region.out -= 1
-            elif remove(opened, key):
-                scope.region.out -= 1
+        if scope.opened and remove(scope.opened, key):
+            scope.region.out -= 1
         scope.good += 1
         if scope.good >= _BATCH or not self.trusted:
             known.now.tidy()

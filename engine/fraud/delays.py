@@ -7,10 +7,9 @@ with a guess that is worth 20 people, and forgets slowly. Each country has its o
 take their time.
 """
 
-from bisect import bisect_left
 from typing import Final, Optional
 
-from engine.fraud.figures import FIRST_GUESS, STAGES_MS
+from engine.fraud.figures import FIRST_GUESS, STAGES_MS, stage_of
 
 _WORTH: Final = 20.0
 _FULL: Final = 4_000.0
@@ -44,7 +43,7 @@ class Delays:
 
     def add(self, delay_ms: int) -> None:
         """Somebody took so long."""
-        self._new[bisect_left(STAGES_MS, delay_ms)] += 1
+        self._new[stage_of(delay_ms - 1)] += 1
         self._since += 1
         if self._since >= _BATCH or self._total < _BATCH:
             self._take(self._new)

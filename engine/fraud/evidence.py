@@ -6,13 +6,11 @@ would do: where many people are verified every day it takes more to stop them. T
 probability of these odds, in percent.
 """
 
-from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
 from math import exp, log, log1p
 from typing import Final
 
-from engine.fraud.figures import STAGES_MS, Figures
-from engine.fraud.node import KEY_BITS, Area, Node, excess
+from engine.fraud.figures import STAGE_1_MS, STAGES_MS, Figures, stage_of
+from engine.fraud.node import KEY_BITS, Area, Node, excess, place_of
 
 FAN_WALK: Final = 0.3  # evidence from which on it counts
 _FAN_FROM: Final = 3.0
@@ -37,26 +35,31 @@ def said(expected: float, ratio: float) -> float:
     return log((1.0 - ratio * expected) / (1.0 - expected))
 
 
-def steps_of(usual: float, ratio: float, done: Sequence[float]) -> list[float]:
+def steps_of(usual: float, ratio: float, done: list[float]) -> list[float]:
     """What a code says that is not verified, by the stages of its age."""
     return [said(usual * share, ratio) for share in done]
 
 
-def waiting(opened: list[int], steps: Sequence[float], now_ms: int) -> float:
+def waiting(opened: list[int], steps: list[float], now_ms: int) -> float:
     """What codes under way say by their age.
 
-    Cost: 0.2 µs a code up to six, 1 µs for any number of them.
+    Cost: 0.2 µs a code up to six, 2 µs for any number of them; compiled, a tenth of that.
     """
-    if len(opened) <= _FEW:
-        total = 0.0
+    total = 0.0
+    older = len(opened)
+    if older <= _FEW:
         for key in opened:
-            stage = bisect_right(STAGES_MS, now_ms - (key >> KEY_BITS))
-            if stage:
-                total += steps[stage - 1]
+            age_ms = now_ms - (key >> KEY_BITS)
+            if age_ms < STAGE_1_MS:
+                break  # those after it are younger
+            total += steps[stage_of(age_ms) - 1]
         return total
-    total, before, older = 0.0, 0.0, len(opened)
-    for age_ms, step in zip(STAGES_MS, steps, strict=True):
-        older = older_than(opened, age_ms, now_ms, older)
+    before = 0.0
+    for stage in range(len(STAGES_MS)):
+        older = older_than(opened, STAGES_MS[stage], now_ms, older)
+        if not older:
+            break
+        step = steps[stage]
         total += older * (step - before)  # what a code says more than a stage earlier
         before = step
     return total
@@ -64,7 +67,10 @@ def waiting(opened: list[int], steps: Sequence[float], now_ms: int) -> float:
 
 def older_than(opened: list[int], age_ms: int, now_ms: int, most: int) -> int:
     """How many of the oldest codes under way are so old."""
-    return bisect_left(opened, now_ms - age_ms + 1 << KEY_BITS, 0, most)
+    due = now_ms - age_ms + 1 << KEY_BITS
+    if not most or opened[0] >= due:
+        return 0
+    return place_of(opened, due, most)
 
 
 def crowd(out: int, expected: float, figures: Figures) -> float:

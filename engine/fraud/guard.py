@@ -17,12 +17,12 @@ widen): a flood is stopped before its first code could have been typed in.
 A denied attempt changes no evidence: hammering keeps no block alive.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from engine import limits
 from engine.fraud import keeping
-from engine.fraud.blocks import BLOCK, CHALLENGE, SHADOW, Block, Verdict
+from engine.fraud.blocks import BLOCK, CHALLENGE, DELAY, SHADOW, Block, Verdict
 from engine.fraud.book import Book
 from engine.fraud.calm import Calm
 from engine.fraud.codes import OPEN, Scope
@@ -34,13 +34,14 @@ from engine.fraud.node import Node
 from engine.fraud.nodes import NUMBER
 from engine.fraud.numbers import Seal
 from engine.fraud.places import DIGITS, Places
-from engine.fraud.policy import ALLOWED, BLOCKED, MONITOR, GuardPolicy, Strictness
+from engine.fraud.policy import GuardPolicy
+from engine.fraud.strictness import ALLOWED, BLOCKED, MONITOR, Strictness
 from engine.messages.message import OTP
 
 # Channels on which somebody earns from a message that arrives.
 PAID_PHONE_CHANNELS: Final = frozenset({"sms", "mms", "voice", "whatsapp", "rcs"})
-NO_FACTS: Final[Mapping[str, str]] = {}
-FORMAT: Final = 3
+NO_FACTS: Final[dict[str, str]] = {}
+FORMAT: Final = 4
 _USUAL_POLICY: Final = GuardPolicy()
 _NOBODY: Final[list[str]] = []
 
@@ -65,7 +66,7 @@ class FraudGuard:
         self._holding = Holding(self._figures)
         self._judge = Judge(self._figures, self._holding)
         self._checked = 0
-        self._did = dict.fromkeys((BLOCK, CHALLENGE, SHADOW, "monitored"), 0)
+        self._did = dict.fromkeys((BLOCK, CHALLENGE, DELAY, SHADOW, "monitored"), 0)
         self.changed = False
 
     @property
@@ -84,7 +85,8 @@ class FraudGuard:
 
     def check(
         self, workspace: str, channel: str, purpose: str, e164: str, now_ms: int,
-        facts: Mapping[str, str] = NO_FACTS, kind: int = -1, *, follows: bool = False,
+        facts: dict[str, str] = NO_FACTS, kind: int = -1, *, follows: bool = False,
+        leave_by_ms: int = 0,
     ) -> Verdict | None:  # fmt: skip
         """Whether a message may leave: None, or why not.
 
@@ -100,6 +102,8 @@ class FraudGuard:
             kind: The number's type, as libphonenumber counts them; -1 if it is not known.
             follows: Whether it is a message that has left on another way before, and is judged
                 again: then it is no other code.
+            leave_by_ms: Until when it has to leave, if it may be told to wait for another look, as
+                its purpose may have it; 0 if not, since it has waited.
 
         Cost: see `python -m bench.pumping --cost`.
         """
@@ -122,7 +126,7 @@ class FraudGuard:
             if mode == BLOCKED:
                 why = f"the guard's definition allows no {purpose} messages to {place.region}"
                 verdict = Verdict(BLOCK, "geo_blocked", why, now_ms, 100)
-                return self._answer(verdict, strict, monitored)
+                return self._answer(verdict, strict, monitored, now_ms, leave_by_ms)
             if strict.deaf and purpose != OTP:
                 return None
         book = self._books.get(workspace) or self._new_book(workspace, now_ms)
@@ -170,9 +174,13 @@ class FraudGuard:
             self.changed = True
             if not follows or e164 not in book.codes:
                 _leave(look, sources)
-        return None if found is None else self._answer(found, strict, monitored)
+        if found is None:
+            return None
+        return self._answer(found, strict, monitored, now_ms, leave_by_ms)
 
-    def _answer(self, verdict: Verdict, strict: Strictness, monitored: bool) -> Verdict | None:
+    def _answer(
+        self, verdict: Verdict, strict: Strictness, monitored: bool, now_ms: int, leave_by_ms: int
+    ) -> Verdict | None:
         """A verdict as the workspace wants it."""
         self.changed = True
         if monitored:
@@ -180,6 +188,9 @@ class FraudGuard:
             return None
         if verdict.code != "geo_blocked":
             verdict = verdict._replace(action=strict.action_for(verdict.action))
+        look_ms = now_ms + strict.delay_ms
+        if verdict.action == CHALLENGE and now_ms < look_ms < leave_by_ms:
+            verdict = verdict._replace(action=DELAY, until_ms=look_ms)
         self._did[verdict.action] += 1
         return verdict
 
@@ -280,7 +291,7 @@ class FraudGuard:
         snapped: Any
         version, books, snapped, rest = snapshot or [FORMAT, {}, [], b""]
         repeats: list[Any] = []
-        if version == FORMAT:
+        if version in (3, FORMAT):  # the third knew no seasons
             self._seal.secret = rest
         elif version == 2:
             books = {name: keeping.of_format_2(rows) for name, rows in books.items()}

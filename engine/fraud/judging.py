@@ -195,6 +195,7 @@ class Judge:
         """Holds what was found against a node, from now on."""
         book, region, network = look.book, look.region, look.scope.network
         usual = book.usual(network, region, look.now_ms)
+        words += look.season()
         if isinstance(node, Area):
             told = evidence.told(node, node.out, look.label(node), network.usual_wide, book.trusted)
             block = Block(True, False, "unverified_class", told + words, score)

@@ -59,9 +59,9 @@ def slices(book: Book, seal: Seal) -> Iterator[list[Any] | None]:
 def restore(book: Book, rows: list[Any]) -> None:
     """Takes in what `slices` gave."""
     root, areas, nodes, known, repeats, delays, regional = rows
-    book.root = area_from(root)
+    book.root = area_from(root, book.figures)
     book.trusted = book.root.good >= 3.0
-    book.areas = {row[0]: area_from(row) for row in areas[: limits.FRAUD_AREAS]}
+    book.areas = {row[0]: area_from(row, book.figures) for row in areas[: limits.FRAUD_AREAS]}
     book.put([node_from(row) for row in nodes[-book.capacity :]])
     for digest, codes in known:
         book.known.restore(digest, codes)

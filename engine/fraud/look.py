@@ -1,15 +1,14 @@
 """One message, looked at closely: its nodes, and what is odd about it by itself."""
 
-from collections.abc import Mapping
 from math import log1p
 from typing import Final
 
 from engine import limits
 from engine.fraud.book import Book
 from engine.fraud.codes import Scope
-from engine.fraud.node import Area, Node
+from engine.fraud.node import Area, Node, hour_surprise, usual_now
 from engine.fraud.places import Place
-from engine.fraud.policy import Strictness
+from engine.fraud.strictness import Strictness
 
 # What kinds of number add: few people who sign up have them, and some are earned from by calls.
 ODD_KINDS: Final = {
@@ -102,6 +101,14 @@ class Look:
             odd += min(1.5, 0.5 * (region.alarms - 1.0))
         return odd, words
 
+    def season(self) -> str:
+        """In words: whether its country has more codes than it usually has at this hour."""
+        region, figures = self.region, self.book.figures
+        if hour_surprise(region, self.now_ms, figures) <= 0.0:
+            return ""
+        times = region.lately / max(1.0, usual_now(region, self.now_ms, figures))
+        return f"; {region.name} has {times:.1f} times the codes that are usual at this hour"
+
     def label(self, node: Node) -> str:
         """A node in words."""
         name = node.name
@@ -128,7 +135,7 @@ def _beside(book: Book, scope: Scope) -> list[Area]:
     return gates if main is not None and scope.region.heard < _SMALL * main.heard else []
 
 
-def sources_of(facts: Mapping[str, str]) -> list[str]:
+def sources_of(facts: dict[str, str]) -> list[str]:
     """The names of the nodes of whoever asks."""
     found: list[str] = []
     ip, device = facts.get("ip"), facts.get("device")
@@ -139,7 +146,7 @@ def sources_of(facts: Mapping[str, str]) -> list[str]:
     return found
 
 
-def abroad(facts: Mapping[str, str], region: str) -> str:
+def abroad(facts: dict[str, str], region: str) -> str:
     """The name of a pair of countries, if somebody asks from another one."""
     where = facts.get("country")
     return f"{where[:2]} to {region}" if where and where != region else ""

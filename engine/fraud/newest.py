@@ -19,18 +19,18 @@ class Newest(Generic[K, V]):
         capacity: The most that it keeps; it keeps the newest half of that for sure.
 
     Attributes:
-        young: What was put lately; for those in a hurry, who ask `get` if they miss, and `tidy`.
+        young: What was put lately, and `old`: before; for those in a hurry, who also `tidy`.
     """
 
-    __slots__ = ("_half", "_old", "young")
+    __slots__ = ("_half", "old", "young")
 
     def __init__(self, capacity: int) -> None:
         self._half = max(1, capacity // 2)
         self.young: dict[K, V] = {}
-        self._old: dict[K, V] = {}
+        self.old: dict[K, V] = {}
 
     def __len__(self) -> int:
-        return len(self.young) + len(self._old)
+        return len(self.young) + len(self.old)
 
     def limit(self, capacity: int) -> None:
         """Keeps no more than this from now on; what is too much goes with its generation."""
@@ -39,7 +39,7 @@ class Newest(Generic[K, V]):
     def get(self, key: K) -> V | None:
         """What was put there, or None."""
         found = self.young.get(key)
-        return self._old.get(key) if found is None else found
+        return self.old.get(key) if found is None else found
 
     def put(self, key: K, value: V) -> None:
         """Keeps something as the newest."""
@@ -49,15 +49,15 @@ class Newest(Generic[K, V]):
     def tidy(self) -> None:
         """Makes room; for those who put into `young` themselves."""
         if len(self.young) >= self._half:
-            self._old = self.young
+            self.old = self.young
             self.young = {}
 
     def pop(self, key: K) -> V | None:
         """Takes something out, if it is there."""
-        old = self._old.pop(key, None)
+        old = self.old.pop(key, None)
         return self.young.pop(key, old)
 
     def newest(self) -> Iterator[tuple[K, V]]:
         """All of it, the newest first; one that was put twice is met twice."""
         yield from reversed(self.young.items())
-        yield from reversed(self._old.items())
+        yield from reversed(self.old.items())

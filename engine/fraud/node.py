@@ -10,11 +10,12 @@ The walk is of codes whose end is known. What those under way say by their age i
 somebody asks (`evidence.waiting`): most are verified before anybody does.
 """
 
-from bisect import bisect_left
+import math
 from typing import TYPE_CHECKING, Any, Final
 
 from engine.fraud.blocks import Block
 from engine.fraud.figures import Figures
+from engine.fraud.seasons import Season
 from engine.fraud.sketch import Sketch, mark_of
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ MOST: Final = 0.93  # the largest share that is believed: or one mistake would b
 KEY_BITS: Final = 16  # of a code's key: what is right of the time
 _WELL_MS: Final = 20_000  # health is worked out this often
 _FADES_MS: Final = 600_000  # the present fades this often
+_FEW_LATELY: Final = 8.0  # codes within an hour that are never many
 _LN2: Final = 0.693_147
 
 
@@ -87,10 +89,10 @@ class Node:
             return
         self.at_ms = now_ms
         if self.walk or self.slow:
-            fade = 0.5 ** (past_ms / figures.walk_half_ms)
+            fade = math.pow(0.5, past_ms / figures.walk_half_ms)
             self.walk *= fade
             self.slow *= fade
-        fade = 0.5 ** (past_ms / figures.history_half_ms)
+        fade = math.pow(0.5, past_ms / figures.history_half_ms)
         self.bad *= fade
         self.good *= fade
 
@@ -127,6 +129,8 @@ class Area(Node):
         asked: The same since these faded; `answered`.
         faded_ms: When they did.
         alarms: Blocks of prefixes in it that began lately, fading within a day (countries).
+        parts: What messages in it have for wide nodes (classes).
+        season: What is usual at each hour (countries), or None.
         well: Its health as it was worked out last, good until `well_ms`.
         usual: The usual share of verified codes of a network; `usual_wide`: of its country; as
             they were worked out at `usual_ms`.
@@ -134,7 +138,7 @@ class Area(Node):
 
     __slots__ = (
         "alarms", "answered", "asked", "count", "counted", "due", "faded_ms", "fresh", "full",
-        "heard", "seen", "steps", "steps_ms", "tense", "usual", "usual_ms",
+        "heard", "parts", "season", "seen", "steps", "steps_ms", "tense", "usual", "usual_ms",
         "usual_wide", "weighed_ms", "well", "well_ms",
     )  # fmt: skip
 
@@ -146,6 +150,8 @@ class Area(Node):
         self.usual_ms = self.well_ms = self.weighed_ms = self.count = self.counted = 0
         self.steps_ms = 0
         self.steps: list[float] = []
+        self.parts: list[Scope] = []
+        self.season: Season | None = None
         self.full = 1.5
         self.well = 1.0
         self.tense = False
@@ -154,8 +160,8 @@ class Area(Node):
         """See `Node.settle`."""
         past_ms = now_ms - self.at_ms
         if past_ms >= SETTLE_MS:
-            self.alarms *= 0.5 ** (past_ms / figures.alarm_half_ms)
-            self.heard *= 0.5 ** (past_ms / figures.history_half_ms)
+            self.alarms *= math.pow(0.5, past_ms / figures.alarm_half_ms)
+            self.heard *= math.pow(0.5, past_ms / figures.history_half_ms)
         super().settle(now_ms, figures)
 
     def fade(self, now_ms: int, figures: Figures) -> None:
@@ -163,14 +169,16 @@ class Area(Node):
         past = (now_ms - self.faded_ms) / figures.health_half_ms
         if past <= 0.0:
             return
-        self.faded_ms = now_ms
-        left = 0.5**past
+        left = math.pow(0.5, past)
         new = (1.0 - left) / (_LN2 * past)
+        if self.season is not None:
+            self.season.learn(self.count - self.counted, self.faded_ms, now_ms)
         self.due = self.due * left + self.asked * new
         self.seen = self.seen * left + self.answered * new
         self.fresh = self.fresh * left + (self.count - self.counted) * new
         self.asked = self.answered = 0.0
         self.counted = self.count
+        self.faded_ms = now_ms
 
     @property
     def lately(self) -> float:
@@ -181,7 +189,7 @@ class Area(Node):
         """See `Node.row`."""
         return [
             *super().row(), self.due + self.asked, self.seen + self.answered, self.lately,
-            self.faded_ms, self.alarms,
+            self.faded_ms, self.alarms, [] if self.season is None else self.season.row(),
         ]  # fmt: skip
 
 
@@ -192,11 +200,13 @@ def node_from(row: list[Any]) -> Node:
     return node
 
 
-def area_from(row: list[Any]) -> Area:
+def area_from(row: list[Any], figures: Figures) -> Area:
     """The wide node of a row."""
     area = Area(row[0], row[4])
     _fill(area, row)
-    area.due, area.seen, area.fresh, area.faded_ms, area.alarms = row[8:]
+    area.due, area.seen, area.fresh, area.faded_ms, area.alarms, *rest = row[8:]
+    if rest and rest[0]:
+        area.season = Season(figures.history_half_ms, rest[0])
     area.heard = area.good
     return area
 
@@ -208,11 +218,33 @@ def _fill(node: Node, row: list[Any]) -> None:
 
 def remove(opened: list[int], key: int) -> bool:
     """Takes a code out of those under way; whether it was among them."""
-    place = bisect_left(opened, key)
-    if place < len(opened) and opened[place] == key:
-        del opened[place]
+    size = len(opened)
+    if not size:
+        return False
+    if opened[size - 1] == key:
+        opened.pop()
+        return True
+    place = place_of(opened, key, size)
+    if place < size and opened[place] == key:
+        opened.pop(place)
         return True
     return False
+
+
+def place_of(opened: list[int], key: int, most: int) -> int:
+    """How many of the oldest codes under way, at most so many, are older than a key.
+
+    `bisect` does the same; but compiled code has to make an object of every number for it, and this
+    is asked several times for each code.
+    """
+    low, high = 0, most
+    while low < high:
+        middle = low + high >> 1
+        if opened[middle] < key:
+            low = middle + 1
+        else:
+            high = middle
+    return low
 
 
 def conversion(node: Node, usual: float, codes: float) -> float:
@@ -254,7 +286,10 @@ def health(area: Area, region: Area, now_ms: int, figures: Figures) -> float:
         return 1.0
     if area.well_ms <= now_ms:
         well = (seen + 2.0) / (due + 2.0)
-        area.well = well + (1.0 - well) * excess(region, now_ms, figures)
+        flood = hour_surprise(region, now_ms, figures)
+        if flood < 0.0:
+            flood = excess(region, now_ms, figures)
+        area.well = well + (1.0 - well) * flood
         area.well_ms = now_ms + _WELL_MS
     return area.well
 
@@ -262,17 +297,36 @@ def health(area: Area, region: Area, now_ms: int, figures: Figures) -> float:
 def excess(region: Area, now_ms: int, figures: Figures) -> float:
     """0 to 1: how far there is more traffic than a bad day of a carrier explains.
 
-    An outage brings no more people, so failing codes in a flood are not believed to be one.
+    An outage brings no more people, so failing codes in a flood are not believed to be one. This
+    compares with the mean of all hours. It is what may close a class of proven prefixes: by the
+    hour that stopped a tenth of the honest people where an attacker had verified some before.
     """
     if now_ms - region.faded_ms >= _FADES_MS:
         region.fade(now_ms, figures)
     lately = region.lately
-    if lately <= 8.0:
+    if lately <= _FEW_LATELY:
         return 0.0
     longest_ms = 1.4427 * figures.history_half_ms
     span_ms = max(min(now_ms - region.born_ms, longest_ms), 2.0 * figures.health_half_ms)
     usual = region.sent * 1.4427 * figures.health_half_ms / span_ms
-    return max(0.0, min(1.0, lately / (2.5 * usual + 8.0) - 1.0))
+    return max(0.0, min(1.0, lately / (2.5 * usual + _FEW_LATELY) - 1.0))
+
+
+def hour_surprise(region: Area, now_ms: int, figures: Figures) -> float:
+    """The same by what the country's own past has at this hour; below 0 if that is not known."""
+    if now_ms - region.faded_ms >= _FADES_MS:
+        region.fade(now_ms, figures)
+    usual = usual_now(region, now_ms, figures)
+    if usual < 0.0:
+        return -1.0
+    most = figures.season_most * usual + _FEW_LATELY
+    return max(0.0, min(1.0, region.lately / most - 1.0))
+
+
+def usual_now(region: Area, now_ms: int, figures: Figures) -> float:
+    """As many codes as a country usually had lately at this hour; below 0 if that is not known."""
+    season = region.season
+    return -1.0 if season is None else season.expected(now_ms, figures.health_half_ms)
 
 
 def met(node: Node, other: Node) -> None:

@@ -20,6 +20,7 @@ from engine.fraud.evidence import older_than, said, steps_of, waiting
 from engine.fraud.figures import STAGES_MS, Figures
 from engine.fraud.node import Area, Node, child_conversion, conversion, health
 from engine.fraud.numbers import Numbers, Seal
+from engine.fraud.seasons import Season
 
 NUMBER: Final = "number "  # so the names of single numbers begin
 STEP_MS: Final = 1_000  # ages are looked at this often, and wide nodes weighed
@@ -56,14 +57,13 @@ class Nodes:
     """
 
     __slots__ = (
-        "_area_good", "_parts", "_seal", "areas", "capacity", "delays", "figures", "held", "holds",
+        "_area_good", "_seal", "areas", "capacity", "delays", "figures", "held", "holds",
         "nodes", "order", "regional", "root", "scopes", "trusted",
     )  # fmt: skip
 
     def __init__(self, figures: Figures, now_ms: int, seal: Seal) -> None:
         self.figures = figures
         self._seal = seal
-        self._parts: dict[str, list[Scope]] = {}
         self.order: deque[str] = deque()
         self.capacity = limits.FRAUD_NODES
         self.scopes: tuple[dict[str, Scope], ...] = ({}, {}, {}, {})
@@ -92,7 +92,8 @@ class Nodes:
         self.nodes = {node.name: node for node in nodes}
         self.order = deque(self.nodes)
         self.scopes = ({}, {}, {}, {})
-        self._parts = {}
+        for area in self.areas.values():
+            area.parts = []
 
     def area(self, name: str, now_ms: int) -> Area:
         """A wide node, made if it is new; past the limit they share one."""
@@ -122,12 +123,14 @@ class Nodes:
         if scope is None:
             areas = [self.area(name, now_ms) for name in names]
             wide = (self.area(network, now_ms), region, self.root)
+            if region.season is None:
+                region.season = Season(self.figures.history_half_ms)
             others = [self.area(name, now_ms) for name in beside]
             scope = Scope(areas, *wide, self.delays_of(region), others)
             if len(self.scopes[proof]) < limits.FRAUD_AREAS:
                 self.scopes[proof][kind] = scope
                 for area in areas:
-                    self._parts.setdefault(area.name, []).append(scope)
+                    area.parts.append(scope)
         return scope
 
     def number(self, number: str | bytes, now_ms: int) -> Node:
@@ -233,7 +236,7 @@ class Nodes:
     def count(self, area: Area) -> int:
         """How many codes of a class are under way."""
         out = 0
-        for scope in self._parts.get(area.name, ()):
+        for scope in area.parts:
             out += len(scope.opened)
         area.out = out
         return out
@@ -245,7 +248,7 @@ class Nodes:
             return area.weight
         area.weighed_ms = now_ms
         healthy = under_way = 0.0
-        for scope in self._parts.get(area.name, ()):
+        for scope in area.parts:
             if scope.good or scope.ripe:
                 self.flush(scope)
             if not scope.opened:
@@ -277,13 +280,22 @@ class Nodes:
         old, new = group.steps, steps_of(group.own, self.figures.area_ratio, scope.delays.done)
         group.steps = new
         group.steps_ms = now_ms + (_USUAL_MS if group.good > _MUCH else _YOUNG_MS)
-        for each in self._parts.get(group.name, ()) if old else ():
-            more = waiting(each.opened, new, now_ms) - waiting(each.opened, old, now_ms)
-            for area in each.areas if more > 0.0 else ():
-                area.walk -= more
+        if old:
+            self._follow_steps(group, old, now_ms)
         for area in scope.areas:
             area.full = 1.05 * new[-1]
         return new
+
+    @staticmethod
+    def _follow_steps(group: Area, old: list[float], now_ms: int) -> None:
+        for scope in group.parts:
+            if not scope.opened:
+                continue
+            opened = scope.opened
+            more = waiting(opened, group.steps, now_ms) - waiting(opened, old, now_ms)
+            if more > 0.0:
+                for area in scope.areas:
+                    area.walk -= more
 
     def flush(self, scope: Scope) -> None:
         """Tells wide nodes of their codes that were verified.

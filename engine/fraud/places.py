@@ -19,6 +19,8 @@ from phonenumbers.carrierdata import CARRIER_DATA
 from engine.fraud.newest import Newest
 
 _KEPT: Final = 20_000
+_CARRIERS: Final[dict[str, dict[str, str]]] = CARRIER_DATA
+_REGIONS: Final[dict[int, tuple[str, ...]]] = COUNTRY_CODE_TO_REGION_CODE
 DIGITS: Final = 8  # "+" and so many digits less one decide about country and network
 
 
@@ -69,7 +71,7 @@ class Places:
 
     def _find(self, e164: str) -> Place:
         for digits in (1, 2, 3):
-            regions = COUNTRY_CODE_TO_REGION_CODE.get(int(e164[1 : 1 + digits] or 0))
+            regions = _REGIONS.get(int(e164[1 : 1 + digits] or 0))
             if regions is not None:
                 break
         else:
@@ -103,7 +105,7 @@ class Places:
 
 def _network(digits: str, code_digits: int) -> str:
     for length in range(DIGITS - 1, code_digits, -1):
-        names = CARRIER_DATA.get(digits[:length])
+        names = _CARRIERS.get(digits[:length])
         if names is not None:
             return str(names.get("en") or next(iter(names.values())))
     return "+" + digits[: code_digits + 2]

@@ -10,20 +10,14 @@ from phonenumbers import COUNTRY_CODE_TO_REGION_CODE
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from engine import limits
-from engine.fraud.blocks import BLOCK, CHALLENGE, SHADOW
+from engine.durations import render, up_to
+from engine.fraud.strictness import FILTER, MONITOR, Strictness
 from engine.issues import DefinitionError, did_you_mean
 from engine.messages.message import MARKETING, OTP, TRANSACTIONAL
 from engine.schema import Strict, issues_of, refusal
 
 GUARD: Final = "guard"
 DEFAULT: Final = "default"
-
-MOST_SCORE: Final = 99  # the guard is never surer
-
-ALLOWED: Final = "allow"
-MONITOR: Final = "monitor"
-FILTER: Final = "filter"
-BLOCKED: Final = "block"
 
 _REGIONS: Final = frozenset(
     region for regions in COUNTRY_CODE_TO_REGION_CODE.values() for region in regions
@@ -68,7 +62,15 @@ class PurposeModel(Strict):
     challenge: Score = 50
     block: Score = 90
     action: Literal["block", "challenge", "shadow"] = "block"
+    delay: Annotated[int, up_to(limits.FRAUD_DELAY_MS)] = 0
     countries: Countries = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _long_enough(self) -> "PurposeModel":
+        if 0 < self.delay < limits.FRAUD_DELAY_LEAST_MS:
+            what = f"a delay of {render(self.delay)} is shorter than a minute"
+            raise refusal(what, "nothing is learnt in so short a time; write 5m")
+        return self
 
     @model_validator(mode="after")
     def _in_order(self) -> "PurposeModel":
@@ -89,45 +91,6 @@ class GuardModel(Strict):
         default_factory=list
     )
     purposes: dict[Purpose, PurposeModel] = Field(default_factory=dict)
-
-
-class Strictness:
-    """How strict the guard is with one purpose; see `PurposeModel`.
-
-    Attributes:
-        deaf: Whether no score comes to a challenge, with its weight.
-        quick: Whether it filters everywhere, and every number.
-        passes: Whether nothing can stop a message, or be learnt from it.
-    """
-
-    __slots__ = (
-        "action", "block", "challenge", "deaf", "modes", "passes", "quick", "usual", "weight"
-    )  # fmt: skip
-
-    def __init__(
-        self, weight: float, challenge: int, block: int, action: str, modes: dict[str, str],
-        usual: str, *, is_code: bool, exempts: bool,
-    ) -> None:  # fmt: skip
-        self.weight = weight
-        self.challenge = challenge
-        self.block = block
-        self.action = action
-        self.modes = modes
-        self.usual = usual
-        self.deaf = int(MOST_SCORE * weight) < challenge
-        everywhere = usual == FILTER and not modes
-        self.quick = everywhere and not exempts
-        self.passes = everywhere and self.deaf and not is_code
-
-    def mode(self, region: str) -> str:
-        """What is done about a country."""
-        return self.modes.get(region, self.usual)
-
-    def action_for(self, found: str) -> str:
-        """What is done about a finding."""
-        if found == CHALLENGE or self.action == CHALLENGE:
-            return CHALLENGE
-        return SHADOW if self.action == SHADOW else BLOCK
 
 
 _WEIGHTS: Final[dict[Purpose, float]] = {OTP: 1.0, TRANSACTIONAL: 0.5, MARKETING: 0.1}
@@ -158,7 +121,7 @@ class GuardPolicy:
             usual = modes.pop(DEFAULT, FILTER)
             self.purposes[purpose] = Strictness(
                 weight, written.challenge, written.block, written.action, modes, usual,
-                is_code=purpose == OTP, exempts=self.monitor or bool(model.safe),
+                written.delay, is_code=purpose == OTP, exempts=self.monitor or bool(model.safe),
             )  # fmt: skip
 
     def of(self, purpose: str) -> Strictness:

@@ -20,6 +20,7 @@ _REST: Final = 64 - _BITS
 _MASK: Final = (1 << _REST) - 1
 _LAST: Final = REGISTERS - 1
 _ALPHA: Final = 0.709 * REGISTERS * REGISTERS
+_SOME: Final = 19  # more than _ALPHA / (2.5 * REGISTERS)
 _POWERS: Final = tuple(2.0**-rank for rank in range(_REST + 2))
 
 
@@ -70,9 +71,10 @@ class Sketch:
         """About how many different things it has seen. Cost: 3 µs after a change, else 0.05 µs."""
         if self._count < 0:
             registers = self._registers
-            self._count = _ALPHA / sum([_POWERS[rank] for rank in list(registers)])
             empty = registers.count(0)
-            if empty and self._count <= 2.5 * REGISTERS:
+            if empty < _SOME:  # else the sum would come to less than 2.5 registers a thing
+                self._count = _ALPHA / sum([_POWERS[rank] for rank in list(registers)])
+            if empty >= _SOME or (empty and self._count <= 2.5 * REGISTERS):
                 self._count = REGISTERS * log(REGISTERS / empty)
         return self._count
 

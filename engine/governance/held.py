@@ -19,6 +19,7 @@ from engine.governance.judge import Verdict, judge, leave_by_ms, quiet
 from engine.governance.waiting import STATE, TIMER, Waiting, unpack_waiting, waiting_of
 from engine.journeys.lingering import left
 from engine.messages.message import Message, SendRequest
+from engine.messages.states import WITH_SENDER
 from engine.packing import pack, unpack
 from engine.reasons import Reason
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 _NOTHING: Final[Mapping[str, bytes]] = {}
 _PROFILE: Final = "profile"  # of a template's context, what is live
-_WITH_SENDER: Final = (int(Reason.QUEUED), int(Reason.THROTTLED))
 
 
 def hold(act: "Activation", id_: str, request: SendRequest, verdict: Verdict) -> Verdict | None:
@@ -59,7 +59,7 @@ def hold_back(act: "Activation", at: int, message: Message) -> str:
         An empty text if it waits; else why it does not.
     """
     over = message.expires_ms <= act.now or message.cancelled
-    if over or message.status not in _WITH_SENDER:
+    if over or message.status not in WITH_SENDER:
         return "its validity has ended"
     verdict = quiet(act, message)
     if verdict is None or not verdict.until_ms:
@@ -293,11 +293,7 @@ def _hold_again(
         zone = zones.zone_of(act.entity)[0]
         why = f"{verdict.why}; its validity ends at {zones.shown(message.expires_ms, zone)}"
         return _end(act, at, message, Reason.EXPIRED, why)
-    message.status = Reason.HELD
-    history = message.history
-    if len(history) >= limits.MESSAGE_HISTORY:
-        del history[1]
-    history.append((act.now, int(Reason.HELD), "", verdict.why))
+    message.begin_again(int(Reason.HELD), act.now, verdict.why)
     act.entity.kept.put(at, message)
     _wait(act, one, until_ms)
     act.note("message", message.id, f"held: {verdict.why}")

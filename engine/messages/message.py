@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from xxhash import xxh3_128_hexdigest
 
 from engine import limits
-from engine.messages.states import MOVES
+from engine.messages.states import ATTEMPTS, MOVES
 from engine.packing import ARRAY_16, BYTES_16, BYTES_32, PackedRun, pack
 from engine.reasons import Reason
 
@@ -157,14 +157,43 @@ class Message(Struct, array_like=True, eq=False, gc=False):
         """
         status = self.status
         history = self.history
-        if history and reason not in MOVES[status]:
+        if history and reason not in MOVES[status] and not self._is_later(reason, at_ms):
             if reason != status or self.hop:
                 self.remark(reason, at_ms, code, detail)
             return False
         self.status = reason
         if len(history) >= limits.MESSAGE_HISTORY:
-            del history[1]
+            self._make_room()
         history.append((at_ms, reason, code, detail))
+        return True
+
+    def begin_again(self, reason: int, at_ms: int, why: str) -> None:
+        """Takes on a status that the table does not have: it waits anew, or goes on anew."""
+        self.status = reason
+        if len(self.history) >= limits.MESSAGE_HISTORY:
+            self._make_room()
+        self.history.append((at_ms, reason, "", why))
+
+    def _make_room(self) -> None:
+        """Makes room for a line: drops the oldest of an attempt that is over, or else the second.
+
+        So a message that its carrier refuses again and again keeps all else that became of it.
+        """
+        history = self.history
+        while len(history) >= limits.MESSAGE_HISTORY:
+            attempts = [at for at, line in enumerate(history) if line[1] in ATTEMPTS]
+            del history[attempts[0] if len(attempts) > 2 else 1]
+
+    def _is_later(self, reason: int, at_ms: int) -> bool:
+        """Whether an outcome begins or ends an attempt later than any known one of its lane."""
+        if reason not in ATTEMPTS or self.status not in ATTEMPTS:
+            return False
+        told = at_ms, reason == _THROTTLED
+        for line in reversed(self.history):
+            if line[1] == _QUEUED:
+                break
+            if line[1] in ATTEMPTS and told <= (line[0], line[1] == _THROTTLED):
+                return False
         return True
 
     def remark(self, reason: int, at_ms: int, code: str = "", detail: str = "") -> bool:
@@ -186,10 +215,7 @@ class Message(Struct, array_like=True, eq=False, gc=False):
         self.others = tuple(others)
         self.hop += 1
         self.carrier = self.provider_id = ""
-        self.status = _QUEUED
-        if len(self.history) >= limits.MESSAGE_HISTORY:
-            del self.history[1]
-        self.history.append((at_ms, _QUEUED, "", why))
+        self.begin_again(_QUEUED, at_ms, why)
 
     def offer(self, key: str, workspace: str, leave_by_ms: int = 0) -> tuple[Any, ...]:
         """The message as a sender takes it; see `engine.lanes.queue.QueuedMessage`.
@@ -383,6 +409,7 @@ class Messages(PackedRun):
 
 _unpack: Final = Decoder(Message).decode
 _QUEUED: Final = int(Reason.QUEUED)
+_THROTTLED: Final = int(Reason.THROTTLED)
 _ID_HEAD: Final = b"\xd9\x20"  # of a text of 32 bytes
 _ID_CHARS: Final = 32
 _HEAD_BYTES: Final = len(_ID_HEAD) + _ID_CHARS

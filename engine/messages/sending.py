@@ -59,6 +59,12 @@ _DUPLICATE: Final = Reason.DUPLICATE
 _COMPLAINED: Final = int(Reason.COMPLAINED)
 _EXPIRED: Final = int(Reason.EXPIRED)
 _DELIVERED: Final = int(Reason.DELIVERED)
+_QUEUED: Final = int(Reason.QUEUED)
+_SENDING: Final = int(Reason.SENDING)
+_THROTTLED: Final = int(Reason.THROTTLED)
+
+_RECEIPT_ITEMS: Final = 13  # of `commands.receipt`
+_RECEIPT_ENDS: Final = ((), commands.UNKNOWN)  # what the last of them are in older journals
 
 
 def sent_id(message_id: str) -> str:
@@ -251,7 +257,12 @@ def take_receipt(act: Activation, command: commands.Command) -> Reason:
         ACCEPTED, DUPLICATE for what was known, or NOT_FOUND for a message that the entity has
         forgotten (its effect is settled all the same). Of several outcomes it is the first's.
     """
-    _, _, message_id, reason, at_ms, settle, carrier, lane, code, detail, provider_id = command[:11]
+    if len(command) != _RECEIPT_ITEMS:
+        command = _of_other_version(command)
+    (
+        _, _, message_id, reason, at_ms, settle, carrier, lane, code, detail, provider_id, more,
+        took_ms,
+    ) = command  # fmt: skip
     entity = act.entity
     outbox = entity.outbox
     hop = 0
@@ -267,7 +278,6 @@ def take_receipt(act: Activation, command: commands.Command) -> Reason:
         if reason == _COMPLAINED and by is not None and not is_gone(entity):
             consents.complain(act, by.channel)
         return Reason.NOT_FOUND
-    more = command[11] if len(command) > 11 else ()
     if hop != message.hop:
         return _take_late(act, message, lane, [(reason, at_ms, code, detail), *more])
     if settle:
@@ -286,13 +296,16 @@ def take_receipt(act: Activation, command: commands.Command) -> Reason:
             _take_back(act, message)
             return Reason.ACCEPTED
         detail = detail or why
-    moved = _take_outcome(act, message, reason, at_ms, code, detail)
+    moved = _take_outcome(act, message, reason, at_ms, code, detail, took_ms)
     for number, each in enumerate(more):
         if message.hop != hop:  # it has gone on: the rest is of the attempt before
             _take_late(act, message, lane, more[number:])
             message = kept.get(message_id) or message  # it may have been called back
             break
         _take_outcome(act, message, *each)
+    if reason == _THROTTLED and message.cancelled and message_id in outbox:
+        # It was called back while the carrier had it, and has not left after all.
+        act.effects.cancels.append(message.offer(entity.key, entity.workspace))
     if (message.facts or message.content) and message_id not in outbox:
         if not message.others:  # no lane is left that could need it
             message.content = ""  # the sender is done with it; the text stays for the record
@@ -305,6 +318,12 @@ def take_receipt(act: Activation, command: commands.Command) -> Reason:
     if entity.state and verification.STATE in entity.state:
         verification.on_outcome(act, message.id, message.status)
     return _ACCEPTED
+
+
+def _of_other_version(receipt: commands.Command) -> commands.Command:
+    """A receipt of an older version, with what it lacks; of a newer one, without what it adds."""
+    lacks = _RECEIPT_ITEMS - len(receipt)
+    return (*receipt, *_RECEIPT_ENDS[-lacks:]) if lacks > 0 else receipt[:_RECEIPT_ITEMS]
 
 
 def _take_late(
@@ -340,7 +359,13 @@ def _take_late(
 
 
 def _take_outcome(
-    act: Activation, message: Message, reason: int, at_ms: int, code: str, detail: str
+    act: Activation,
+    message: Message,
+    reason: int,
+    at_ms: int,
+    code: str,
+    detail: str,
+    took_ms: int = commands.UNKNOWN,
 ) -> bool:
     """Takes in one outcome; False for a repeat, or one that came too late to matter."""
     if at_ms < message.created_ms:
@@ -348,12 +373,22 @@ def _take_outcome(
     if at_ms > act.now:
         at_ms = act.now
     outcomes = act.effects.outcomes
+    if took_ms >= 0:
+        given_ms = at_ms - took_ms
+        if given_ms < message.created_ms:
+            given_ms = message.created_ms
+        if message.status == _QUEUED and act.feed is None:  # as nearly always, and cheaper so
+            message.status = _SENDING
+            message.history.append((given_ms, _SENDING, "", ""))
+            outcomes[_SENDING] = outcomes.get(_SENDING, 0) + 1
+        else:
+            _take_outcome(act, message, _SENDING, given_ms, "", "")
     if message.others and fail_over.goes_on(act, message, reason, code):
         words = fail_over.go_on(act, message, reason, at_ms, code, detail)
         outcomes[reason] = outcomes.get(reason, 0) + 1
         act.note("message", message.id, words)
         return True
-    if message.hop:
+    if message.hop and reason != _SENDING:
         detail = fail_over.by_lane(message.lane, detail)
     if not message.record(reason, at_ms, code, detail):
         return False

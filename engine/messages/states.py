@@ -5,6 +5,11 @@ any order, so an outcome moves the status only where the table has it; all other
 history and change nothing. It is right because the table has no circle: whatever comes in whatever
 order, a message moves a few times and stays.
 
+A carrier may be asked several times: SENDING while it has the message, THROTTLED while the message
+waits for the next attempt. How these two follow each other is no move of the table, which would be
+a circle. The later one by its own time counts (see `Message.record`), and of two at one moment the
+answer. So each attempt turns it once, and a repeat or a late word turns nothing.
+
 What a carrier tells of a delivery is believed over any end that a sender gave: only the carrier
 knows. Nothing is believed of a message that never went to a sender.
 
@@ -26,7 +31,8 @@ STOPPED: Final = frozenset(
     }
 )  # fmt: skip
 ARRIVED: Final = frozenset({Reason.PARTIALLY_DELIVERED, Reason.DELIVERED, Reason.READ})
-_WITH_SENDER: Final = frozenset({Reason.QUEUED, Reason.THROTTLED})
+ATTEMPTS: Final = frozenset({Reason.SENDING, Reason.THROTTLED})
+WITH_SENDER: Final = frozenset({Reason.QUEUED, Reason.FRAUD_DELAYED}) | ATTEMPTS
 _LEFT: Final = frozenset({Reason.UNKNOWN_OUTCOME, Reason.SENT})
 _BY_PERSON: Final = frozenset({Reason.COMPLAINED})  # who has it, so it has arrived
 _GONE_ON: Final = ARRIVED | _LEFT | _BY_PERSON
@@ -34,9 +40,9 @@ _GONE_ON: Final = ARRIVED | _LEFT | _BY_PERSON
 ENDED: Final = frozenset(
     reason
     for reason in Reason
-    if reason >= Reason.QUEUED and reason not in WAITING | STOPPED | _WITH_SENDER | _GONE_ON
+    if reason >= Reason.QUEUED and reason not in WAITING | STOPPED | WITH_SENDER | _GONE_ON
 )
-OUTCOMES: Final = WAITING | STOPPED | _WITH_SENDER | _GONE_ON | ENDED
+OUTCOMES: Final = WAITING | STOPPED | WITH_SENDER | _GONE_ON | ENDED
 # How a message may end that a carrier has taken.
 _BY_CARRIER: Final = frozenset(
     {
@@ -51,7 +57,9 @@ def _table() -> dict[int, frozenset[int]]:
     table: dict[int, frozenset[int]] = {
         Reason.SCHEDULED: frozenset({Reason.HELD, Reason.QUEUED}) | STOPPED | _NO_ROUTE,
         Reason.HELD: frozenset({Reason.QUEUED}) | STOPPED | _NO_ROUTE,
-        Reason.QUEUED: frozenset({Reason.THROTTLED}) | _GONE_ON | ENDED,
+        Reason.QUEUED: ATTEMPTS | _GONE_ON | ENDED | {Reason.FRAUD_DELAYED},
+        Reason.FRAUD_DELAYED: ATTEMPTS | _GONE_ON | ENDED,
+        Reason.SENDING: _GONE_ON | ENDED,
         Reason.THROTTLED: _GONE_ON | ENDED,
         Reason.UNKNOWN_OUTCOME: frozenset({Reason.SENT}) | ARRIVED | _BY_PERSON | ENDED,
         Reason.SENT: ARRIVED | _BY_PERSON | _BY_CARRIER,

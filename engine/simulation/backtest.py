@@ -20,6 +20,7 @@ from engine.definitions import Document
 from engine.entities import Row
 from engine.issues import DefinitionError
 from engine.journeys import walk
+from engine.messages.states import WITH_SENDER
 from engine.program import EMPTY, Program
 from engine.reasons import Reason
 from engine.shard import Effects, Shard
@@ -31,12 +32,9 @@ ENTERED: Final = "entered"
 SENT: Final = "sent"
 NOT_SENT: Final = "not sent"
 # Outcomes of a message that went out, or would have.
-_WENT_OUT: Final = frozenset(
-    {
-        Reason.QUEUED, Reason.THROTTLED, Reason.SENT, Reason.DELIVERED, Reason.READ,
-        Reason.UNDELIVERED, Reason.UNKNOWN_OUTCOME,
-    }
-)  # fmt: skip
+_WENT_OUT: Final = WITH_SENDER | {
+    Reason.SENT, Reason.DELIVERED, Reason.READ, Reason.UNDELIVERED, Reason.UNKNOWN_OUTCOME,
+}  # fmt: skip
 _ALL_ROWS: Final = 2**31
 _REFRESHED: Final = 500
 

@@ -14,6 +14,7 @@ from engine.issues import DefinitionError, did_you_mean, kind_of, listed
 from engine.messages import inbound
 from engine.messages.keywords import keyword_of
 from engine.messages.message import ADDRESS_TRAITS, SMS, Message
+from engine.messages.states import WITH_SENDER
 from engine.packing import pack
 from engine.reasons import Reason
 from engine.schema import EventName, Strict, refusal
@@ -239,7 +240,7 @@ class Receipt(Happening):
         # Of what a profile had handed out that is merged into this one the sender tells that one.
         home = entity.state.get(IDENTITY, {}).get(AWAY, {}).get(message.id)
         is_out = message.id in entity.outbox or home is not None
-        settle = is_out and self.receipt is not Reason.THROTTLED
+        settle = is_out and self.receipt not in WITH_SENDER
         hop = message.hop if self.hop is None else self.hop
         offer_id = f"{message.id}.{hop}" if hop else message.id
         world.sender.held.pop(offer_id, None)

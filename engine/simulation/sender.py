@@ -10,6 +10,7 @@ from typing import Any, Final
 from engine import commands
 from engine.commands import Command
 from engine.journeys.calling import CHANNEL as WEBHOOK
+from engine.messages.states import WITH_SENDER
 from engine.reasons import Reason
 
 SEND: Final = "send"
@@ -18,8 +19,6 @@ CARRIER: Final = "simulated"
 
 Offer = tuple[Any, ...]
 
-# Outcomes of the sender that leave the message with it.
-_GOES_ON: Final = frozenset({Reason.QUEUED, Reason.THROTTLED})
 # Outcomes that a carrier tells only of a message that was sent.
 _AFTER_SENT: Final = frozenset({Reason.DELIVERED, Reason.UNDELIVERED, Reason.READ})
 
@@ -94,7 +93,7 @@ class Sender:
 
     @staticmethod
     def _receipt(offer: Offer, outcome: Reason, now_ms: int) -> Command:
-        settle = outcome not in _GOES_ON
+        settle = outcome not in WITH_SENDER
         return commands.receipt(
             offer[1], offer[0], outcome, now_ms, settle, carrier=CARRIER, lane=offer[3]
         )

@@ -123,6 +123,8 @@ def decode(command: commands.Command) -> dict[str, Any]:
             "carrier": carrier, "lane": lane, "code": code, "detail": detail,
             "provider_id": provider_id,
         }  # fmt: skip
+        if len(command) > 12 and command[12] != commands.UNKNOWN:
+            made["took_ms"] = command[12]
         if len(command) > 11 and command[11]:
             made["more"] = [
                 {"outcome": Reason(more[0]).name, "at_ms": more[1], "code": more[2],

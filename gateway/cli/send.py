@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import typer
 
+from engine.messages.states import WITH_SENDER
 from engine.reasons import Reason
 from gateway.cli import options
 from gateway.cli.client import Client, millis, plain
@@ -18,10 +19,8 @@ app = typer.Typer()
 
 _POLL_S = 0.1
 # Outcomes after which nothing better comes by itself.
-_WAITING = (Reason.QUEUED, Reason.THROTTLED, Reason.SENT)
-_GOOD = (
-    Reason.HELD, Reason.QUEUED, Reason.THROTTLED, Reason.SENT, Reason.DELIVERED, Reason.READ,
-)  # fmt: skip
+_WAITING = WITH_SENDER | {Reason.SENT}
+_GOOD = _WAITING | {Reason.HELD, Reason.DELIVERED, Reason.READ}
 
 
 @app.command()

@@ -168,7 +168,7 @@ def _lanes(status: Any) -> Table:
             lane["lane"],
             _state_of(lane),
             sender.name,
-            int(sum(lane["waiting"].values()) + lane["retrying"]),
+            int(sum(lane["waiting"].values()) + lane["retrying"] + lane.get("delayed", 0)),
             int(lane["in_flight"]),
             ", ".join(f"{used:,.0f} of {words}" for words, used, *_ in lane["limits"]),
             ", ".join(f"{count:,.0f} {name}" for name, count in sorted(lane["counts"].items())),

@@ -91,6 +91,8 @@ class Shop:
 
     async def history(self, key: str, id_: str) -> list[str]:
         found = await self.engine.query("message", key, id=id_)
+        times = [at_ms for at_ms, _, _, _ in found["history"]]
+        assert times == sorted(times)
         return [reason for _, reason, _, _ in found["history"]]
 
     async def heard(self, key: str) -> list[str]:
@@ -138,12 +140,13 @@ async def test_a_text_is_reported_on_and_its_answer_ends_texts(tmp_path: Path) -
 
         await until(delivered)
         await here.twilio.settled()
-        assert await here.history("default/user/ann", id_) == ["QUEUED", "SENT", "DELIVERED"]
+        story = ["QUEUED", "SENDING", "SENT", "DELIVERED"]
+        assert await here.history("default/user/ann", id_) == story
         url = here.twilio.requests[0]["StatusCallback"]
         late = {"MessageSid": f"SM{1:032x}", "MessageStatus": "failed"}
         assert await here.twilio.call(url, late, token="another") == 403
         assert await here.twilio.call(url, {**late, "MessageStatus": "delivered"}) == 200
-        assert await here.history("default/user/ann", id_) == ["QUEUED", "SENT", "DELIVERED"]
+        assert await here.history("default/user/ann", id_) == story
 
         assert await here.says("Stop", 1, token="another") == 403
         assert [await here.says("Stop", 1) for _ in range(3)] == [200, 200, 200]
@@ -171,7 +174,7 @@ async def test_a_report_finds_its_message_when_the_answer_was_lost(tmp_path: Pat
         report = {"MessageSid": "SMlost", "MessageStatus": "delivered"}
         assert await here.twilio.call(url, report) == 200
         history = await here.history("default/user/ann", id_)
-        assert history == ["QUEUED", "UNKNOWN_OUTCOME", "DELIVERED"]
+        assert history == ["QUEUED", "SENDING", "UNKNOWN_OUTCOME", "DELIVERED"]
 
 
 async def test_after_a_restart_the_lane_hears_and_knows_whom_it_wrote_to(tmp_path: Path) -> None:

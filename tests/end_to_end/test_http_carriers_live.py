@@ -89,7 +89,10 @@ async def _story(running: RunningInstance) -> None:
 
         await shop.until(delivered, "it is delivered")
         found = await shop.message(sent.name)
-        assert [each.status for each in found.history] == [r.QUEUED, r.SENT, r.DELIVERED]
+        story = [r.QUEUED, r.SENDING, r.SENT, r.DELIVERED]
+        assert [each.status for each in found.history] == story
+        times = [each.time.ToNanoseconds() for each in found.history]
+        assert times == sorted(times)
         assert found.provider_id.startswith("SM")
         (form,) = twilio.requests
         url = form["StatusCallback"]

@@ -1,7 +1,8 @@
 """A message's life against a naive model: receipts early, late, doubled and out of order.
 
 The model knows nothing of the table: it ranks outcomes, lets a status only go up, and moves to the
-next lane when the newest attempt fails in a way that the lane is at fault for.
+next lane when the newest attempt fails in a way that the lane is at fault for. Of what is told of
+the carrier's attempts it believes the latest.
 """
 
 from dataclasses import dataclass, field
@@ -34,7 +35,9 @@ RANKS = {
 }
 LANE_AT_FAULT = (Reason.CARRIER_UNAVAILABLE, Reason.NO_ROUTE)
 ARRIVED = (Reason.PARTIALLY_DELIVERED, Reason.DELIVERED, Reason.READ)
-TOLD = [reason for reason in RANKS if reason is not Reason.QUEUED]
+ATTEMPTS = (Reason.SENDING, Reason.THROTTLED)
+TOLD = [*(reason for reason in RANKS if reason is not Reason.QUEUED), *ATTEMPTS * 3]
+NEVER = (-1, False)
 
 
 @dataclass
@@ -45,6 +48,12 @@ class Naive:
     hop: int = 0
     with_sender: bool = True
     offered: list[int] = field(default_factory=lambda: [0])
+    newest: tuple[int, bool] = NEVER
+
+    def take_attempt(self, hop: int, reason: Reason, at_ms: int) -> None:
+        told = at_ms, reason is Reason.THROTTLED
+        if hop == self.hop and self.status in (Reason.QUEUED, *ATTEMPTS) and told > self.newest:
+            self.status, self.newest = reason, told
 
     def take(self, hop: int, reason: Reason) -> None:
         late = hop < self.hop
@@ -54,20 +63,25 @@ class Naive:
                 self.hop += 1
                 self.offered.append(self.hop)
                 self.status, self.with_sender = Reason.QUEUED, True
+                self.newest = NEVER
                 return
         if late and reason not in ARRIVED:
             return
         if self.status is Reason.SENT and reason in LANE_AT_FAULT:
             return  # a carrier had it: no lane can say that it never left
-        if RANKS[reason] > RANKS[self.status]:
+        if self.status in ATTEMPTS or RANKS[reason] > RANKS[self.status]:
             self.status = reason
 
 
-@given(
-    st.lists(st.tuples(st.integers(0, 2), st.sampled_from(TOLD), st.integers(1, 2)), max_size=12)
-)
-@settings(max_examples=200, deadline=None)
-def test_receipts_in_any_order(told: list[tuple[int, Reason, int]]) -> None:
+RECEIPT = st.tuples(
+    st.integers(0, 2), st.sampled_from(TOLD), st.integers(1, 2),
+    st.integers(1, 5), st.sampled_from((commands.UNKNOWN, 0, 1)),
+)  # fmt: skip
+
+
+@given(st.lists(RECEIPT, max_size=12))
+@settings(max_examples=300, deadline=None)
+def test_receipts_in_any_order(told: list[tuple[int, Reason, int, int, int]]) -> None:
     world = World()
     world.define(DEFINITIONS)
     world.sender.does = HOLD
@@ -75,8 +89,10 @@ def test_receipts_in_any_order(told: list[tuple[int, Reason, int]]) -> None:
     spec = pack({"channel": "sms", "to": "+12025550123", "body": "hi"})
     assert world.do(commands.send(key, "r1", spec)) is Reason.ACCEPTED
     naive = Naive()
+    made_ms = world.now
+    world.turn_to(made_ms + 10)
     cancelled = False
-    for back, reason, times in told:
+    for back, reason, times, after_ms, took_ms in told:
         hop = max(0, naive.hop - back)
         newest = naive.hop
         for _ in range(times):
@@ -86,10 +102,19 @@ def test_receipts_in_any_order(told: list[tuple[int, Reason, int]]) -> None:
             name = f"{message.id}.{hop}" if hop else message.id
             world.sender.held.pop(name, None)
             before = message.hop
-            receipt = commands.receipt(key, name, reason, world.now, True, "carrier", LANES[hop])
+            at_ms = made_ms + (after_ms if hop == before else 0)  # what is late is early
+            receipt = commands.receipt(
+                key, name, reason, at_ms, reason not in ATTEMPTS, "carrier", LANES[hop],
+                took_ms=took_ms,
+            )  # fmt: skip
             world.do(receipt)
             if hop == before or not cancelled:
-                naive.take(hop, reason)
+                if took_ms != commands.UNKNOWN:
+                    naive.take_attempt(hop, Reason.SENDING, max(made_ms, at_ms - took_ms))
+                if reason in ATTEMPTS:
+                    naive.take_attempt(hop, reason, at_ms)
+                else:
+                    naive.take(hop, reason)
             (message,) = world.person(user="ann").messages.values()  # type: ignore[union-attr]
             if message.cancelled and not cancelled:
                 # It arrived by an earlier lane: the newest attempt was called back.

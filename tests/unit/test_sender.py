@@ -23,7 +23,7 @@ from engine.errors import Overloaded, Unavailable
 from engine.reasons import Reason
 
 SHARDS = 4
-MESSAGE_ID, REASON, AT, SETTLE, CARRIER, LANE, CODE, DETAIL, PROVIDER, MORE = range(2, 12)
+MESSAGE_ID, REASON, AT, SETTLE, CARRIER, LANE, CODE, DETAIL, PROVIDER, MORE, TOOK = range(2, 13)
 
 
 class Bench:
@@ -131,7 +131,7 @@ def test_a_message_is_sent_told_settled_and_delivered(tmp_path: Path) -> None:
         name, now_ms = f"{1:032x}", bench.clock.now_ms()
         assert receipt[1:] == (
             "w/user/u1", name, Reason.SENT, now_ms, True, "sandbox", "main", "", "", f"sb-{name}",
-            [(Reason.DELIVERED, now_ms, "", "")],
+            [(Reason.DELIVERED, now_ms, "", "")], 0,
         )  # fmt: skip
         await bench.until(lambda: bench.core.status()["held"] == 0)
         assert await bench.offer(bench.message(1)) == ["ok", [Reason.DUPLICATE]]

@@ -152,6 +152,7 @@ def test_feed_lines_name_the_entity_by_its_key(town: Town) -> None:
 @pytest.mark.parametrize(
     "more",
     [
+        [],
         [(Reason.DELIVERED, 400, "", "")],
         [(Reason.UNDELIVERED, 400, "7", "absent subscriber"), (Reason.DELIVERED, 900, "", "")],
         [(Reason.DELIVERED, 400, "", ""), (Reason.SENT, 500, "", ""), (Reason.READ, 99, "", "")],
@@ -173,19 +174,23 @@ def test_outcomes_in_one_receipt_are_as_those_in_receipts_of_their_own(
         words = ("sandbox", "main", "", "", "sb-1")
         sent = (KEY, id_, Reason.SENT, made_ms + 300, True, *words)
         if together:
-            effects = town.apply(commands.receipt(*sent, outcomes))
+            effects = town.apply(commands.receipt(*sent, outcomes, 200))
         else:
+            given = commands.receipt(KEY, id_, Reason.SENDING, made_ms + 100, False, *words[:2])
             rest = [
                 commands.receipt(KEY, id_, reason, at_ms, False, *words[:2], code, why, words[4])
                 for reason, at_ms, code, why in outcomes
             ]
-            effects = town.apply(commands.receipt(*sent), *rest)
+            effects = town.apply(given, commands.receipt(*sent), *rest)
         assert effects.results[0] == Reason.ACCEPTED
         assert not town.person().outbox
         message, notes = town.person().messages[id_], town.notes("message")
         towns.append((message.view(), effects.outcomes, feed, notes))
     assert towns[0] == towns[1]
-    assert len(towns[0][0]["history"]) > len(more)
+    times = [at_ms - made_ms for at_ms, _, _, _ in towns[0][0]["history"]]
+    assert times[:3] == [0, 100, 300]
+    assert len(times) > 1 + len(more)
+    assert towns[0][1][Reason.SENDING] == 1
 
 
 def test_a_receipt_of_several_outcomes_is_judged_by_its_first(town: Town) -> None:
@@ -221,17 +226,72 @@ def test_a_receipt_of_an_old_journal_has_one_outcome(town: Town) -> None:
     old = commands.receipt(KEY, id_, Reason.SENT, town.now, True, "sandbox", "main")[:11]
     assert list(town.apply(old).results) == [Reason.ACCEPTED]
     assert town.person().messages[id_].status == Reason.SENT
+    more = [(Reason.DELIVERED, town.now, "", "")]
+    newer = commands.receipt(KEY, id_, Reason.SENT, town.now, True, more=more)
+    for told in (newer[:12], (*newer, "what a later version adds")):
+        town.apply(told)
+        found = [line[1] for line in town.person().messages[id_].history]
+        assert found == [Reason.QUEUED, Reason.SENT, Reason.DELIVERED]
 
 
-@pytest.mark.parametrize(("told_ms", "kept_ms"), [(-(10**12), 0), (500, 500), (10**12, 1_000)])
+@pytest.mark.parametrize("others", range(limits.MESSAGE_HISTORY - 3, limits.MESSAGE_HISTORY))
+def test_the_hand_over_of_a_message_with_a_long_history_keeps_it_bounded(
+    town: Town, others: int
+) -> None:
+    send(town, "r1", body="x")
+    id_ = api_message_id(KEY, "r1")
+    kept = town.person().kept
+    message = kept.get(id_)
+    assert message is not None
+    for _ in range(others):
+        message.begin_again(Reason.QUEUED, town.now, "again")
+    kept.give_back(message)
+    for reason in (Reason.THROTTLED, Reason.SENT):
+        town.now += 1_000
+        settle = reason is Reason.SENT
+        town.apply(commands.receipt(KEY, id_, reason, town.now, settle, took_ms=5))
+    found = [line[1] for line in town.person().messages[id_].history]
+    assert len(found) == limits.MESSAGE_HISTORY
+    assert found[-2:] == [Reason.SENDING, Reason.SENT]
+
+
+def test_a_message_is_sending_until_its_carrier_answers(town: Town) -> None:
+    send(town, "r1", body="x")
+    id_, made_ms = api_message_id(KEY, "r1"), town.now
+    by = ("sandbox", "main")
+    town.now += 2_000
+    town.apply(commands.receipt(KEY, id_, Reason.SENDING, made_ms + 5, False, *by))
+    message = town.person().messages[id_]
+    assert (message.status, message.carrier, message.lane) == (Reason.SENDING, *by)
+    assert id_ in town.person().outbox
+    # Called back now, it is up to the sender; what the carrier refuses is called back again.
+    assert town.apply(commands.cancel(KEY, id_)).cancels
+    town.now += 2_000
+    refused = commands.receipt(KEY, id_, Reason.THROTTLED, town.now, False, *by, "88", "slow")
+    (offer,) = town.apply(refused).cancels
+    assert offer[0] == id_
+    gone = commands.receipt(KEY, id_, Reason.CANCELLED, town.now, True, *by, "88")
+    assert not town.apply(gone, refused).cancels
+    message = town.person().messages[id_]
+    assert [(at_ms - made_ms, reason, code) for at_ms, reason, code, _ in message.history] == [
+        (0, Reason.QUEUED, ""), (5, Reason.SENDING, ""), (4_000, Reason.THROTTLED, "88"),
+        (4_000, Reason.CANCELLED, "88"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("told_ms", "given_ms", "kept_ms"),
+    [(-(10**12), 0, 0), (500, 450, 500), (10**12, 950, 1_000)],
+)
 def test_a_receipt_of_another_clock_is_kept_between_the_making_and_now(
-    town: Town, told_ms: int, kept_ms: int
+    town: Town, told_ms: int, given_ms: int, kept_ms: int
 ) -> None:
     send(town, "r1", body="x")
     made_ms, id_ = town.now, api_message_id(KEY, "r1")
     town.now += 1_000
-    town.apply(commands.receipt(KEY, id_, Reason.SENT, made_ms + told_ms, settle=True))
+    sent = commands.receipt(KEY, id_, Reason.SENT, made_ms + told_ms, True, took_ms=50)
+    town.apply(sent)
     message = town.person().messages[id_]
     assert [(at_ms - made_ms, reason) for at_ms, reason, _, _ in message.history] == [
-        (0, Reason.QUEUED), (kept_ms, Reason.SENT),
+        (0, Reason.QUEUED), (given_ms, Reason.SENDING), (kept_ms, Reason.SENT),
     ]  # fmt: skip

@@ -105,7 +105,7 @@ class MessagesServiceServicer:
     def CancelMessage(self, request, context):
         """Calls a message back that has not left, and whatever would go out in its place. The answer is
         the message as it is then: CANCELLED once its sender has said so; it stays as it is if it has
-        left.
+        left. What is SENDING may have: its carrier's answer decides.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

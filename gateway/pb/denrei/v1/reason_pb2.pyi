@@ -69,12 +69,14 @@ class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     FREQUENCY_CAP: _ClassVar[Reason]
     LOWER_PRIORITY: _ClassVar[Reason]
     SCHEDULED: _ClassVar[Reason]
+    SENDING: _ClassVar[Reason]
     REVOKED: _ClassVar[Reason]
     PARTIALLY_DELIVERED: _ClassVar[Reason]
     LANE_CAPPED: _ClassVar[Reason]
     LIMIT_REACHED: _ClassVar[Reason]
     FRAUD_CHALLENGED: _ClassVar[Reason]
     FRAUD_SHADOWED: _ClassVar[Reason]
+    FRAUD_DELAYED: _ClassVar[Reason]
     COMPLAINED: _ClassVar[Reason]
 ACCEPTED: Reason
 DUPLICATE: Reason
@@ -138,12 +140,14 @@ QUIET_HOURS: Reason
 FREQUENCY_CAP: Reason
 LOWER_PRIORITY: Reason
 SCHEDULED: Reason
+SENDING: Reason
 REVOKED: Reason
 PARTIALLY_DELIVERED: Reason
 LANE_CAPPED: Reason
 LIMIT_REACHED: Reason
 FRAUD_CHALLENGED: Reason
 FRAUD_SHADOWED: Reason
+FRAUD_DELAYED: Reason
 COMPLAINED: Reason
 
 class Rejection(_message.Message):
