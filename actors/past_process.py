@@ -47,7 +47,9 @@ class PastProcess:
     """
 
     def __init__(self, directory: Path, shard: int) -> None:
-        self._command = [sys.executable, "-m", "actors.past_main", str(directory), str(shard)]
+        self._command = [
+            sys.executable, "-P", "-m", "actors.past_main", str(directory), str(shard)
+        ]  # fmt: skip
         self._running: subprocess.Popen[bytes] | None = None
         self._stopped = False
 
@@ -60,7 +62,9 @@ class PastProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": path},
-            start_new_session=True,  # what is typed at the host's terminal is not for it
+            # What is typed at the host's terminal is not for it. No session of its own: the kernel
+            # may weigh sessions against each other first (autogroups), and priorities only within.
+            process_group=0,
         )
         self._running = process
         try:
@@ -90,7 +94,9 @@ class PastProcess:
         assert process.stdin is not None
         assert process.stdout is not None
         with contextlib.suppress(BrokenPipeError):  # why, its end says
-            process.stdin.write(wanted.pack())
+            left = memoryview(wanted.pack())
+            while left:
+                left = left[process.stdin.write(left) :]
             process.stdin.close()
         for kind, *rest in msgpack.Unpacker(process.stdout, use_list=False):
             if kind == "found":

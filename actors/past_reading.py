@@ -90,6 +90,8 @@ class Wanted:
 
     def compiled(self) -> list[Window]:
         """The windows, compiled anew from the definitions."""
+        if not self.windows:
+            return []
         workspaces = Workspaces()
         for each in self.versions:
             workspaces.install(self.workspace, each.version, each.documents)
