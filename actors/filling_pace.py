@@ -12,10 +12,10 @@ therefore told from what the shard spent on applying entries meanwhile, less wha
 in them took (`Cost`). A slice that took its waiting for its cost would become ever smaller, and
 rest ever longer, until a filling stood still.
 
-What a filling does besides (a thread reads a short past, the loop looks for whom it has to evaluate) is
-measured by the processor's time, and rests likewise (`WorkPace`): four times as long, longer as it
-could not run, for somebody else did, and eleven times as long at most. All rests are longer as long
-as others feel the filling (`actors.filling_ease`).
+What a filling does besides (a thread reads a short past, the loop looks for whom it has to
+evaluate) is measured by the processor's time, and rests likewise (`WorkPace`): four times as long,
+longer as it could not run, for somebody else did, and eleven times as long at most. All rests are
+longer as long as others feel the filling (`actors.filling_ease`).
 
 All this decides only when commands are given to a shard, and never what they are.
 """

@@ -121,12 +121,17 @@ class LaneRunner:
         self.wake()
 
     def cancel(self, message_id: str) -> QueuedMessage | None:
-        """Takes a message back that has not left; None if it has, or is not here."""
+        """Takes a message back that has not left; None if it has, or is not here.
+
+        One that its carrier has just now is not tried again, if it turns out not to have left.
+        """
         message = self._shared.book.held.get(message_id)
-        self._shared.screen.looks.end(message_id)
         if message is not None and self.queue.cancel(message):
             return message
-        return self._aside.cancel(message_id) or self._delayed.cancel(message_id)
+        waited = self._aside.cancel(message_id) or self._delayed.cancel(message_id)
+        if waited is None and message is not None:
+            message.called_back = True  # its carrier has it, and may refuse it for now
+        return waited
 
     def remove(self) -> None:
         """The lane is defined no more: what waits in it has no route."""
@@ -388,6 +393,9 @@ class LaneRunner:
             self._turns = turns
 
     def _retry(self, message: QueuedMessage, now_ms: int, wait_ms: int) -> None:
+        if message.called_back:
+            self._finish(message, Reason.CANCELLED, message.code, "")
+            return
         if not self.defined:
             self._finish_removed(message)
             return
@@ -420,7 +428,6 @@ class LaneRunner:
 
     def _finish(self, message: QueuedMessage, reason: Reason, code: str, detail: str) -> None:
         now_ms = self._shared.clock.now_ms()
-        self._shared.screen.looks.end(message.id)
         self.counts[OUTCOME_NAMES[reason]] += 1
         self._shared.book.finish(message, reason, now_ms, self.lane.carrier, code, detail)
 

@@ -117,7 +117,7 @@ class Screen:
             verdict = check(
                 message.workspace, message.channel, message.purpose, phone.e164, now_ms,
                 message.facts or NO_FACTS, phone.kind, follows=message.hop > 0,
-                leave_by_ms=looks.leave_by_ms(message, now_ms) if wait is not None else 0,
+                leave_by_ms=looks.leave_by_ms(message) if wait is not None else 0,
             )  # fmt: skip
             if look is not None:
                 looks.end(message.id)

@@ -52,7 +52,7 @@ class SecondLooks:
     ) -> None:
         self._writer = writer
         self._looks = {id_: SecondLook(*row) for id_, row in (kept or {}).items()}
-        self._forget(now_ms)
+        self.tidy(now_ms)
 
     def __len__(self) -> int:
         return len(self._looks)
@@ -61,7 +61,7 @@ class SecondLooks:
         """The second look at a message that has been told to wait."""
         return self._looks.get(message.id)
 
-    def leave_by_ms(self, message: QueuedMessage, now_ms: int) -> int:
+    def leave_by_ms(self, message: QueuedMessage) -> int:
         """Until when a message has to leave that may be told to wait; 0 if it may not.
 
         It may once, and not if it has come here from another lane, where it may have waited. And
@@ -69,11 +69,7 @@ class SecondLooks:
         """
         if message.hop or message.id in self._looks:
             return 0
-        if len(self._looks) >= limits.FRAUD_DELAYED:
-            self._forget(now_ms)
-            if len(self._looks) >= limits.FRAUD_DELAYED:
-                return 0
-        return message.expires_ms
+        return message.expires_ms if len(self._looks) < limits.FRAUD_DELAYED else 0
 
     def begin(
         self, message: QueuedMessage, verdict: Verdict, words: str, now_ms: int
@@ -91,11 +87,11 @@ class SecondLooks:
         return look
 
     def end(self, message_id: str) -> None:
-        """A message was looked at again, or waits no more."""
+        """A message was looked at again, or its shard has journaled the last word on it."""
         if self._looks.pop(message_id, None) is not None:
             self._writer.look(message_id, None)
 
-    def _forget(self, now_ms: int) -> None:
-        """Forgets messages that nobody has offered again."""
+    def tidy(self, now_ms: int) -> None:
+        """Forgets messages that nobody has offered again; to be called once in a while."""
         for id_ in [id_ for id_, look in self._looks.items() if look.expires_ms <= now_ms]:
             self.end(id_)

@@ -303,6 +303,7 @@ class SenderCore:
     async def tidy(self) -> None:
         """Forgets what is old of what was sent; to be called once in a while."""
         if not self._offers.draining:
+            self._screen.looks.tidy(self._clock.now_ms())
             with contextlib.suppress(StoreError):  # who waits for the ledger has been told
                 await self._writer.tidy()
 
@@ -330,6 +331,10 @@ class SenderCore:
         }
 
     def _settled(self, message_ids: list[str]) -> None:
+        looks = self._screen.looks
+        if len(looks):
+            for message_id in message_ids:
+                looks.end(message_id)
         self._book.settled(message_ids, self._clock.now_ms())
 
 

@@ -88,6 +88,7 @@ class QueuedMessage(Struct, array_like=True, eq=False, gc=False):
         code: The carrier's last complaint, for the record.
         batch: The ledger's batch whose last word is owed for it; 0 for none.
         queued: Whether it is waiting in a `LaneQueue`.
+        called_back: Whether it is not to be tried again.
     """
 
     id: str
@@ -114,6 +115,7 @@ class QueuedMessage(Struct, array_like=True, eq=False, gc=False):
     code: str = ""
     batch: int = 0
     queued: bool = False
+    called_back: bool = False
 
     @property
     def level(self) -> int:

@@ -61,7 +61,6 @@ _EXPIRED: Final = int(Reason.EXPIRED)
 _DELIVERED: Final = int(Reason.DELIVERED)
 _QUEUED: Final = int(Reason.QUEUED)
 _SENDING: Final = int(Reason.SENDING)
-_THROTTLED: Final = int(Reason.THROTTLED)
 
 _RECEIPT_ITEMS: Final = 13  # of `commands.receipt`
 _RECEIPT_ENDS: Final = ((), commands.UNKNOWN)  # what the last of them are in older journals
@@ -303,10 +302,7 @@ def take_receipt(act: Activation, command: commands.Command) -> Reason:
             message = kept.get(message_id) or message  # it may have been called back
             break
         _take_outcome(act, message, *each)
-    if reason == _THROTTLED and message.cancelled and message_id in outbox:
-        # It was called back while the carrier had it, and has not left after all.
-        act.effects.cancels.append(message.offer(entity.key, entity.workspace))
-    if (message.facts or message.content) and message_id not in outbox:
+    if settle and (message.facts or message.content) and message_id not in outbox:
         if not message.others:  # no lane is left that could need it
             message.content = ""  # the sender is done with it; the text stays for the record
         verification.settled(act, message)

@@ -226,13 +226,31 @@ def test_it_may_be_called_back_while_it_waits(tmp_path: Path) -> None:
     run(tmp_path, scenario)
 
 
+def test_it_may_be_called_back_before_its_shard_has_offered_it_again(tmp_path: Path) -> None:
+    """After a crash it is told as a whole, and the row with the reason goes at once."""
+
+    async def scenario(bench: Bench) -> None:
+        message = text(bench)
+        await suspected(bench, message)
+        await crash(bench)
+        assert len(rows(bench)) == 1
+        shard = slots.shard_of(slots.slot_of(message[1]), SHARDS)
+        await bench.core.cancel(msgpack.packb([[shard, 1, [message]]]))
+        assert (await ended(bench))[REASON] == Reason.CANCELLED
+        await bench.until(lambda: not len(bench.core._screen.looks))
+        await bench.core._writer.flush()
+        assert rows(bench) == []
+
+    run(tmp_path, scenario)
+
+
 def test_it_goes_with_its_lane(tmp_path: Path) -> None:
     async def scenario(bench: Bench) -> None:
         await suspected(bench)
         await bench.core.configure("w", 2, msgpack.packb({}))
         await bench.until(lambda: bool(bench.told()))
         assert (await ended(bench))[REASON] == Reason.NO_ROUTE
-        assert not len(bench.core._screen.looks)
+        await bench.until(lambda: not len(bench.core._screen.looks))
 
     run(tmp_path, scenario)
 

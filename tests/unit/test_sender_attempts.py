@@ -170,6 +170,30 @@ def test_of_a_batch_each_message_is_told_its_own_answer(tmp_path: Path) -> None:
     run(tmp_path, scenario)
 
 
+def test_a_message_that_is_called_back_while_its_carrier_has_it_is_not_tried_again(
+    tmp_path: Path,
+) -> None:
+    async def scenario(bench: Bench) -> None:
+        carrier = await slow(bench, circuit=False)
+        await bench.offer(bench.message(1), bench.message(2))
+        await bench.until(lambda: len(carrier.asked) == 1)
+        for name in (ONE, TWO):
+            shard = bench.core._book.held[name].shard  # type: ignore[union-attr]
+            await bench.core.cancel(msgpack.packb([(shard, 1, [name])]))
+        carrier.answer(throttled(10, "88"), accepted("a-2"))
+        await bench.until(lambda: bench.core.status()["held"] == 0)
+        told = [(each[MESSAGE_ID], each[REASON], each[SETTLE]) for each in bench.receipts]
+        assert [each for each in told if each[0] == ONE] == [
+            (ONE, Reason.THROTTLED, False), (ONE, Reason.CANCELLED, True),
+        ]  # fmt: skip
+        assert (TWO, Reason.SENT, True) in told
+        bench.clock.advance(10 * BOUND_MS)
+        await settle(bench)
+        assert len(carrier.asked) == 1
+
+    run(tmp_path, scenario)
+
+
 def test_news_of_attempts_is_let_go_while_too_much_waits_to_be_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
