@@ -386,6 +386,7 @@ FRAUD_DELAYED: Final = 10_000  # messages of a sender that wait so; past it they
 STORE_CACHE_BYTES: Final = 16 * 1024 * 1024
 STORE_READER_CACHE_BYTES: Final = 1024 * 1024
 STORE_MMAP_BYTES: Final = 1024 * 1024 * 1024
+STORE_FORGET_BYTES: Final = 256 * 1024  # of a journal that are deleted in one go
 STORE_LOG_PAGES: Final = 500  # of write-ahead log; then a commit copies them into the file
 STORE_LOG_BYTES: Final = 32 * 1024 * 1024  # what a log may keep of the disk once it is copied
 STORE_ENTRIES_PER_READ: Final = 32
