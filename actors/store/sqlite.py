@@ -345,7 +345,8 @@ class SqliteShardStore:
 
         The file is synced before the rows are deleted. After a crash in between, the rows that the
         archive already has are deleted first. They are deleted in pieces, with a rest after each:
-        no commit is taken meanwhile, and to overwrite all of a file at once takes 0.1 to 0.3 s.
+        no commit is taken meanwhile, and to overwrite a file's worth at once takes 15 to 26 ms, in
+        pieces 1 to 5 each, while nothing else is done.
 
         Durability: what it moved is in the archive, synced, when this returns.
         """
