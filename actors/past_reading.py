@@ -1,7 +1,7 @@
 """Reading the past: what entries of a journal leave in windows and traits that are new.
 
 It is the same work wherever it is done: in a process of its own (`actors.past_process`), which is
-how hosts do it, or beside a shard in a thread, where a store is in memory alone.
+how hosts read a long one, or in a thread beside the shard (`actors.past_thread`).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence

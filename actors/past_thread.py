@@ -13,6 +13,7 @@ from actors.filling_ease import Ease
 from actors.filling_pace import WorkPace
 from actors.past_reading import Reading, Wanted
 from engine.commands import Command
+from engine.conditions.windows import Window
 from engine.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -36,11 +37,17 @@ class PastThread:
         """See `PastReader.found`."""
         self._pace.resumed()
         history, between = self._runner.store.history, partial(self._between, told)
-        yield from Reading(wanted, wanted.compiled(), history, between).found()
+        yield from Reading(wanted, self._windows(wanted), history, between).found()
 
     def stop(self) -> None:
         """See `PastReader.stop`."""
         self._stopping.set()
+
+    def _windows(self, wanted: Wanted) -> list[Window]:
+        """The windows as the shard has them; newer definitions may have none of some."""
+        program = self._runner.shard.programs.get(wanted.workspace)
+        windows = program.index.windows if program else {}
+        return [windows[name] for name in wanted.windows if name in windows]
 
     def _between(self, told: Callable[[float], None], done: Callable[[], float]) -> None:
         if self._stopping.is_set():
