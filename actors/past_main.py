@@ -4,6 +4,7 @@ They take most of a second of a processor in one go. So here is the pace of the 
 needs nothing to be imported, and between two modules it rests, too.
 """
 
+import os
 import sys
 import time
 from typing import Final
@@ -11,16 +12,27 @@ from typing import Final
 _WORK_S: Final = 0.002  # that it goes on before it asks whether to rest
 _REST_OF_WAITING: Final = 5.0  # it rests as long for each second in which it waited for a processor
 _MOST_REST: Final = 4.0  # for each second of its own, at most
+_LOOK_S: Final = 0.25  # between two looks at what the machine has left
+_ROOM: Final = 1.0  # processors that nobody uses: so much is left that it need not rest
+_PART: Final = 0.125  # of what is left it takes, if that is less than this,
+_LEAST: Final = 0.03  # and so much of a processor even where nothing is left: it ends some day
+_PLENTY: Final = 1_000.0  # processors, where the system does not tell
+_STAT: Final = "/proc/stat"
 
 
 class Pace:
     """When a process that has nothing in common with others but processors should rest.
 
-    While it need not wait for one, nobody needs it: it does not rest. Else it works at most a fifth
-    of the time.
+    Where a whole processor is left, it rests only if it had to wait for one: then it works a fifth
+    of the time at least. Where less is left, it takes a small part of that. A machine that answers
+    in milliseconds while seven eighths of it are in use answers in twice as many when another tenth
+    is: the queues grow, though whoever reads goes last in each of them.
     """
 
     def __init__(self) -> None:
+        self._share = _LEAST  # of a processor
+        self._looked_s = time.perf_counter()
+        self._idle_s = idle_s()
         self._begin()
 
     def rest(self) -> None:
@@ -30,12 +42,42 @@ class Pace:
             return
         own_s = time.thread_time() - self._cpu_s
         waited_s = took_s - own_s
-        time.sleep(min(_REST_OF_WAITING * max(0.0, waited_s), _MOST_REST * own_s))
+        of_waiting_s = min(_REST_OF_WAITING * max(0.0, waited_s), _MOST_REST * own_s)
+        time.sleep(max(of_waiting_s, own_s / self._share - own_s))
+        self._look()
         self._begin()
 
     def _begin(self) -> None:
         self._began_s = time.perf_counter()
         self._cpu_s = time.thread_time()
+
+    def _look(self) -> None:
+        """Looks at what the machine has left, now and then."""
+        now = time.perf_counter()
+        passed_s = now - self._looked_s
+        if passed_s < _LOOK_S:
+            return
+        idle = idle_s()
+        self._share = share((idle - self._idle_s) / passed_s)
+        self._looked_s, self._idle_s = now, idle
+
+
+def share(left: float) -> float:
+    """How much of a processor to take, of 1, where so many are left that nobody uses."""
+    return 1.0 if left >= _ROOM else max(_LEAST, _PART * left)
+
+
+def idle_s() -> float:
+    """The seconds that this machine's processors had nothing to do, added up; since it started.
+
+    Where the system does not tell, they always have: then only waiting tells that they are needed.
+    """
+    try:
+        with open(_STAT, "rb") as stat:
+            fields = stat.readline().split()
+    except OSError:
+        return _PLENTY * time.perf_counter()
+    return (int(fields[4]) + int(fields[5])) / os.sysconf("SC_CLK_TCK")
 
 
 class _RestingImports:

@@ -14,7 +14,7 @@ import msgpack
 import psutil
 import pytest
 
-from actors import checkpoint_pace
+from actors import checkpoint_pace, past_main
 from actors.host import Host
 from actors.past_main import Pace
 from actors.past_process import PastProcess
@@ -97,6 +97,30 @@ async def everybody_has_their_past(engine: LocalEngine) -> None:
         person = await engine.query("profile", f"default/user/u{n}", workspace="default")
         assert person["traits"]["revenue"] == 16, n
         assert {"rich", "buyers"} <= set(person["segments"])
+
+
+class Machine:
+    """Time, and what of a machine's processors a reader takes and leaves; see `machine`."""
+
+    def __init__(self) -> None:
+        self.now_s = self.cpu_s = self.idle_s = 0.0
+        self.left = 0.0  # processors that nobody uses
+        self.slept: list[float] = []
+
+    def works(self, pace: Pace, own_s: float, waits_s: float) -> None:
+        """The reader does a piece of work, and asks whether to rest."""
+        self.cpu_s += own_s
+        self._pass(own_s + waits_s)
+        pace.rest()
+
+    def sleep(self, rest_s: float) -> None:
+        """Stands for `time.sleep`."""
+        self.slept.append(rest_s)
+        self._pass(rest_s)
+
+    def _pass(self, seconds: float) -> None:
+        self.now_s += seconds
+        self.idle_s += seconds * self.left
 
 
 def readers() -> list[psutil.Process]:
@@ -259,14 +283,56 @@ async def test_a_reader_does_not_outlive_a_host_that_does_not_listen_any_more(
         await asyncio.to_thread(orphan.wait, 60)
 
 
-def test_a_reader_rests_when_it_had_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    now_s, cpu_s, slept = 0.0, 0.0, list[float]()
-    monkeypatch.setattr(time, "perf_counter", lambda: now_s)
-    monkeypatch.setattr(time, "thread_time", lambda: cpu_s)
-    monkeypatch.setattr(time, "sleep", slept.append)
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
+    """A machine on which a reader works and rests; it takes no time."""
+    machine = Machine()
+    monkeypatch.setattr(time, "perf_counter", lambda: machine.now_s)
+    monkeypatch.setattr(time, "thread_time", lambda: machine.cpu_s)
+    monkeypatch.setattr(time, "sleep", machine.sleep)
+    monkeypatch.setattr(past_main, "idle_s", lambda: machine.idle_s)
+    return machine
+
+
+def test_a_reader_rests_when_it_had_to_wait(machine: Machine) -> None:
+    machine.left = 1.0
     pace = Pace()
+    machine.works(pace, 1.0, waits_s=0.0)  # until it has looked
+    machine.slept.clear()
     for took_s, own_s in ((0.001, 0.001), (0.1, 0.1), (0.11, 0.1), (0.5, 0.1)):
-        now_s += took_s
-        cpu_s += own_s
-        pace.rest()
-    assert slept == pytest.approx([0.0, 0.05, 0.4])
+        machine.works(pace, own_s, waits_s=took_s - own_s)
+    assert machine.slept == pytest.approx([0.0, 0.05, 0.4])
+
+
+@pytest.mark.parametrize(
+    ("left", "taken"),
+    [(1.0, 1.0), (0.9, 0.1125), (0.4, 0.05), (0.24, 0.03), (0.0, 0.03)],
+)
+def test_a_reader_takes_a_small_part_of_what_is_left(
+    machine: Machine, left: float, taken: float
+) -> None:
+    machine.left = left
+    pace = Pace()
+    machine.works(pace, 0.01, waits_s=0.0)
+    machine.works(pace, 1.0, waits_s=0.0)
+    cpu_s, now_s = machine.cpu_s, machine.now_s
+    for _ in range(100):
+        machine.works(pace, 0.002, waits_s=0.0)
+    assert (machine.cpu_s - cpu_s) / (machine.now_s - now_s) == pytest.approx(taken, rel=0.01)
+
+
+def test_what_the_machine_has_left_is_read_from_the_system() -> None:
+    before, now_s = past_main.idle_s(), time.perf_counter()
+    while (after := past_main.idle_s()) == before and time.perf_counter() < now_s + 0.5:
+        pass
+    assert 0.0 <= after - before <= 0.5 * (os.cpu_count() or 1) + 0.1
+
+
+def test_where_the_system_does_not_tell_there_is_plenty(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(past_main, "_STAT", str(tmp_path / "stat"))
+    before, began_s = past_main.idle_s(), time.perf_counter()
+    while (passed_s := time.perf_counter() - began_s) <= 0:
+        pass
+    assert past_main.share((past_main.idle_s() - before) / passed_s) == 1.0
