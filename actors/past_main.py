@@ -16,6 +16,7 @@ _LOOK_S: Final = 0.25  # between two looks at what the machine has left
 _ROOM: Final = 1.0  # processors that nobody uses: so much is left that it need not rest
 _PART: Final = 0.125  # of what is left it takes, if that is less than this,
 _LEAST: Final = 0.03  # and so much of a processor even where nothing is left: it ends some day
+_LEAST_AT_FIRST: Final = 0.1  # for imports, which are soon over
 _PLENTY: Final = 1_000.0  # processors, where the system does not tell
 _STAT: Final = "/proc/stat"
 
@@ -27,10 +28,14 @@ class Pace:
     of the time at least. Where less is left, it takes a small part of that. A machine that answers
     in milliseconds while seven eighths of it are in use answers in twice as many when another tenth
     is: the queues grow, though whoever reads goes last in each of them.
+
+    Args:
+        least: How much of a processor it takes even where nothing is left.
     """
 
-    def __init__(self) -> None:
-        self._share = _LEAST  # of a processor
+    def __init__(self, least: float = _LEAST) -> None:
+        self._least = least
+        self._share = least  # of a processor
         self._looked_s = time.perf_counter()
         self._idle_s = idle_s()
         self._begin()
@@ -58,13 +63,13 @@ class Pace:
         if passed_s < _LOOK_S:
             return
         idle = idle_s()
-        self._share = share((idle - self._idle_s) / passed_s)
+        self._share = share((idle - self._idle_s) / passed_s, self._least)
         self._looked_s, self._idle_s = now, idle
 
 
-def share(left: float) -> float:
+def share(left: float, least: float) -> float:
     """How much of a processor to take, of 1, where so many are left that nobody uses."""
-    return 1.0 if left >= _ROOM else max(_LEAST, _PART * left)
+    return 1.0 if left >= _ROOM else max(least, _PART * left)
 
 
 def idle_s() -> float:
@@ -84,7 +89,7 @@ class _RestingImports:
     """Stands first among the finders of modules, finds nothing, and rests when it is time to."""
 
     def __init__(self) -> None:
-        self._pace = Pace()
+        self._pace = Pace(_LEAST_AT_FIRST)
 
     def find_spec(self, *_: object) -> None:
         """Says that others have to find the module."""
