@@ -56,7 +56,7 @@ bench-timers: $(STAMP) ## A million expiries and parked runs, beside a recomputa
 	@$(BIN)/python -m bench.timers
 
 .PHONY: bench-filling
-bench-filling: $(STAMP) ## What filling new segments does to acknowledgements (about 10 minutes)
+bench-filling: $(STAMP) ## What filling new segments does to acknowledgements (about 25 minutes)
 	@$(BIN)/python -m bench.filling
 
 .PHONY: bench-smpp

@@ -123,6 +123,12 @@ class Filling:
         finally:
             self._is_filling = False
 
+    def hold(self, held: bool) -> None:
+        """Lets all filling do nothing, or go on where it stands."""
+        self._ease.hold(held)
+        for past in self._past.values():
+            past.hold(held)
+
     def stop(self) -> None:
         """Ends readings that are under way; the task is the owner's to cancel."""
         for past in self._past.values():

@@ -37,12 +37,14 @@ class Ease:
     Attributes:
         factor: How many times as long as usual a filling rests.
         may_go_on: Not set while it should do nothing for a moment.
+        held: Whether somebody wants it to do nothing, until they say otherwise.
     """
 
     def __init__(self, stats: Collection[RunnerStats]) -> None:
         self.factor = 1.0
         self.may_go_on = asyncio.Event()
         self.may_go_on.set()
+        self.held = False
         self._stats = stats
         self._normal_s = self._now_s = 0.0
         self._seen = 0, 0.0
@@ -53,6 +55,11 @@ class Ease:
         """Notes a slice of the filling itself: how long it takes bothers nobody."""
         self._own = self._own[0] + 1, self._own[1] + took_s
 
+    def hold(self, held: bool) -> None:
+        """Lets a filling do nothing, or go on."""
+        self.held = held
+        self._let(not held)
+
     def look(self, filling: bool) -> None:
         """Compares; called every `LOOK_S`.
 
@@ -62,15 +69,12 @@ class Ease:
         took_s = self._took_s()
         if not filling:
             self._looks, self.factor = 1, 1.0
-            self.may_go_on.set()
+            self._let(True)
             self._learn(took_s)
             return
         place = self._looks % (_LOOKS + _STOPPED) - _LOOKS  # below 0 while it may go on
         self._looks += 1
-        if place < 0:
-            self.may_go_on.set()
-        else:
-            self.may_go_on.clear()
+        self._let(place < 0)
         if place >= _DRAINED or place == -_LOOKS:  # a look is at what was before it
             self._learn(took_s)
         elif place < 0 and took_s and self._normal_s:
@@ -78,6 +82,12 @@ class Ease:
             much_s = max(_MUCH * self._normal_s, self._normal_s + _LEAST_S)
             self.factor *= 2.0 if self._now_s > much_s else _SHORTER
             self.factor = min(max(self.factor, 1.0), _LONGEST)
+
+    def _let(self, go_on: bool) -> None:
+        if go_on and not self.held:
+            self.may_go_on.set()
+        else:
+            self.may_go_on.clear()
 
     def _learn(self, took_s: float) -> None:
         if took_s:

@@ -118,6 +118,10 @@ class Host:
         self._executor.shutdown(wait=True)
         self._archiver.shutdown(wait=True)
 
+    def hold_filling(self, held: bool) -> None:
+        """Lets the filling of segments do nothing, or go on where it stands; see `Filling`."""
+        self._filling.hold(held)
+
     async def _stop_beside(self) -> None:
         """Ends what works beside the shards, where it stands."""
         self._filling.stop()

@@ -63,6 +63,10 @@ class Past:
         self._here: PastReader = PastThread(runner, ease)
         self._elsewhere = elsewhere or self._here
 
+    def hold(self, held: bool) -> None:
+        """Lets a reading do nothing, or go on."""
+        self._elsewhere.hold(held)
+
     def stop(self) -> None:
         """Ends a reading that is under way."""
         self._here.stop()

@@ -14,6 +14,7 @@ the kernel takes it first: the host begins again later.
 import contextlib
 import gc
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -51,7 +52,7 @@ class PastProcess:
             sys.executable, "-P", "-m", "actors.past_main", str(directory), str(shard)
         ]  # fmt: skip
         self._running: subprocess.Popen[bytes] | None = None
-        self._stopped = False
+        self._stopped = self._held = False
 
     def found(self, wanted: Wanted, told: Callable[[float], None]) -> Iterator[Command]:
         """See `PastReader.found`."""
@@ -71,6 +72,8 @@ class PastProcess:
             _stand_back(process.pid)
             if self._stopped:  # just before there was something to stop
                 raise _closing()
+            if self._held:
+                self.hold(True)
             yield from self._heard(process, wanted, told)
         finally:
             self._running = None
@@ -80,6 +83,13 @@ class PastProcess:
                     with contextlib.suppress(BrokenPipeError):
                         pipe.close()
             process.wait()
+
+    def hold(self, held: bool) -> None:
+        """See `PastReader.hold`."""
+        self._held = held
+        running = self._running
+        if running is not None:
+            running.send_signal(signal.SIGSTOP if held else signal.SIGCONT)
 
     def stop(self) -> None:
         """See `PastReader.stop`."""

@@ -39,6 +39,9 @@ class PastThread:
         history, between = self._runner.store.history, partial(self._between, told)
         yield from Reading(wanted, self._windows(wanted), history, between).found()
 
+    def hold(self, held: bool) -> None:
+        """See `PastReader.hold`. There is nothing to do: its pace asks the host's ease."""
+
     def stop(self) -> None:
         """See `PastReader.stop`."""
         self._stopping.set()

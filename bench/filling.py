@@ -1,19 +1,18 @@
 """Filling under load: `make bench-filling`.
 
 People and a past of events first. Then an open loop at a share of the rate that was just reached,
-and in the middle of it new definitions are applied. Compared is the latency of acknowledgements
-before and after the filling with the one in it, so each ratio is of one minute and one load. Each
-case is another sort of definitions; each round has a new instance.
+and in the middle of it new definitions are applied. Each case is another sort of definitions; each
+round has a new instance.
 
-A batch counts where it was due: in the filling from the moment of the apply until every shard says
-that it is filled; before it after a few seconds to settle, and after it likewise. A filling that is
-not done when the longest time is over counts with what it did until then, goes on without the load,
-and the next case begins when it is done.
+The filling is held and let go in turns of a second, until every shard says that it is filled, and
+the latency of acknowledgements while it goes on is compared with that while it is held. A machine
+that others share has slow seconds of its own: p99 of a minute is made of them, and of the same
+minute with nothing to fill it may be four times that of the minute before. In turns both see the
+same seconds. A batch counts where it was due, but for the first moments of a turn.
 
-What is normal is looked at for as long as a filling at most. A machine that others share has slow
-seconds of its own, several of them in a minute, and p99 is made of them: next to a few quick
-seconds any minute looks bad. The case `nothing` applies something that nobody is evaluated for: how
-far its ratio is from 1 tells what the machine does by itself.
+A filling that is not done when the longest time is over counts with what it did until then, goes on
+without the load, and the next case begins when it is done. The case `nothing` applies something
+that nobody is evaluated for: how far its ratio is from 1 tells how well this measures.
 """
 
 import argparse
@@ -26,20 +25,24 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import ray
+
+from actors import placement
+from actors.shard_host import ACTOR_OPTIONS, ShardHostProcess
 from actors.store.archive import ShardArchive
 from actors.store.identity import read_identity
 from bench.measured import DEFINITIONS, MeasuredInstance
 
 PEOPLE = 100_000
-PAST = 500_000
+PAST = 200_000
 SHARE = 0.5
 BATCH = 100
 ROUNDS = 3
 BEGIN_S = 12.0  # until a load writes as many rows as it always will: a round of checkpoints
-SETTLE_S = 2.0  # after a filling
-LONGEST_S = 60.0
-NORMAL_S = LONGEST_S  # before
-AFTER_S = 6.0
+BEFORE_S = 15.0  # that are told for comparison
+TURN_S = 1.0  # that the filling is held, and then goes on
+LET_S = 0.15  # of a turn is still the one before
+LONGEST_S = 180.0
 LOOK_S = 0.25
 UNLOADED_S = 300.0  # until a filling is done that had not the time to, at most
 OUT = Path(__file__).parent / "filling.json"
@@ -83,22 +86,35 @@ _NAMED = {
 USUAL = ("events", "changed")
 
 
+class HoldingHostProcess(ShardHostProcess):
+    """A host whose filling can be held from outside."""
+
+    async def hold_filling(self, held: bool) -> None:
+        """See `Host.hold_filling`."""
+        (await self._host.get()).hold_filling(held)
+
+
+HoldingHost = ray.remote(**ACTOR_OPTIONS)(HoldingHostProcess)
+
+
 class Case(NamedTuple):
     """What one filling did.
 
     Attributes:
         name: Its case.
         rate: Events a second of the load beside it.
-        normal: Milliseconds until acknowledgement of the batches before it and after it, ascending.
-        filling: The same of those in it.
-        seconds: How long it took, or was looked at.
+        before: Milliseconds until acknowledgement of the batches before it, ascending.
+        held: The same of those while it was held.
+        filling: The same of those while it went on.
+        seconds: How long it went on.
         done: Which part of the people was done with by then; 1 if it ended.
         kept: How many commands the journals and archives held.
     """
 
     name: str
     rate: float
-    normal: list[float]
+    before: list[float]
+    held: list[float]
     filling: list[float]
     seconds: float
     done: float
@@ -106,14 +122,20 @@ class Case(NamedTuple):
 
     def figures(self) -> dict[str, float]:
         """What is told of it."""
-        p99 = at(self.normal, 0.99), at(self.filling, 0.99)
+        p50, p99 = (
+            (at(self.held, 0.5), at(self.filling, 0.5)),
+            (at(self.held, 0.99), at(self.filling, 0.99)),
+        )
         return {
-            "p50_normal_ms": at(self.normal, 0.5),
-            "p50_filling_ms": at(self.filling, 0.5),
-            "p99_normal_ms": p99[0],
+            "p50_before_ms": at(self.before, 0.5),
+            "p50_held_ms": p50[0],
+            "p50_filling_ms": p50[1],
+            "p50_ratio": p50[1] / p50[0],
+            "p99_before_ms": at(self.before, 0.99),
+            "p99_held_ms": p99[0],
             "p99_filling_ms": p99[1],
             "p99_ratio": p99[1] / p99[0],
-            "worst_normal_ms": self.normal[-1],
+            "worst_held_ms": self.held[-1],
             "worst_filling_ms": self.filling[-1],
             "seconds": self.seconds,
             "done": self.done,
@@ -146,7 +168,7 @@ def main() -> int:
 def one_round(run: str, past: int, share: float, names: list[str]) -> Iterator[Case]:
     """All cases, one after the other, on one instance."""
     directory = Path(tempfile.mkdtemp(prefix="denrei-bench-"))
-    with MeasuredInstance(directory, None, [DEFINITIONS.read_text()]) as engine:
+    with MeasuredInstance(directory, HoldingHost, [DEFINITIONS.read_text()]) as engine:
         engine.load("profiles", f"p{run}", PEOPLE, PEOPLE)
         loaded = engine.load("shop", f"past{run}", past, PEOPLE, batch=BATCH)
         reached = loaded["events_per_s"]
@@ -164,7 +186,7 @@ def one_case(engine: MeasuredInstance, directory: Path, name: str, run: str, rat
     """The load, and in its middle the definitions."""
     trace, until = directory / "trace.json", directory / "until"
     until.unlink(missing_ok=True)
-    seconds = BEGIN_S + NORMAL_S + LONGEST_S + SETTLE_S + AFTER_S + 5.0
+    seconds = BEGIN_S + BEFORE_S + LONGEST_S + 5.0
     load = engine.start_load(
         "shop", run, events=int(rate * seconds), users=PEOPLE, rate=rate, batch=BATCH,
         trace=trace, until=until,
@@ -172,41 +194,66 @@ def one_case(engine: MeasuredInstance, directory: Path, name: str, run: str, rat
     assert load.stdout is not None
     load.stdout.readline()  # it begins now
     began = time.perf_counter()
-    look_until(engine, "vip", began + BEGIN_S + NORMAL_S)
+    look_until(engine, "vip", began + BEGIN_S + BEFORE_S)
     kept = engine.shard_total("commands")
     applied = time.perf_counter()
     engine.apply(CASES[name])
-    ended, done = look_until_filled(engine, _NAMED[name], applied + LONGEST_S)
-    if done == 1:
-        look_until(engine, "vip", ended + SETTLE_S + AFTER_S)
+    turns, done = fill_in_turns(engine, _NAMED[name], applied + LONGEST_S)
     until.touch()
     load.communicate(timeout=120)
     wait_until(lambda: engine.segment(_NAMED[name]).filled, UNLOADED_S)
     batches = [(due, late * 1e3) for due, late in json.loads(trace.read_text())]
-    normal = [
-        late
-        for due, late in batches
-        if began + BEGIN_S <= due < applied or (done == 1 and due >= ended + SETTLE_S)
-    ]
-    filling = [late for due, late in batches if applied <= due < ended]
-    return Case(name, rate, sorted(normal), sorted(filling), ended - applied, done, kept)
+    before = [late for due, late in batches if began + BEGIN_S <= due < applied]
+    filling, held = (
+        sorted(
+            late
+            for due, late in batches
+            for goes_on, began, ended in turns
+            if goes_on is which and began + LET_S <= due < ended
+        )
+        for which in (True, False)
+    )
+    went_on_s = sum(ended - began for goes_on, began, ended in turns if goes_on)
+    return Case(name, rate, sorted(before), held, filling, went_on_s, done, kept)
 
 
-def look_until_filled(engine: MeasuredInstance, segment: str, moment: float) -> tuple[float, float]:
-    """Asks until a filling has begun and ended, or a moment has come.
+class Turn(NamedTuple):
+    """A time in which a filling went on, or was held."""
+
+    goes_on: bool
+    began: float
+    ended: float
+
+
+def fill_in_turns(
+    engine: MeasuredInstance, segment: str, moment: float
+) -> tuple[list[Turn], float]:
+    """Lets a filling go on, and holds it, in turns, until it has ended or a moment has come.
 
     Returns:
-        When it ended, or now; and which part of the people is done with.
+        The turns; and which part of the people is done with.
     """
-    began = False
-    while True:
-        time.sleep(LOOK_S)
-        told, now = engine.segment(segment), time.perf_counter()
-        if began and told.filled:
-            return now, 1.0
-        if now >= moment:
-            return now, 0.99 * told.evaluated / max(1, told.entities)
-        began = began or not told.filled
+    hosts = [
+        ray.get_actor(name, namespace=placement.NAMESPACE)
+        for name in engine.pids()
+        if name.startswith(placement.host_name(0)[:-1])
+    ]
+    turns: list[Turn] = []
+    started, done = False, 0.0
+    while done < 1 and time.perf_counter() < moment:
+        for goes_on in (True, False):
+            ray.get([host.hold_filling.remote(not goes_on) for host in hosts])
+            began = time.perf_counter()
+            while (now := time.perf_counter()) < began + TURN_S and done < 1:
+                time.sleep(LOOK_S)
+                told = engine.segment(segment)
+                started = started or not told.filled
+                done = 0.99 * told.evaluated / max(1, told.entities)
+                if started and told.filled:
+                    done = 1.0
+            turns.append(Turn(goes_on, began, now))
+    ray.get([host.hold_filling.remote(False) for host in hosts])
+    return turns, done
 
 
 def look_until(engine: MeasuredInstance, segment: str, moment: float) -> None:

@@ -99,3 +99,13 @@ def test_the_next_filling_begins_as_usual(host: Watched) -> None:
     assert not host.ease.may_go_on.is_set()
     assert host.look(0.02, filling=False) == 1.0
     assert host.ease.may_go_on.is_set()
+
+
+def test_what_is_held_goes_on_when_it_is_let_go_and_not_before(host: Watched) -> None:
+    host.ease.hold(True)
+    assert not host.ease.may_go_on.is_set()
+    for filling in (True, False, *[True] * (_LOOKS + _STOPPED)):
+        host.look(0.02, filling)
+        assert not host.ease.may_go_on.is_set()
+    host.ease.hold(False)
+    assert host.ease.may_go_on.is_set()

@@ -167,6 +167,41 @@ async def test_a_reader_stands_back_and_is_replaced_when_it_is_killed(tmp_path: 
     assert not engine.failures
 
 
+async def test_a_filling_that_is_held_stands_still_until_it_is_let_go(tmp_path: Path) -> None:
+    engine = engine_of(tmp_path)
+    async with engine:
+        await four_orders_each(engine)
+        (host,) = engine.hosts.values()
+        host.hold_filling(True)
+        await engine.apply(DEFINITIONS)
+        while not (found := readers()):
+            await told(engine)
+        reader = found[0]
+        while reader.status() != psutil.STATUS_STOPPED:
+            await told(engine)
+        spent_s = reader.cpu_times().user
+        for _ in range(50):
+            assert not any(one["filled"] for one in await told(engine))
+        assert reader.cpu_times().user == spent_s
+        host.hold_filling(False)
+        await until_filled(engine)
+        await everybody_has_their_past(engine)
+    assert not engine.failures
+
+
+async def test_a_host_takes_a_reader_along_that_it_holds(tmp_path: Path) -> None:
+    engine = engine_of(tmp_path)
+    async with engine:
+        await four_orders_each(engine)
+        await engine.apply(DEFINITIONS)
+        while not readers():
+            await told(engine)
+        (host,) = engine.hosts.values()
+        host.hold_filling(True)
+        await engine.crash_host()
+        assert not readers()
+
+
 async def test_a_damaged_archive_is_told_in_words_and_tried_again(tmp_path: Path) -> None:
     engine = engine_of(tmp_path)
     async with engine:
