@@ -76,8 +76,11 @@ def one_round(figures: Figures, scale: float, run: str) -> None:
             )
         keep(figures, "ack_p50_ms_half_load", loaded["p50_ms"])
         keep(figures, "ack_p99_ms_half_load", loaded["p99_ms"])
-        keep(figures, "messages_per_s", engine.messages_per_s(f"m{run}", int(MESSAGES * scale)))
+        messages = int(MESSAGES * scale)
+        keep(figures, "messages_with_carts_per_s", engine.messages_per_s(f"c{run}", messages))
         keep(figures, "recovery_s_100k_profiles", engine.recovery_s())
+    with instance(None) as engine:
+        keep(figures, "messages_per_s", engine.messages_per_s(f"m{run}", messages))
     with instance(None, many.documents()) as engine:
         engine.load("profiles", f"mp{run}", events=profiles, users=USERS)
         loaded = engine.load("shop", f"me{run}", events=events, users=USERS)
