@@ -8,9 +8,11 @@ SHELL := /bin/bash
 # Which Python makes the virtual environment: `make setup PYTHON=python3.12`. Else the system's own, if
 # it will do: distributions build theirs with optimizations that one from pyenv lacks, and events and
 # messages cost a tenth less with it.
-PYTHON ?= $(shell /usr/bin/python3 -c 'import ensurepip, sys, venv; \
+ifndef PYTHON
+PYTHON := $(shell /usr/bin/python3 -c 'import ensurepip, sys, venv; \
 	sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2> /dev/null \
 	&& echo /usr/bin/python3 || echo python3)
+endif
 # What `make test` runs: `make test TESTS=tests/unit`.
 TESTS ?= tests
 # More for pytest: `make test PYTEST_ARGS='-k lanes -x'`.
@@ -56,7 +58,7 @@ bench-timers: $(STAMP) ## A million expiries and parked runs, beside a recomputa
 	@$(BIN)/python -m bench.timers
 
 .PHONY: bench-filling
-bench-filling: $(STAMP) ## What filling new segments does to acknowledgements (about 25 minutes)
+bench-filling: $(STAMP) ## What filling new segments does to acknowledgements (about 20 minutes)
 	@$(BIN)/python -m bench.filling
 
 .PHONY: bench-smpp

@@ -124,7 +124,10 @@ class Filling:
             self._is_filling = False
 
     def hold(self, held: bool) -> None:
-        """Lets all filling do nothing, or go on where it stands."""
+        """Lets all filling stand still, or go on from there.
+
+        What is in line is done, and whoever does something is evaluated at once all the same.
+        """
         self._ease.hold(held)
         for past in self._past.values():
             past.hold(held)

@@ -37,7 +37,7 @@ class Ease:
     Attributes:
         factor: How many times as long as usual a filling rests.
         may_go_on: Not set while it should do nothing for a moment.
-        held: Whether somebody wants it to do nothing, until they say otherwise.
+        held: Whether somebody wants it to stand still, until they say otherwise.
     """
 
     def __init__(self, stats: Collection[RunnerStats]) -> None:
@@ -45,6 +45,7 @@ class Ease:
         self.may_go_on = asyncio.Event()
         self.may_go_on.set()
         self.held = False
+        self._wants_on = True
         self._stats = stats
         self._normal_s = self._now_s = 0.0
         self._seen = 0, 0.0
@@ -56,9 +57,9 @@ class Ease:
         self._own = self._own[0] + 1, self._own[1] + took_s
 
     def hold(self, held: bool) -> None:
-        """Lets a filling do nothing, or go on."""
+        """Keeps a filling from all but a look now and then, or lets it go on."""
         self.held = held
-        self._let(not held)
+        self._let(self._wants_on)
 
     def look(self, filling: bool) -> None:
         """Compares; called every `LOOK_S`.
@@ -84,6 +85,7 @@ class Ease:
             self.factor = min(max(self.factor, 1.0), _LONGEST)
 
     def _let(self, go_on: bool) -> None:
+        self._wants_on = go_on
         if go_on and not self.held:
             self.may_go_on.set()
         else:

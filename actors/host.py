@@ -119,7 +119,7 @@ class Host:
         self._archiver.shutdown(wait=True)
 
     def hold_filling(self, held: bool) -> None:
-        """Lets the filling of segments do nothing, or go on where it stands; see `Filling`."""
+        """Lets the filling of segments stand still, or go on from there; see `Filling.hold`."""
         self._filling.hold(held)
 
     async def _stop_beside(self) -> None:

@@ -64,7 +64,7 @@ class Past:
         self._elsewhere = elsewhere or self._here
 
     def hold(self, held: bool) -> None:
-        """Lets a reading do nothing, or go on."""
+        """Lets a reading stand still, or go on."""
         self._elsewhere.hold(held)
 
     def stop(self) -> None:

@@ -13,7 +13,7 @@ _WORK_S: Final = 0.002  # that it goes on before it asks whether to rest
 _REST_OF_WAITING: Final = 5.0  # it rests as long for each second in which it waited for a processor
 _MOST_REST: Final = 4.0  # for each second of its own, at most
 _LOOK_S: Final = 0.25  # between two looks at what the machine has left
-_ROOM: Final = 1.0  # processors that nobody uses: so much is left that it need not rest
+_ROOM: Final = 0.9  # processors that nobody else uses: so much is left that it need not rest
 _PART: Final = 0.125  # of what is left it takes, if that is less than this,
 _LEAST: Final = 0.03  # and so much of a processor even where nothing is left: it ends some day
 _LEAST_AT_FIRST: Final = 0.1  # for imports, which are soon over
@@ -27,7 +27,8 @@ class Pace:
     Where a whole processor is left, it rests only if it had to wait for one: then it works a fifth
     of the time at least. Where less is left, it takes a small part of that. A machine that answers
     in milliseconds while seven eighths of it are in use answers in twice as many when another tenth
-    is: the queues grow, though whoever reads goes last in each of them.
+    is: the queues grow, though whoever reads goes last in each of them. What it takes grows no
+    faster than to twice as much from look to look.
 
     Args:
         least: How much of a processor it takes even where nothing is left.
@@ -37,6 +38,7 @@ class Pace:
         self._least = least
         self._share = least  # of a processor
         self._looked_s = time.perf_counter()
+        self._own_s = time.thread_time()
         self._idle_s = idle_s()
         self._begin()
 
@@ -48,8 +50,14 @@ class Pace:
         own_s = time.thread_time() - self._cpu_s
         waited_s = took_s - own_s
         of_waiting_s = min(_REST_OF_WAITING * max(0.0, waited_s), _MOST_REST * own_s)
-        time.sleep(max(of_waiting_s, own_s / self._share - own_s))
-        self._look()
+        began_s = time.perf_counter()
+        while True:
+            self._look()
+            rest_s = max(of_waiting_s, own_s / self._share - own_s)
+            left_s = began_s + rest_s - time.perf_counter()
+            if left_s <= 0:
+                break
+            time.sleep(min(left_s, _LOOK_S))
         self._begin()
 
     def _begin(self) -> None:
@@ -62,27 +70,31 @@ class Pace:
         passed_s = now - self._looked_s
         if passed_s < _LOOK_S:
             return
-        idle = idle_s()
-        self._share = share((idle - self._idle_s) / passed_s, self._least)
-        self._looked_s, self._idle_s = now, idle
+        idle, own_s = idle_s(), time.thread_time()
+        left = (idle - self._idle_s + own_s - self._own_s) / passed_s
+        # Other readers look at the same: all at once they would take it, and leave it, in turns.
+        self._share = min(share(left, self._least), 2.0 * self._share)
+        self._looked_s, self._idle_s, self._own_s = now, idle, own_s
 
 
 def share(left: float, least: float) -> float:
-    """How much of a processor to take, of 1, where so many are left that nobody uses."""
+    """How much of a processor to take, of 1, where so many are left that nobody else uses."""
     return 1.0 if left >= _ROOM else max(least, _PART * left)
 
 
 def idle_s() -> float:
     """The seconds that this machine's processors had nothing to do, added up; since it started.
 
-    Where the system does not tell, they always have: then only waiting tells that they are needed.
+    It is told of the whole machine, also in a container that may use a part of it only. Where the
+    system does not tell, they always have: then only waiting tells that they are needed.
     """
     try:
         with open(_STAT, "rb") as stat:
             fields = stat.readline().split()
     except OSError:
-        return _PLENTY * time.perf_counter()
-    return (int(fields[4]) + int(fields[5])) / os.sysconf("SC_CLK_TCK")
+        fields = []
+    idle = sum(map(int, fields[4:6]))  # idle, and idle while something is read from a disk
+    return idle / os.sysconf("SC_CLK_TCK") or _PLENTY * time.perf_counter()
 
 
 class _RestingImports:

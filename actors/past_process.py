@@ -2,8 +2,8 @@
 
 A thread of a host that reads has the interpreter for a millisecond again and again, and each of
 them is one in which nobody is acknowledged. A process need not be felt: it has a low priority, and
-works at most a fifth of the time when others want its processor (`actors.past_main`). Not the
-lowest (SCHED_IDLE): that one never comes on where all processors are always busy.
+takes a small part of what the machine has left (`actors.past_main`). Not the lowest priority
+(SCHED_IDLE): that one never comes on where all processors are always busy.
 
 What is wanted goes to its standard input, what was found comes from its standard output, as msgpack
 objects: `["read", part]`, `["found", commands]`, `["wrong", error, remedy]`, and `["done"]` at the
@@ -17,6 +17,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -53,6 +54,7 @@ class PastProcess:
         ]  # fmt: skip
         self._running: subprocess.Popen[bytes] | None = None
         self._stopped = self._held = False
+        self._holding = threading.Lock()
 
     def found(self, wanted: Wanted, told: Callable[[float], None]) -> Iterator[Command]:
         """See `PastReader.found`."""
@@ -72,8 +74,7 @@ class PastProcess:
             _stand_back(process.pid)
             if self._stopped:  # just before there was something to stop
                 raise _closing()
-            if self._held:
-                self.hold(True)
+            self._signal()
             yield from self._heard(process, wanted, told)
         finally:
             self._running = None
@@ -87,9 +88,14 @@ class PastProcess:
     def hold(self, held: bool) -> None:
         """See `PastReader.hold`."""
         self._held = held
-        running = self._running
-        if running is not None:
-            running.send_signal(signal.SIGSTOP if held else signal.SIGCONT)
+        self._signal()
+
+    def _signal(self) -> None:
+        """Tells the process what it may do, whoever has found out first that there is one."""
+        with self._holding:
+            running = self._running
+            if running is not None:
+                running.send_signal(signal.SIGSTOP if self._held else signal.SIGCONT)
 
     def stop(self) -> None:
         """See `PastReader.stop`."""

@@ -120,7 +120,7 @@ class PastReader(Protocol):
         """
 
     def hold(self, held: bool) -> None:
-        """Lets a reading do nothing, or go on; so it is with those that begin later."""
+        """Lets a reading stand still, or go on; so it is with those that begin later."""
 
     def stop(self) -> None:
         """Ends a reading that is under way, from any thread; there will be no other."""

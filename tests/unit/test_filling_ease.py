@@ -109,3 +109,12 @@ def test_what_is_held_goes_on_when_it_is_let_go_and_not_before(host: Watched) ->
         assert not host.ease.may_go_on.is_set()
     host.ease.hold(False)
     assert host.ease.may_go_on.is_set()
+
+
+def test_what_is_let_go_stays_stopped_if_it_was_to_look(host: Watched) -> None:
+    for _ in range(_LOOKS + 1):
+        host.look(0.02)
+    assert not host.ease.may_go_on.is_set()
+    host.ease.hold(True)
+    host.ease.hold(False)
+    assert not host.ease.may_go_on.is_set()
