@@ -8,6 +8,7 @@ started it.
 """
 
 import os
+import random
 import secrets
 import socket
 import time
@@ -40,6 +41,10 @@ _RAY_ENVIRONMENT = {
     "RAY_DEDUP_LOGS": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
+
+
+_OWN_PORTS = range(20_000, 32_768)  # Linux gives out those above by itself
+_PORTS_TRIED = 100
 
 
 class InstanceFailed(Exception):
@@ -122,12 +127,26 @@ class Instance:
 
 
 def free_port(bind: str) -> int:
-    """A port that nobody listens on. Gateways keep it over restarts, so it is chosen once."""
+    """A port that nobody listens on. Gateways keep it over restarts, so it is chosen once.
+
+    Between the choice and the gateway's start Ray opens some hundred ports, of those that the
+    system gives to whoever asks for any. So it is none of these.
+
+    Raises:
+        InstanceFailed: There is no such address here, or all ports that were tried are taken.
+    """
     family = socket.AF_INET6 if ":" in bind else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.bind((bind, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    why: OSError | None = None
+    for port in random.sample(_OWN_PORTS, _PORTS_TRIED):
+        with socket.socket(family) as probe:
+            try:
+                probe.bind((bind, port))
+            except OSError as error:
+                why = error
+                continue
+            return port
+    msg = f"no port of {_OWN_PORTS[0]} to {_OWN_PORTS[-1]} at {bind} could be opened: {why}"
+    raise InstanceFailed(msg)
 
 
 def open_store(settings: Settings) -> SqliteStore:
