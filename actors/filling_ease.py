@@ -37,14 +37,13 @@ class Ease:
     Attributes:
         factor: How many times as long as usual a filling rests.
         may_go_on: Not set while it should do nothing for a moment.
-        held: Whether somebody wants it to stand still, until they say otherwise.
     """
 
     def __init__(self, stats: Collection[RunnerStats]) -> None:
         self.factor = 1.0
         self.may_go_on = asyncio.Event()
         self.may_go_on.set()
-        self.held = False
+        self._held = False
         self._wants_on = True
         self._stats = stats
         self._normal_s = self._now_s = 0.0
@@ -58,7 +57,7 @@ class Ease:
 
     def hold(self, held: bool) -> None:
         """Keeps a filling from all but a look now and then, or lets it go on."""
-        self.held = held
+        self._held = held
         self._let(self._wants_on)
 
     def look(self, filling: bool) -> None:
@@ -86,7 +85,7 @@ class Ease:
 
     def _let(self, go_on: bool) -> None:
         self._wants_on = go_on
-        if go_on and not self.held:
+        if go_on and not self._held:
             self.may_go_on.set()
         else:
             self.may_go_on.clear()
