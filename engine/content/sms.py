@@ -30,6 +30,9 @@ PLAIN: Final = bytes(ord(each) for each in BASIC if each.isascii())
 _GSM = re.compile(f"[{re.escape(BASIC + EXTENSION)}]*")
 _EXTENDED = re.compile(f"[{re.escape(EXTENSION)}]")
 _ASTRAL = re.compile("[\U00010000-\U0010ffff]")
+# Of ASCII, what is not plain becomes what is no ASCII. To delete what is plain takes five times as
+# long, since a table of that is made each time.
+_MARKED: Final = bytes(each if each in PLAIN else 0xFF for each in range(256))
 
 
 class Segments(NamedTuple):
@@ -68,11 +71,15 @@ def segments(text: str) -> Segments:
 def parts(text: str) -> int:
     """The parts alone, quicker.
 
-    Cost: 0.3 µs for 160 characters of plain ASCII, 0.6 µs for 600; else that of `segments`.
+    Cost: 0.1 µs for 70 characters of ASCII, 0.3 µs for 160 of plain ASCII, 0.6 µs for 600; else
+    that of `segments`.
     """
-    if text.isascii() and not text.encode().translate(None, PLAIN):
-        units = len(text)
-        return 1 if units <= GSM_SINGLE_SEPTETS else -(-units // GSM_PART_SEPTETS)
+    units = len(text)
+    if text.isascii():
+        if units <= UCS_SINGLE_UNITS:
+            return 1  # in whatever encoding: were all of them extended, they took 140 septets
+        if text.encode().translate(_MARKED).isascii():
+            return 1 if units <= GSM_SINGLE_SEPTETS else -(-units // GSM_PART_SEPTETS)
     return segments(text).parts
 
 
