@@ -83,11 +83,22 @@ class MessageBook:
         """Whether an id was taken before. Cost: 0.1 µs."""
         return message_id in self.held or message_id in self._settled
 
+    def knows_none(self, messages: dict[str, QueuedMessage]) -> bool:
+        """Whether none of these was taken before. Cost: 0.05 µs each."""
+        return self.held.keys().isdisjoint(messages) and self._settled.isdisjoint(messages)
+
     def hold(self, message: QueuedMessage) -> None:
         """A message was admitted."""
         self.held[message.id] = message
         if self.open:
             message.batch = self.open.pop(message.id, 0)
+
+    def hold_all(self, messages: dict[str, QueuedMessage]) -> None:
+        """Messages were admitted, none of which is held yet."""
+        self.held.update(messages)
+        if self.open:
+            for id_, message in messages.items():
+                message.batch = self.open.pop(id_, 0)
 
     def owe(self, batch: int, messages: list[QueuedMessage]) -> None:
         """Messages are given away in a batch: it stays open until all of them are settled.

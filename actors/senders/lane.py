@@ -99,6 +99,11 @@ class LaneRunner:
         """Why messages with another route take it at once; None if they may stay."""
         return self._overflow.away
 
+    @property
+    def takes_all(self) -> bool:
+        """Whether messages may wait here whatever other routes they have."""
+        return self.defined and self._overflow.away is None
+
     def wake(self) -> None:
         """There is something new to do."""
         self._news.set()

@@ -24,7 +24,7 @@ A queue finds no message by its id, since whoever fills it knows its messages by
 import heapq
 import itertools
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -225,18 +225,40 @@ class LaneQueue:
 
         Cost: 0.4 µs.
         """
-        level = _LEVELS.get(message.purpose, _LAST_LEVEL)
-        waiting = self._waiting
-        if waiting + self.outside >= self._rooms[level]:
+        level = message.level
+        if self._waiting + self.outside >= self._rooms[level]:
             return Reason.QUEUE_FULL
-        on_time = self._queues[level].on_time
-        if on_time and message.expires_ms >> 10 >= on_time[-1].expires_ms >> 10:
-            message.queued = True  # as most do, it only goes behind the last
-            self._waiting = waiting + 1
-            on_time.append(message)
-            return _QUEUED
         self._enter(message, level).append(message)
         return _QUEUED
+
+    def put_all(self, messages: Sequence[QueuedMessage]) -> bool:
+        """Lets messages of one class wait, in order, if there is room for all of them.
+
+        Args:
+            messages: At least one; none of them waits yet.
+
+        Returns:
+            Whether they wait now; if not, `put` finds those that have room.
+
+        Cost: 0.15 µs a message.
+        """
+        level = messages[0].level
+        if self._waiting + self.outside + len(messages) > self._rooms[level]:
+            return False
+        row = self._queues[level]
+        self._come_back(row, level)
+        self._waiting += len(messages)
+        on_time = row.on_time
+        newest = (on_time[-1] if on_time else messages[0]).expires_ms >> 10
+        for message in messages:
+            message.queued = True
+            deadline = message.expires_ms >> 10
+            if deadline >= newest:
+                newest = deadline
+                on_time.append(message)
+            else:
+                row.append(message)
+        return True
 
     def put_back(self, message: QueuedMessage) -> None:
         """Puts a message that had its place already before its deadline's, past the capacity."""
@@ -337,11 +359,15 @@ class LaneQueue:
     def _enter(self, message: QueuedMessage, level: int) -> _Row:
         """Counts a message as waiting; the row of its class, where its place is."""
         row = self._queues[level]
-        if not row.on_time and not row.early and self._passes[level] < self._present:
-            self._passes[level] = self._present
+        self._come_back(row, level)
         message.queued = True
         self._waiting += 1
         return row
+
+    def _come_back(self, row: _Row, level: int) -> None:
+        """A class that was idle begins at the pass of the present."""
+        if not row.on_time and not row.early and self._passes[level] < self._present:
+            self._passes[level] = self._present
 
     def _turn(self, now_ms: int, expired: list[QueuedMessage], only: int = -1) -> tuple[int, int]:
         """The class whose turn it is, after dropping what is cancelled or expired at the heads.
@@ -390,8 +416,13 @@ class LaneQueue:
         row, stride = self._queues[level], STRIDES[level]
         on_time, early = row.on_time, row.early
         pace, left, _ = room
+        alone = turn_ends == UNLIMITED and left > 0
+        if alone and admit is None and not early and not self._gone[level]:
+            run = self._run_together(level, count, min(pace, left), now_ms)
+            if run:
+                return run, len(run)
         present = at = self._passes[level]
-        run: list[QueuedMessage] = []
+        run = []
         looked = 0
         while looked < count and pace > 0 and at < turn_ends:
             if early:
@@ -420,6 +451,38 @@ class LaneQueue:
         if run:
             self._present, self._passes[level] = present, at
         return run, looked
+
+    def _run_together(self, level: int, count: int, units: int, now_ms: int) -> list[QueuedMessage]:
+        """The first messages of a class at once, which takes a third of the time.
+
+        It gives what `_run` would; or nothing if that has to look at each, since one may have
+        expired, or not all of them fit that would if they took a unit each.
+
+        Args:
+            level: The class; it waits alone, none of it overtakes, and none was cancelled.
+            count: The most messages.
+            units: What they may have together.
+            now_ms: The time.
+        """
+        on_time = self._queues[level].on_time
+        if on_time[0].expires_ms >> 10 << 10 <= now_ms:
+            return []
+        run = list(itertools.islice(on_time, min(count, units)))
+        spent = sum([message.units for message in run])
+        if spent > units:
+            return []
+        if len(run) == len(on_time):
+            on_time.clear()
+        else:
+            for _ in run:
+                on_time.popleft()
+        for message in run:
+            message.queued = False
+        self._waiting -= len(run)
+        at = self._passes[level]
+        self._present = at + (spent - run[-1].units) * STRIDES[level]
+        self._passes[level] = at + spent * STRIDES[level]
+        return run
 
     def _sweep(self) -> None:
         for level, row in enumerate(self._queues):

@@ -202,3 +202,29 @@ def test_a_batch_is_what_single_steps_would_have_taken() -> None:
             assert len(batch) == len(steps), f"seed {seed}"
             if not taken and not expired:
                 break
+
+
+def test_messages_that_are_put_together_leave_as_if_each_had_been_put_alone() -> None:
+    random = Random(7)
+    alone, together = LaneQueue(capacity=20), LaneQueue(capacity=20)
+    refused = 0
+    for turn in range(300):
+        purpose = random.choice(["otp", "transactional", "transactional"])
+        group = [
+            message(f"{turn}.{at}", purpose, random.choice([1, 1, 2]), 5_000 * turn + later)
+            for at, later in enumerate(random.choices([20_000, 20_000, 40_000], k=9))
+        ]
+        copies = [copy(each) for each in group]
+        if together.put_all(copies):
+            assert {alone.put(each) for each in group} == {Reason.QUEUED}
+        else:
+            refused += 1
+            assert Reason.QUEUE_FULL in [alone.put(each) for each in group]
+            assert Reason.QUEUE_FULL in [together.put(each) for each in copies]
+        room = random.choice([OPEN, Room(random.randrange(9), random.randrange(12))])
+        for taken, taken_too in zip(
+            alone.take(20, room, 5_000 * turn), together.take(20, room, 5_000 * turn), strict=True
+        ):
+            assert [each.id for each in taken] == [each.id for each in taken_too]
+        assert alone.depths() == together.depths()
+    assert refused > 10
