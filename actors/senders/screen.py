@@ -100,6 +100,10 @@ class Screen:
         stopped: set[str] = set()
         read, check, good = self._phones.read, self._guard.check, Reason.ACCEPTED
         looks = self.looks
+        looking = len(looks) > 0
+        workspace = channel = purpose = None
+        passes = False
+        passed = 0
         for message in messages:
             if message.attempt:
                 continue
@@ -108,7 +112,18 @@ class Screen:
                 stopped.add(message.id)
                 finish(message, phone.reason, "", phone.why)
                 continue
-            message.to = phone.e164
+            if message.to != phone.e164:
+                message.to = phone.e164
+            if (
+                message.purpose != purpose
+                or message.workspace != workspace
+                or message.channel != channel
+            ):
+                workspace, channel, purpose = message.workspace, message.channel, message.purpose
+                passes = self._guard.passes(workspace, channel, purpose)
+            if passes and not looking:
+                passed += 1
+                continue
             look = looks.of(message)
             if look is not None and wait is not None and now_ms < look.until_ms:
                 stopped.add(message.id)  # a restart found it waiting
@@ -132,6 +147,7 @@ class Screen:
                 finish(message, _REASONS[verdict.action], verdict.code, words)
             elif message.purpose == OTP:
                 self._code(message.id, message.workspace, phone.e164, now_ms)
+        self._guard.passed(passed)
         self._keep(now_ms)
         if not stopped:
             return messages

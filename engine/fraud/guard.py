@@ -194,6 +194,19 @@ class FraudGuard:
         self._did[verdict.action] += 1
         return verdict
 
+    def passes(self, workspace: str, channel: str, purpose: str) -> bool:
+        """Whether `check` would let all messages of a kind leave, and learn nothing of them.
+
+        Who does not ask for them then tells how many there were by `passed`.
+        """
+        if channel not in PAID_PHONE_CHANNELS:
+            return False
+        return self._policies.get(workspace, _USUAL_POLICY).of(purpose).passes
+
+    def passed(self, messages: int) -> None:
+        """Counts messages of which `passes` is true."""
+        self._checked += messages
+
     # --- evidence -------------------------------------------------------------------------------
 
     def outcome(self, workspace: str, e164: str, what: str, at_ms: int) -> None:
