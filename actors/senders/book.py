@@ -38,7 +38,7 @@ class MessageBook:
         self._shards = shards
         self._settled: set[str] = set()
         self._settlements: deque[tuple[int, list[str]]] = deque()  # when which ids were, in order
-        self._refs: dict[str, Ref] = {}
+        self._refs: dict[tuple[str, str], Ref] = {}  # by lane and reference
         self._in_parts: dict[str, list[str]] = {}  # of each lane, till its carrier is made
         self._owed: dict[int, int] = {}  # batch: messages whose last word is not journaled
         self.reporter: Reporter
@@ -187,11 +187,11 @@ class MessageBook:
             # Many at a time: finding the oldest of a dict walks over all that were deleted there.
             for oldest in list(islice(self._refs, 1 + limits.SENT_IDS // 64)):
                 del self._refs[oldest]
-        self._refs[f"{lane_key} {reference}"] = ref
+        self._refs[lane_key, reference] = ref
 
     def find(self, lane_key: str, reference: str, last: bool) -> Ref | None:
         """The message that a receipt is about; after its last receipt it is forgotten."""
-        name = f"{lane_key} {reference}"
+        name = lane_key, reference
         return self._refs.pop(name, None) if last else self._refs.get(name)
 
     def take_in_parts(self, lane_key: str) -> list[str]:

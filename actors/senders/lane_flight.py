@@ -174,6 +174,20 @@ class Flight:
         carrier = batch.lane.carrier
         took_ms = commands.UNKNOWN if batch.is_told else at_ms - batch.given_ms
         self._receipts.told(batch.messages, row, at_ms, carrier, took_ms)
+        if row.reasons.count(Reason.SENT) < len(row.reasons):
+            self._tell_others(batch, row, results, at_ms, took_ms)
+        self._receipts.end(batch.id)
+
+    def _tell_others(
+        self,
+        batch: _Batch,
+        row: ResultsRow,
+        results: Sequence[SubmitResult],
+        at_ms: int,
+        took_ms: int,
+    ) -> None:
+        """Tells of those messages of a batch that have not left."""
+        carrier = batch.lane.carrier
         if Reason.QUEUED in row.reasons:
             self._receipts.refused(batch.messages, row, at_ms, carrier, took_ms)
         for at, reason in enumerate(row.reasons):
@@ -184,7 +198,6 @@ class Flight:
                 self._shared.book.finish(
                     batch.messages[at], reason, at_ms, carrier, code, detail, took_ms
                 )
-        self._receipts.end(batch.id)
 
     def _landed_task(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
