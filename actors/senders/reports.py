@@ -22,6 +22,7 @@ Report = Callable[[int, Sequence[commands.Command], int], Awaitable[bytes]]
 _LATER: Final = bytes((Reason.OVERLOADED, Reason.UNAVAILABLE, Reason.DEADLINE))
 _COMMAND_BYTES: Final = 200
 _OUTCOME_BYTES: Final = 50
+_FEW: Final = limits.CALL_BYTES // (_COMMAND_BYTES + _OUTCOME_BYTES)
 _log = logging.getLogger("denrei.sender")
 
 
@@ -152,7 +153,17 @@ class Reporter:
 
 def _take(queue: deque[Item]) -> tuple[list[Item], int]:
     """The next call's items, and about how large they are."""
-    items: list[Item] = []
+    if (
+        len(queue) <= _FEW
+    ):  # then all of them nearly always fit, and two thirds of the time is saved
+        details = [len(outcome[3]) for command, _ in queue for outcome in command[11]]
+        size = len(queue) * _COMMAND_BYTES + len(details) * _OUTCOME_BYTES + sum(details)
+        size += sum([len(command[1]) + len(command[9]) for command, _ in queue])
+        if size <= limits.CALL_BYTES:
+            items = list(queue)
+            queue.clear()
+            return items, size
+    items = []
     size = 0
     for item in islice(queue, limits.CALL_COMMANDS):
         command = item[0]
