@@ -128,8 +128,8 @@ class Activation:
     def next_id(self) -> str:
         """A new id of 32 hexadecimal characters: a hash of the entity's key and counter."""
         entity = self.entity
-        entity.counter += 1
-        return xxh3_128_hexdigest(f"{entity.key}#{entity.counter}".encode())
+        counter = entity.counter = entity.counter + 1
+        return xxh3_128_hexdigest(f"{entity.key}#{counter}".encode())
 
     def properties_of(self, raw: bytes) -> dict[str, Any]:
         """The properties that an instance keeps as bytes, decoded again only if they must be."""

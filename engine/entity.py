@@ -22,7 +22,7 @@ from engine.dedup import SeenIds
 from engine.issues import shortened
 from engine.journeys.instance import Instance
 from engine.messages.message import Message, Messages
-from engine.packing import NO_VALUES, PackedRun, pack, unpack
+from engine.packing import NO_VALUES, PackedLog, pack, unpack
 from engine.slots import parse_key
 
 FORMAT: Final = 2
@@ -71,13 +71,13 @@ class Entity:
         self.windows: dict[str, list[Any]] = {}
         self.segments: dict[str, int] = {}
         self.instances: dict[str, Instance] = {}
-        self.ended = PackedRun()
+        self.ended = PackedLog(limits.INSTANCES_ENDED)
         self.kept = Messages()
         self.outbox: dict[str, tuple[int, bytes] | None] = {}
         self.timers: dict[str, int] = {}
         self.due_ms: int | None = None
         self.scheduled_ms: int | None = None
-        self.trail = PackedRun()
+        self.trail = PackedLog(limits.TRAIL)
         self.counter = 0
         self.program_version = 0
         self.error = ""
@@ -87,9 +87,7 @@ class Entity:
         """Adds a line to the trail; the oldest lines make room."""
         if len(why) > limits.WHY_CHARS:
             why = shortened(why, limits.WHY_CHARS)
-        trail = self.trail
-        if trail.add(pack((now_ms, kind, subject, why))) > limits.TRAIL:
-            trail.drop(0)
+        self.trail.log(pack((now_ms, kind, subject, why)))
 
     def trail_lines(self) -> list[list[Any]]:
         """The trail as `[ms, kind, subject, why]` lines, oldest first."""
@@ -97,9 +95,7 @@ class Entity:
 
     def keep_ended(self, instance: Instance) -> None:
         """Adds an ended instance; the oldest makes room."""
-        ended = self.ended
-        if ended.add(pack(instance)) > limits.INSTANCES_ENDED:
-            ended.drop(0)
+        self.ended.log(pack(instance))
 
     def ended_instances(self) -> list[Instance]:
         """The ended instances that are kept, oldest first."""
@@ -152,12 +148,12 @@ class Entity:
         self.windows = row.windows
         self.segments = row.segments
         self.instances = {instance.id: instance for instance in row.instances}
-        self.ended = PackedRun(row.ended)
+        self.ended = PackedLog(limits.INSTANCES_ENDED, row.ended)
         self.kept = Messages(row.kept)
         self.outbox = row.outbox
         self.timers = row.timers
         self.due_ms = self.scheduled_ms = min(self.timers.values()) if self.timers else None
-        self.trail = PackedRun(row.trail)
+        self.trail = PackedLog(limits.TRAIL, row.trail)
         self.error = row.error
         self.state = row.state
         return self

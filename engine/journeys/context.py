@@ -32,8 +32,7 @@ def properties_of(raw: bytes) -> dict[str, Any]:
 
 def events_of(instance: "Instance") -> dict[str, dict[str, Any]]:
     """The properties of the events that were given a name, by that name: a template's `events`."""
-    aliases = instance.aliases
-    return {alias: properties_of(raw) for alias, raw in aliases.items()} if aliases else {}
+    return {alias: properties_of(raw) for alias, raw in instance.aliases.items()}
 
 
 def template_context(
@@ -46,7 +45,7 @@ def template_context(
         "profile": entity.traits,
         "event": newest,
         "first": newest if first is instance.newest else properties_of(first),
-        "events": events_of(instance),
+        "events": events_of(instance) if instance.aliases else {},
         "user_id": entity.id,
         "journey": instance.journey,
         "key": instance.key,

@@ -36,8 +36,9 @@ def by_event(act: "Activation", journey: Journey, event: "EventView") -> None:
             if not where.check(act.entity, act.now, properties)[0]:
                 continue
         key = ""
-        if entry.key is not None:
-            key = text_of(entry.key(event.properties))
+        key_of = entry.key
+        if key_of is not None:
+            key = text_of(key_of(event.properties))
             if not key:
                 why = f"event {event.name!r} has no usable {entry.key_path}"
                 refuse(act, journey.name, why)
@@ -127,19 +128,12 @@ def begin(act: "Activation", journey: Journey, key: str, raw: bytes, words: str)
     """Begins a run, unless a run of the same key, a limit, `again` or an exit speaks against it."""
     entity = act.entity
     name = journey.name
-    mine = 0
-    for running in entity.instances.values():
-        if running.journey == name:
-            if running.key == key:
-                return Reason.ALREADY_RUNNING
-            mine += 1
+    instances = entity.instances
+    if instances:
+        full = _has_no_room(act, journey, key)
+        if full is not None:
+            return full
     again = journey.again
-    if len(entity.instances) >= limits.INSTANCES:
-        refuse(act, name, f"{limits.INSTANCES} instances are running already")
-        return Reason.INSTANCES_FULL
-    if mine >= journey.at_once:
-        refuse(act, name, f"{mine} instances of this journey are running already")
-        return Reason.INSTANCES_FULL
     if again is not None and not again.allows(entity, name, act.now):
         refuse(act, name, again.why)
         return Reason.ENTRY_REFUSED
@@ -151,10 +145,28 @@ def begin(act: "Activation", journey: Journey, key: str, raw: bytes, words: str)
     if again is not None:
         again.remember(entity, name, act.now)
     instance = Instance.begin(act.next_id(), name, journey.version, key, act.now, raw)
-    entity.instances[instance.id] = instance
+    instances[instance.id] = instance
     with_key = f" with key {key!r}" if key else ""
     act.note("journey", name, f"entered{with_key}: {words}")
     walk(act, instance, journey, (journey.first, words))
-    if journey.exits.by_condition and instance.id in entity.instances:
+    if journey.exits.by_condition and instance.id in instances:
         look(act, instance, journey)
     return _ACCEPTED
+
+
+def _has_no_room(act: "Activation", journey: Journey, key: str) -> Reason | None:
+    """Whether the runs that a person has leave no room for one more, and why."""
+    instances = act.entity.instances
+    name, mine = journey.name, 0
+    for running in instances.values():
+        if running.journey == name:
+            if running.key == key:
+                return Reason.ALREADY_RUNNING
+            mine += 1
+    if len(instances) >= limits.INSTANCES:
+        refuse(act, name, f"{limits.INSTANCES} instances are running already")
+        return Reason.INSTANCES_FULL
+    if mine >= journey.at_once:
+        refuse(act, name, f"{mine} instances of this journey are running already")
+        return Reason.INSTANCES_FULL
+    return None

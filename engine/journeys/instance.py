@@ -112,11 +112,16 @@ class Instance(Struct, array_like=True, eq=False, gc=False):
         self.record(now_ms, status, why)
         self.status = status
         self.ended_ms = now_ms
-        self.due_ms = 0
         self.first = self.newest = b""
-        self.messages = ()
-        self.aliases = {}
-        self.held = None
+        # To set a field takes four times as long as to look whether it is set.
+        if self.due_ms:
+            self.due_ms = 0
+        if self.messages:
+            self.messages = ()
+        if self.aliases:
+            self.aliases = {}
+        if self.held is not None:
+            self.held = None
 
     def to_bytes(self) -> bytes:
         """The packed form, in which ended instances are kept. Cost: 0.5 µs."""

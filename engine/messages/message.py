@@ -21,7 +21,7 @@ from xxhash import xxh3_128_hexdigest
 
 from engine import limits
 from engine.messages.states import ATTEMPTS, MOVES
-from engine.packing import ARRAY_16, BYTES_16, BYTES_32, PackedRun, pack
+from engine.packing import ARRAY_16, BYTES_16, BYTES_32, PackedRun, inside, pack
 from engine.reasons import Reason
 
 SMS: Final = "sms"
@@ -324,8 +324,7 @@ class Messages(PackedRun):
         """Packs the messages that are objects yet."""
         fresh, self.fresh = self.fresh, None
         if fresh is not None:
-            for message in fresh.values():
-                self += pack(pack(message))
+            self += inside([pack(message) for message in fresh.values()])
 
     def borrow(self, id_: str) -> Message | None:
         """A copy of a message that is not packed yet, to be changed; None if it is."""

@@ -23,7 +23,7 @@ from typing import Final, NamedTuple
 
 from xxhash import xxh3_128_hexdigest
 
-from engine import commands
+from engine import commands, limits
 from engine.activation import Activation
 from engine.commands import Command
 from engine.dedup import SeenIds
@@ -33,7 +33,7 @@ from engine.identity.record import MERGED_SINCE, merged_into
 from engine.journeys import calling
 from engine.messages import inbound
 from engine.messages.message import Message, Messages
-from engine.packing import PackedRun
+from engine.packing import PackedLog
 from engine.privacy.hidden import NAMED, WHOLE, Erasure, tombstone_of
 from engine.privacy.record import PRIVACY, SUPPRESSED, digest, erased_ms
 from engine.privacy.ties import Ties, ties_of
@@ -196,7 +196,7 @@ def _give_back(act: Activation) -> None:
 
 def _forget_members(account: Entity, names: Sequence[str]) -> None:
     lines = account.trail_lines()
-    account.trail = PackedRun()
+    account.trail = PackedLog(limits.TRAIL)
     for line_ms, kind, subject, why in lines:
         if subject not in names:
             account.note(line_ms, kind, subject, why)
@@ -220,8 +220,8 @@ def _empty(act: Activation) -> None:
     entity.windows = {}
     entity.segments = {}
     entity.instances = {}
-    entity.ended = PackedRun()
-    entity.trail = PackedRun()
+    entity.ended = PackedLog(limits.INSTANCES_ENDED)
+    entity.trail = PackedLog(limits.TRAIL)
     entity.seen = SeenIds()
     entity.timers = {}
     entity.error = ""

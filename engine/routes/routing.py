@@ -51,7 +51,8 @@ class Routes:
         routes = self._by_channel.get(channel)
         if not routes:
             return ""
-        to = _plain(channel, to)
+        if not to[1:].isdecimal():
+            to = _plain(channel, to)
         for prefix, lane in routes:
             if to.startswith(prefix):
                 return lane
@@ -85,6 +86,4 @@ class Routes:
 
 def _plain(channel: str, to: str) -> str:
     """An address without what people write between the digits of a number."""
-    if channel not in PHONE_CHANNELS or to[1:].isdecimal():
-        return to
-    return to.translate(_BETWEEN)
+    return to.translate(_BETWEEN) if channel in PHONE_CHANNELS else to

@@ -15,6 +15,7 @@ from gateway.binding import Call
 from gateway.pb.denrei.v1 import system_pb2
 from gateway.seams import Clock, Control, Router
 
+_VERSION: Final = version("denrei")  # to read it takes a millisecond
 _SCOPES: Final = {
     system_pb2.Key.PUBLISH: "publish",
     system_pb2.Key.READ: "read",
@@ -55,9 +56,7 @@ class SystemService:
         known, *answers = await asyncio.gather(
             self._control.status(), *(self._shard(shard, call) for shard in shards)
         )
-        status = system_pb2.Status(
-            server_version=version("denrei"), time=views.time(self._clock.now_ms())
-        )
+        status = system_pb2.Status(server_version=_VERSION, time=views.time(self._clock.now_ms()))
         for shard, answer in zip(shards, answers, strict=True):
             answer.host = known["shards"].get(str(shard), "")
             status.shards.append(answer)
