@@ -153,9 +153,7 @@ class Reporter:
 
 def _take(queue: deque[Item]) -> tuple[list[Item], int]:
     """The next call's items, and about how large they are."""
-    if (
-        len(queue) <= _FEW
-    ):  # then all of them nearly always fit, and two thirds of the time is saved
+    if len(queue) <= _FEW:  # nearly always all of them fit, and are measured together
         details = [len(outcome[3]) for command, _ in queue for outcome in command[11]]
         size = len(queue) * _COMMAND_BYTES + len(details) * _OUTCOME_BYTES + sum(details)
         size += sum([len(command[1]) + len(command[9]) for command, _ in queue])
