@@ -42,18 +42,14 @@ from actors.store.taking_over import Opened
 from engine import limits
 
 _INSERT_ENTRY: Final = "INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?)"
-# Each step of a statement gives the interpreter up and has to win it back from a busy loop, so many
-# rows go in one step: by powers of two, so that the statements stay in the cache.
-_UPSERT_SIZES: Final = (256, 64, 16, 4, 1)
-_UPSERTS: Final = {
-    size: "INSERT INTO entity VALUES "
-    + ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?)"] * size)
-    + " ON CONFLICT (key) DO UPDATE SET"
+# One row a statement: SQLite keeps a copy of every page that a statement of many rows changes, in
+# case that one of them fails, though here the whole transaction is rolled back then.
+_UPSERT: Final = (
+    "INSERT INTO entity VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET"
     " slot = excluded.slot, seq = excluded.seq, due_ms = excluded.due_ms,"
     " pending = excluded.pending, segments = excluded.segments, crc = excluded.crc,"
     " data = excluded.data"
-    for size in _UPSERT_SIZES
-}
+)
 _DELETE: Final = "DELETE FROM entity WHERE key = ?"
 _ENTRY_BYTES: Final = 64  # of a row of the journal, beside its payload; about
 _FORGET_REST_S: Final = 0.01
@@ -194,14 +190,10 @@ class SqliteShardStore:
             return
         last_of_key = {row.key: row for row in commit.rows}
         rows = sorted(last_of_key.values(), key=attrgetter("key"))
-        kept = [row for row in rows if row.data is not None]
-        at = 0
-        for size in _UPSERT_SIZES:
-            while len(kept) - at >= size:
-                self._writer.execute(_UPSERTS[size], _values(kept[at : at + size]))
-                at += size
-        if len(kept) != len(rows):
-            self._writer.executemany(_DELETE, [(row.key,) for row in rows if row.data is None])
+        self._writer.executemany(_UPSERT, [_values(row) for row in rows if row.data is not None])
+        gone = [(row.key,) for row in rows if row.data is None]
+        if gone:
+            self._writer.executemany(_DELETE, gone)
 
     def _write_definitions(self, commit: Commit) -> None:
         for row in commit.definitions:
@@ -494,11 +486,6 @@ class SqliteShardStore:
             raise StoreError(f"{self._path} is closed", "Open the shard again")
 
 
-def _values(rows: list[EntityRow]) -> list[Any]:
-    values: list[Any] = []
-    for row in rows:
-        crc = row_crc(row.key, row.seq, row.data or b"")
-        values += (
-            row.key, row.slot, row.seq, row.due_ms, int(row.pending), row.segments, crc, row.data,
-        )  # fmt: skip
-    return values
+def _values(row: EntityRow) -> tuple[Any, ...]:
+    crc = row_crc(row.key, row.seq, row.data or b"")
+    return row.key, row.slot, row.seq, row.due_ms, int(row.pending), row.segments, crc, row.data
