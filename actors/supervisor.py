@@ -14,6 +14,7 @@ import os
 from typing import Any
 
 import ray
+from ray.exceptions import RayError
 
 from actors import placement
 from actors.callers.actor import CallerActor
@@ -52,6 +53,7 @@ class SupervisorProcess:
                 grpc_port=settings["grpc_port"], http_port=settings["http_port"],
                 http_url=settings["http_url"],
             )  # fmt: skip
+        self._known: dict[str, Any] = {}
         self._starting = False
         self._stopping = False
         self._watching = asyncio.get_running_loop().create_task(self._watch())
@@ -131,9 +133,7 @@ class SupervisorProcess:
         """Makes an actor if there is none, and asks it to serve."""
         state = self._state[name]
         try:
-            handle = self._handle(name)
-            async with asyncio.timeout(limits.ACTOR_START_S):
-                failure, pid = await handle.start.remote()
+            failure, pid = await self._ask(name)
         except asyncio.CancelledError:
             raise
         except Exception as error:
@@ -144,6 +144,24 @@ class SupervisorProcess:
             state["restarts"] += 1
             logger.warning("%s came back as process %d", name, pid)
         state.update(state="failed" if failure else "serving", error=failure, pid=pid)
+
+    async def _ask(self, name: str) -> tuple[str, int]:
+        """Asks an actor to serve.
+
+        To look an actor up costs as much as to ask it, so handles are kept. One that fails may be
+        of an actor that is gone for good, so that one is looked up and asked again at once.
+        """
+        known = self._known.pop(name, None)
+        if known is not None:
+            with contextlib.suppress(RayError):
+                return await self._start(name, known)
+        return await self._start(name, self._handle(name))
+
+    async def _start(self, name: str, handle: Any) -> tuple[str, int]:
+        async with asyncio.timeout(limits.ACTOR_START_S):
+            answer: tuple[str, int] = await handle.start.remote()
+        self._known[name] = handle
+        return answer
 
     def _handle(self, name: str) -> Any:
         with contextlib.suppress(ValueError):
