@@ -40,6 +40,12 @@ _RAY_ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DEDUP_LOGS": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_event_stats": "0",
+    "RAY_memory_monitor_refresh_ms": "1000",
+    "RAY_LOG_MONITOR_MANY_FILES_THRESHOLD": "0",
+    "LOG_NAME_UPDATE_INTERVAL_S": "60",
+    "REPORTER_UPDATE_INTERVAL_MS": "10000",
+    "METRICS_RECORD_INTERVAL_S": "10",
 }
 
 
@@ -192,6 +198,7 @@ def start_ray(settings: Settings) -> None:
         num_cpus=max(4, os.cpu_count() or 1),
         log_to_driver=False,
         configure_logging=False,
+        _system_config={"enable_metrics_collection": settings.dashboard},  # it shows them
     )
 
 
