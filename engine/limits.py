@@ -322,6 +322,9 @@ QUERY_TIMEOUT_S: Final = 10.0  # what became of messages whose submit was not an
 OFFER_PAUSE_MS: Final = 200  # what a full sender asks of a shard
 BACKOFF_FIRST_MS: Final = 1_000
 BACKOFF_LONGEST_MS: Final = 60_000
+# Of receipts in one call to a shard, before they are compressed, to a sixth or less. One call is in
+# flight for each shard, and takes as long as two entries: so this bounds how many a second it takes.
+REPORT_BYTES: Final = 4 * CALL_BYTES
 REPORT_TIMEOUT_S: Final = 30.0
 REPORT_PAUSE_S: Final = 0.05
 REPORT_LONGEST_PAUSE_S: Final = 2.0

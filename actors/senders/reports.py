@@ -22,7 +22,6 @@ Report = Callable[[int, Sequence[commands.Command], int], Awaitable[bytes]]
 _LATER: Final = bytes((Reason.OVERLOADED, Reason.UNAVAILABLE, Reason.DEADLINE))
 _COMMAND_BYTES: Final = 200
 _OUTCOME_BYTES: Final = 50
-_FEW: Final = limits.CALL_BYTES // (_COMMAND_BYTES + _OUTCOME_BYTES)
 _log = logging.getLogger("denrei.sender")
 
 
@@ -153,25 +152,26 @@ class Reporter:
 
 def _take(queue: deque[Item]) -> tuple[list[Item], int]:
     """The next call's items, and about how large they are."""
-    if len(queue) <= _FEW:  # nearly always all of them fit, and are measured together
-        details = [len(outcome[3]) for command, _ in queue for outcome in command[11]]
-        size = len(queue) * _COMMAND_BYTES + len(details) * _OUTCOME_BYTES + sum(details)
-        size += sum([len(command[1]) + len(command[9]) for command, _ in queue])
-        if size <= limits.CALL_BYTES:
-            items = list(queue)
-            queue.clear()
-            return items, size
-    items = []
-    size = 0
-    for item in islice(queue, limits.CALL_COMMANDS):
-        command = item[0]
-        longer = size + _COMMAND_BYTES + len(command[1]) + len(command[9])
-        for outcome in command[11]:
-            longer += _OUTCOME_BYTES + len(outcome[3])
-        if items and longer > limits.CALL_BYTES:
-            break
-        size = longer
-        items.append(item)
-    for _ in items:
-        queue.popleft()
+    items = list(islice(queue, limits.CALL_COMMANDS))
+    size = _size(items)
+    if size > limits.REPORT_BYTES:
+        size = 0
+        for at, item in enumerate(items):
+            longer = size + _size((item,))
+            if at and longer > limits.REPORT_BYTES:
+                del items[at:]
+                break
+            size = longer
+    if len(items) == len(queue):
+        queue.clear()
+    else:
+        for _ in items:
+            queue.popleft()
     return items, size
+
+
+def _size(items: Sequence[Item]) -> int:
+    """About how many bytes receipts are, before they are compressed."""
+    details = [len(outcome[3]) for command, _ in items for outcome in command[11]]
+    size = len(items) * _COMMAND_BYTES + len(details) * _OUTCOME_BYTES + sum(details)
+    return size + sum([len(command[1]) + len(command[9]) for command, _ in items])
