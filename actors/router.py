@@ -76,6 +76,7 @@ class Router:
         self.shards = directory.shards
         self._directory = directory
         self._control = control
+        self._queue_bytes = limits.CONTROL_QUEUE_BYTES if control else limits.ROUTER_QUEUE_BYTES
         self._pipes: dict[str, _Pipe] = {}
 
     async def submit(
@@ -107,7 +108,7 @@ class Router:
     ) -> "asyncio.Future[bytes]":
         """As `submit`; the commands have their place in the order when it returns."""
         pipe = self._pipe(shard)
-        if pipe.queued_bytes + size_bytes > limits.ROUTER_QUEUE_BYTES:
+        if pipe.queued_bytes + size_bytes > self._queue_bytes:
             raise Overloaded(200, f"the queue to {pipe.host} is full")
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         pipe.add(_Item(shard, commands, size_bytes, deadline, future))

@@ -79,7 +79,6 @@ class ShardRunner:
         self._fail = fail
         self._making_state = making_state or nullcontext()
         self._waiting: deque[tuple[bytes, _Asked]] = deque()
-        self._control: deque[tuple[bytes, _Asked]] = deque()  # goes before the others
         self._pace = CheckpointPace()
         self._definitions: list[DefinitionRow] = []
         self._erasures = Erasures()
@@ -155,7 +154,7 @@ class ShardRunner:
             chunk: `commands.pack_chunk`.
             count: How many commands it holds.
             control: True for what helps the shard to get rid of work (receipts, settlements):
-                it is taken even while the outbox is full, and before the others.
+                it is taken even while the outbox is full.
 
         Returns:
             One `Reason` byte per command.
@@ -175,8 +174,7 @@ class ShardRunner:
             self.stats.refused += count
             raise Overloaded(1_000, f"the outbox of shard {self.shard.index} is full")
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        waiting = self._control if control else self._waiting
-        waiting.append((chunk, (count, future, perf_counter())))
+        self._waiting.append((chunk, (count, future, perf_counter())))
         self.queued_bytes += len(chunk)
         self._wake.set()
         return future
@@ -234,17 +232,15 @@ class ShardRunner:
                     self._erasures.stored()
                     if entry is not None:
                         applying = (entry, futures)
-                elif self._waiting or self._control:
-                    continue
-                elif self._stopping and not self.shard.dirty:
+                elif self._stopping and not self._waiting and not self.shard.dirty:
                     return
-                elif self._next_entry_is_far():
+                elif not self._waiting and self._next_entry_is_far():
                     self._set_alarm()
                     await self._wake.wait()
                     self._wake.clear()
         except Exception as error:
             unknown = Unavailable(f"shard {self.shard.index} failed; the outcome is unknown")
-            waiting = [asked for _, asked in (*self._control, *self._waiting)]
+            waiting = [asked for _, asked in self._waiting]
             for _, future, _ in (*(applying[1] if applying else ()), *futures, *waiting):
                 if not future.done():
                     future.set_exception(unknown)
@@ -279,35 +275,22 @@ class ShardRunner:
                 self._newest_ms = horizon_ms
                 return Entry(self._next_seq(), self.store.epoch, horizon_ms, 0, b""), []
         self._tick_ms = None
-        chunks, futures = self._take_waiting()
+        chunks, futures, size = [], [], 0
+        waiting = self._waiting
+        commands_taken = 0
+        while waiting and size < limits.ENTRY_BYTES and commands_taken < limits.ENTRY_COMMANDS:
+            chunk, asked = waiting.popleft()
+            commands_taken += asked[0]
+            size += len(chunk)
+            futures.append(asked)
+            if asked[0]:
+                chunks.append(chunk)
+        self.queued_bytes -= size
         if not futures and not late:
             return None, []
         payload = commands.pack_payload(chunks) if chunks else b""
         self._newest_ms = max(now_ms, _newest_event_ms(payload)) if clock.mode else now_ms
         return Entry(self._next_seq(), self.store.epoch, now_ms, clock.mode, payload), futures
-
-    def _take_waiting(self) -> tuple[list[bytes], list[_Asked]]:
-        """The chunks of the next entry, and who waits for their results.
-
-        What ends work goes before what makes more of it, or at full load receipts would stand
-        behind events for longer and longer, while outboxes grow and every message is written twice,
-        before and after. But it takes half of an entry at most while others wait.
-        """
-        chunks: list[bytes] = []
-        futures: list[_Asked] = []
-        size = commands_taken = 0
-        share = 2 if self._waiting else 1
-        for waiting, part in ((self._control, share), (self._waiting, 1)):
-            most_bytes, most_commands = limits.ENTRY_BYTES // part, limits.ENTRY_COMMANDS // part
-            while waiting and size < most_bytes and commands_taken < most_commands:
-                chunk, asked = waiting.popleft()
-                commands_taken += asked[0]
-                size += len(chunk)
-                futures.append(asked)
-                if asked[0]:
-                    chunks.append(chunk)
-        self.queued_bytes -= size
-        return chunks, futures
 
     def _next_seq(self) -> int:
         return self.store.last_seq + 1

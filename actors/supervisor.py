@@ -14,7 +14,7 @@ import os
 from typing import Any
 
 import ray
-from ray.exceptions import RayError
+from ray.exceptions import RayActorError
 
 from actors import placement
 from actors.callers.actor import CallerActor
@@ -153,7 +153,7 @@ class SupervisorProcess:
         """
         known = self._known.pop(name, None)
         if known is not None:
-            with contextlib.suppress(RayError):
+            with contextlib.suppress(RayActorError):
                 return await self._start(name, known)
         return await self._start(name, self._handle(name))
 

@@ -87,7 +87,7 @@ class Entity:
         """Adds a line to the trail; the oldest lines make room."""
         if len(why) > limits.WHY_CHARS:
             why = shortened(why, limits.WHY_CHARS)
-        self.trail.log(pack((now_ms, kind, subject, why)))
+        self.trail.add(pack((now_ms, kind, subject, why)))
 
     def trail_lines(self) -> list[list[Any]]:
         """The trail as `[ms, kind, subject, why]` lines, oldest first."""
@@ -95,7 +95,7 @@ class Entity:
 
     def keep_ended(self, instance: Instance) -> None:
         """Adds an ended instance; the oldest makes room."""
-        self.ended.log(pack(instance))
+        self.ended.add(pack(instance))
 
     def ended_instances(self) -> list[Instance]:
         """The ended instances that are kept, oldest first."""

@@ -206,6 +206,7 @@ WIRE_WAITING_BYTES: Final = 16 * 1024 * 1024  # for an end that reads nothing; p
 WIRE_CALLS: Final = 1_000  # that one process answers at once
 SOCKET_PATH_BYTES: Final = 100  # Linux takes 107; a socket has a longer name for a moment
 ROUTER_QUEUE_BYTES: Final = 8 * 1024 * 1024
+CONTROL_QUEUE_BYTES: Final = 4 * ROUTER_QUEUE_BYTES  # the receipts of 90 shards of one host
 CALL_TIMEOUT_S: Final = 15.0
 FORWARD_TIMEOUT_S: Final = 30.0
 
@@ -219,7 +220,7 @@ HOT_ENTITIES: Final = 100_000
 THAW_IDLE_S: Final = 60  # after so long without an entry a host collects everything once
 THAW_S: Final = 6 * 3_600  # and after so long in the next second without one
 CHECKPOINT_ROWS: Final = 500
-CHECKPOINT_TAIL_COMMANDS: Final = 65_000  # of a shard, what a recovery may have to replay: 2 s
+CHECKPOINT_TAIL_COMMANDS: Final = 55_000  # of a shard, what a recovery may have to replay: 2 s
 TIMERS_PER_ENTRY: Final = 2_000
 REFRESH_ENTITIES: Final = 100  # that a step of the sweep after new definitions looks at
 FILL_TIMES: Final = 2_000_000  # of the past that one reading of the archive holds in memory
@@ -322,8 +323,9 @@ QUERY_TIMEOUT_S: Final = 10.0  # what became of messages whose submit was not an
 OFFER_PAUSE_MS: Final = 200  # what a full sender asks of a shard
 BACKOFF_FIRST_MS: Final = 1_000
 BACKOFF_LONGEST_MS: Final = 60_000
-# Of receipts in one call to a shard, before they are compressed, to a sixth or less. One call is in
-# flight for each shard, and takes as long as two entries: so this bounds how many a second it takes.
+# Of receipts in one call to a shard, before they are compressed: to a tenth of it, or a quarter if
+# carriers' ids are long and random. One call is in flight for each shard, and takes as long as two
+# entries: so this bounds how many receipts a second a shard gets.
 REPORT_BYTES: Final = 4 * CALL_BYTES
 REPORT_TIMEOUT_S: Final = 30.0
 REPORT_PAUSE_S: Final = 0.05

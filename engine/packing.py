@@ -61,12 +61,6 @@ class PackedRun(bytearray):
             super().__init__(view[1:])
             self.number = view[0] - _FIX_ARRAY
 
-    def add(self, packed: bytes) -> int:
-        """Adds a value at the end; gives how many there are now. Cost: 0.3 µs."""
-        self += pack(packed)
-        number = self.number = self.number + 1
-        return number
-
     def drop(self, at: int) -> None:
         """Drops the value that begins at a place of the run."""
         del self[at : self.span(at)[1]]
@@ -105,6 +99,8 @@ class PackedLog(PackedRun):
     What is added waits beside the run until the bytes are asked for: most of what is kept of a
     person was not touched for a while, and to make it longer by a line would fetch it from memory
     and move it, for each line. Which values wait is no part of the state: the bytes are the same.
+
+    Ask it for its `array` or `values`, and whether it is empty. All else is of the run alone.
     """
 
     __slots__ = ("_fresh", "_most")
@@ -123,7 +119,7 @@ class PackedLog(PackedRun):
     def __bool__(self) -> bool:
         return self.number > 0 or self._fresh is not None
 
-    def log(self, packed: bytes) -> None:
+    def add(self, packed: bytes) -> None:
         """Adds a value at the end; past the limit the oldest makes room. Cost: 0.1 µs."""
         fresh = self._fresh
         if fresh is None:
@@ -146,11 +142,6 @@ class PackedLog(PackedRun):
                 end = self.span(end)[1]
             del self[:end]
             self.number = self._most
-
-    def starts(self) -> Iterator[int]:
-        """See `PackedRun`."""
-        self._settle()
-        return PackedRun.starts(self)
 
     def array(self) -> Raw:
         """See `PackedRun`."""

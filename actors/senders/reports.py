@@ -22,6 +22,7 @@ Report = Callable[[int, Sequence[commands.Command], int], Awaitable[bytes]]
 _LATER: Final = bytes((Reason.OVERLOADED, Reason.UNAVAILABLE, Reason.DEADLINE))
 _COMMAND_BYTES: Final = 200
 _OUTCOME_BYTES: Final = 50
+_ID_WEIGHT: Final = 3  # carriers' ids are often random, and hardly compress while all else does
 _log = logging.getLogger("denrei.sender")
 
 
@@ -174,4 +175,4 @@ def _size(items: Sequence[Item]) -> int:
     """About how many bytes receipts are, before they are compressed."""
     details = [len(outcome[3]) for command, _ in items for outcome in command[11]]
     size = len(items) * _COMMAND_BYTES + len(details) * _OUTCOME_BYTES + sum(details)
-    return size + sum([len(command[1]) + len(command[9]) for command, _ in items])
+    return size + sum([len(command[1]) + _ID_WEIGHT * len(command[9]) for command, _ in items])

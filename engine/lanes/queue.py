@@ -459,7 +459,8 @@ class LaneQueue:
         expired, or not all of them fit that would if they took a unit each.
 
         Args:
-            level: The class; it waits alone, none of it overtakes, and none was cancelled.
+            level: The class; nobody else's turn comes between, none of it overtakes, and none was
+                cancelled.
             count: The most messages.
             units: What they may have together.
             now_ms: The time.

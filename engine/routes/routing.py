@@ -86,4 +86,6 @@ class Routes:
 
 def _plain(channel: str, to: str) -> str:
     """An address without what people write between the digits of a number."""
-    return to.translate(_BETWEEN) if channel in PHONE_CHANNELS else to
+    if channel not in PHONE_CHANNELS or to[1:].isdecimal():
+        return to
+    return to.translate(_BETWEEN)

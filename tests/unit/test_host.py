@@ -158,27 +158,6 @@ async def test_calls_of_a_router_are_taken_in_their_order(tmp_path: Path) -> Non
         assert profile["traits"] == {"n": 1}
 
 
-async def test_what_ends_work_goes_first_but_leaves_half_of_an_entry(tmp_path: Path) -> None:
-    async with LocalEngine(tmp_path, shards=1) as engine:
-        runner = engine.hosts["shard-host-0"].runners[0]
-        event = commands.pack_chunk([shop.track("ann", "1", "Product Viewed", 1)])
-        settle = commands.pack_chunk([commands.settle(ANN, "nothing")])
-        waiting = [runner.admit(event, 1, control=False)]
-        waiting += [runner.admit(settle, 1, control=True) for _ in range(limits.ENTRY_COMMANDS)]
-        results = await asyncio.gather(*waiting)
-        assert results == [
-            bytes((Reason.ACCEPTED,)),
-            *[bytes((Reason.DUPLICATE,))] * len(results[1:]),
-        ]
-        entries = [
-            [command[0] for chunk in commands.unpack_payload(entry.payload) for command in chunk]
-            for entry in runner.store.journal(1)
-        ]
-        half = limits.ENTRY_COMMANDS // 2
-        assert entries == [[*[commands.SETTLE] * half, commands.EVENT], [commands.SETTLE] * half]
-        assert runner.queued_bytes == 0
-
-
 async def test_a_full_outbox_refuses_events_but_takes_receipts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

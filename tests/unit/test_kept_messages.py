@@ -5,13 +5,14 @@ import random
 import msgpack
 import pytest
 from journey_helpers import SMS_LANE, Town
+from msgspec import Raw
 
 from engine import activation, commands, limits
 from engine.entity import FORMAT, Entity
 from engine.journeys.instance import Instance
 from engine.messages.message import _FIELDS, Message, Messages, SendRequest, new_message
 from engine.messages.states import OUTCOMES
-from engine.packing import PackedRun, pack, unpack
+from engine.packing import PackedRun, inside, pack, unpack
 from engine.reasons import Reason
 
 NOW = 1_700_000_000_000
@@ -28,10 +29,9 @@ def message(number: int, body: str = "hi", why: str = "") -> Message:
 
 def test_a_run_is_the_inside_of_a_packed_array() -> None:
     for number in (0, 1, 15, 16, 300):
-        run = PackedRun()
         values = [bytes(length) for length in (0, 255, 256, 70_000)] * (number // 4 + 1)
-        for value in values[:number]:
-            run.add(value)
+        run = PackedRun(Raw(pack(values[:number])))
+        assert run == inside(values[:number])
         assert pack(["before", run.array(), "after"]) == msgpack.packb(
             ["before", values[:number], "after"]
         )
@@ -41,9 +41,7 @@ def test_a_run_is_the_inside_of_a_packed_array() -> None:
 
 
 def test_a_dropped_value_leaves_the_others() -> None:
-    run = PackedRun()
-    for length in (3, 300, 70_000, 5):
-        run.add(b"x" * length)
+    run = PackedRun(Raw(pack([b"x" * length for length in (3, 300, 70_000, 5)])))
     run.drop(list(run.starts())[1])
     run.drop(0)
     assert [len(value) for value in run.values()] == [70_000, 5]

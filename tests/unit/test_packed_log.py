@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.packing import PackedLog, PackedRun
+from engine.packing import PackedLog, pack
 
 VALUES = st.lists(
     st.tuples(st.binary(max_size=300), st.sampled_from(["", "array", "values"])), max_size=60
@@ -14,26 +14,25 @@ VALUES = st.lists(
 def test_it_holds_the_newest_values_whatever_was_asked_between(
     most: int, values: list[tuple[bytes, str]]
 ) -> None:
-    log, run = PackedLog(most), PackedRun()
+    log = PackedLog(most)
+    assert not log
     for value, asked in values:
-        log.log(value)
-        if run.add(value) > most:
-            run.drop(0)
-        assert bool(log)
+        log.add(value)
+        assert log
         if asked:
             getattr(log, asked)()
-    assert bytes(log.array()) == bytes(run.array())
-    assert log.values() == [value for value, _ in values][-most:]
-    assert log.number == run.number
-    assert bool(log) == bool(values)
+    newest = [value for value, _ in values][-most:]
+    assert bytes(log.array()) == pack(newest)
+    assert log.values() == newest
+    assert log.number == len(newest)
 
 
 @given(st.lists(st.binary(max_size=70_000), max_size=20), st.lists(st.binary(), max_size=20))
 def test_one_that_was_stored_goes_on(stored: list[bytes], more: list[bytes]) -> None:
     before = PackedLog(30)
     for value in stored:
-        before.log(value)
+        before.add(value)
     log = PackedLog(30, before.array())
     for value in more:
-        log.log(value)
+        log.add(value)
     assert log.values() == [*stored, *more][-30:]
