@@ -9,7 +9,7 @@ from engine.definitions import Document
 from engine.entity import Entity
 from engine.governance import caps, waiting
 from engine.messages.message import Message, Messages, SendRequest, new_message
-from engine.packing import pack
+from engine.packing import inside, pack
 from engine.reasons import Reason
 from engine.simulation.world import World
 from gateway import names
@@ -73,8 +73,8 @@ def test_a_message_of_an_older_store_is_read() -> None:
     fields = [getattr(message, name) for name in message.__struct_fields__]
     since = message.__struct_fields__.index("tags")  # the release before had no field from here on
     run = Messages()
-    run.add(pack(fields[:since]))
-    run.add(pack(message))
+    run += inside([pack(fields[:since]), pack(message)])
+    run.number = 2
     old, new = run.every()
     assert (old.topic, old.tags, old.body) == ("", (), "hi")
     assert (new.topic, new.tags) == ("news", ("a",))
