@@ -124,11 +124,12 @@ class OfferDesk:
         room = not self.draining and len(book.held) + len(run) <= self._rooms[-1]
         if room and len(new) == len(run) and book.knows_none(new):
             runner = self._lanes.find(f"{run[0].workspace}/{run[0].lane}")
-            if runner is not None and runner.takes_all and runner.queue.put_all(run):
-                _weigh(run, runner)  # asked for when they leave; one that has no room needs none
-                book.hold_all(new)
-                self._admitted(run, runner)
-                return bytes((_QUEUED,)) * len(run)
+            if runner is not None and runner.takes_all:
+                _weigh(run, runner)
+                if runner.queue.put_all(run):
+                    book.hold_all(new)
+                    self._admitted(run, runner)
+                    return bytes((_QUEUED,)) * len(run)
         return bytes([self._admit(message) for message in run])
 
     def _admit(self, message: QueuedMessage) -> Reason:
